@@ -1,0 +1,129 @@
+"""The multi-head layer, written once for all mechanisms: maps, head split, masks, output map.
+
+    y = concat_i mix(x W_i^Q, z W_i^K, z W_i^V) W^O         z = x in self attention, the context in cross attention
+
+A mechanism gives `mix` on split heads; one that drops a map (Optimised, Efficient, Super) leaves it out of `maps`, and head i then reads
+column block i of the layer's input. Inside: `b h n d`; at the borders: `b n w`.
+"""
+
+import inspect
+import math
+import sys
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from regard.patterns import Pattern, check_mask, is_causal, is_cross, zero_masked
+
+
+class Attention(nn.Module):
+    """Base of every mechanism.
+
+    A subclass sets or overrides, from most to least often needed:
+    `mix` (the fast function on split heads), `naive` (its plain reference; by default the function `naive_<name>` beside the class),
+    `maps` (the projections that exist), `example` (small options to certify it with), `exact` (the limit in which it is softmax attention).
+    `@mechanism` sets `name`, `patterns` and `paper`.
+    """
+
+    name: ClassVar[str]
+    patterns: ClassVar[tuple[Pattern, ...]]
+    paper: ClassVar[str]
+    maps: ClassVar[tuple[str, ...]] = ("query", "key", "value", "output")
+    example: ClassVar[Mapping[str, Any]] = {}
+    needs_query_mask: ClassVar[bool] = False  # True: `mix` and `naive` are also given `query_mask=` (b, n)
+
+    def __init__(self, *, width: int, heads: int, pattern: Pattern = "noncausal_self", bias: bool = True) -> None:
+        super().__init__()
+        if width < 1 or heads < 1:
+            raise ValueError(f"width and heads must be at least 1, got width = {width} and heads = {heads}")
+        if width % heads:
+            raise ValueError(
+                f"heads must divide the width, got width = {width} and heads = {heads} ({width} / {heads} = {width / heads:.3g})"
+            )
+        self.width, self.heads, self.pattern = width, heads, pattern
+        self.cross = is_cross(pattern)
+        self.causal = (
+            is_causal(pattern) and not self.cross
+        )  # must query i be kept from keys j > i? Not in causal cross: the source is seen whole
+        for name in self.maps:
+            self.add_module(name, nn.Linear(width, width, bias=bias))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Xavier-uniform maps, gain 1/√2 for queries, keys and values; zero biases (as CAB's layers have it)."""
+        for name in self.maps:
+            linear = self.get_submodule(name)
+            assert isinstance(linear, nn.Linear)
+            nn.init.xavier_uniform_(linear.weight, gain=1.0 if name == "output" else 1 / math.sqrt(2))
+            if linear.bias is not None:
+                nn.init.zeros_(linear.bias)
+
+    @classmethod
+    def exact(cls, length: int) -> Mapping[str, Any] | None:
+        """Options under which `mix` is softmax attention of the same q, k, v at n = m = `length`; `None`: the mechanism claims no such limit."""
+        return None
+
+    def forward(
+        self,
+        x: Tensor,
+        context: Tensor | None = None,
+        *,
+        x_mask: Tensor | None = None,
+        context_mask: Tensor | None = None,
+    ) -> Tensor:
+        """x (b, n, w), context (b, m, w) -> (b, n, w). Masks are boolean (b, n) and (b, m), True = keep.
+
+        Cross patterns need `context`, self patterns refuse it. Rows of masked positions of x hold numbers of no meaning, but finite ones.
+        """
+        self._check(x, context, x_mask, context_mask)
+        x = zero_masked(x, x_mask)
+        if context is None:
+            source, key_mask = x, x_mask
+        else:
+            source, key_mask = zero_masked(context, context_mask), context_mask
+        q, k, v = self._split("query", x), self._split("key", source), self._split("value", source)
+        masks = {"query_mask": x_mask} if self.needs_query_mask else {}
+        mixed = self.mix(q, k, v, key_mask, **masks)
+        return self.get_submodule("output")(rearrange(mixed, "b h n d -> b n (h d)"))  # type: ignore[no-any-return]
+
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None) -> Tensor:
+        """q (b, h, n, d), k and v (b, h, m, d), `key_mask` (b, m) -> (b, h, n, d)."""
+        raise NotImplementedError(f"{type(self).__name__} must define mix(q, k, v, key_mask)")
+
+    def naive(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None) -> Tensor:
+        """The plain reference of `mix`: the definition in a few lines, however slow."""
+        reference = getattr(sys.modules[type(self).__module__], f"naive_{self.name}", None)
+        if reference is None:
+            raise NotImplementedError(
+                f"{type(self).__name__} must define naive(q, k, v, key_mask), its plain reference"
+            )
+        causal = {"causal": self.causal} if "causal" in inspect.signature(reference).parameters else {}
+        return reference(q, k, v, key_mask=key_mask, **causal)  # type: ignore[no-any-return]
+
+    def extra_repr(self) -> str:
+        return f"width={self.width}, heads={self.heads}, pattern={self.pattern}"
+
+    def _split(self, name: str, x: Tensor) -> Tensor:
+        mapped = self.get_submodule(name)(x) if name in self.maps else x
+        return rearrange(mapped, "b n (h d) -> b h n d", h=self.heads)
+
+    def _check(self, x: Tensor, context: Tensor | None, x_mask: Tensor | None, context_mask: Tensor | None) -> None:
+        if self.cross and context is None:
+            raise ValueError(f"the pattern {self.pattern!r} needs a context: layer(x, context=z)")
+        if not self.cross and (context is not None or context_mask is not None):
+            raise ValueError(f"the pattern {self.pattern!r} takes no context; build the layer with a cross pattern")
+        for value, what in ((x, "x"), (context, "context")):
+            if value is None:
+                continue
+            if value.ndim != 3 or value.shape[-1] != self.width:
+                raise ValueError(f"{what} must be (batch, length, width = {self.width}), got {tuple(value.shape)}")
+            if not torch.is_floating_point(value):
+                raise TypeError(f"{what} must be floating point, got {value.dtype}")
+        check_mask(x_mask, x.shape[0], x.shape[1], "x_mask")
+        if context is not None:
+            if context.shape[0] != x.shape[0]:
+                raise ValueError(f"x and context must have one batch size, got {x.shape[0]} and {context.shape[0]}")
+            check_mask(context_mask, context.shape[0], context.shape[1], "context_mask")

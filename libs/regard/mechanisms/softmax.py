@@ -1,0 +1,59 @@
+"""Softmax attention, the one that the others are measured against.
+
+    out_i = Σ_j softmax_j(scale · q_i · k_j) v_j        scale = d^(-1/2)
+
+The sum runs over every key, or over j ≤ i when causal self. Vaswani et al., "Attention Is All You Need", 2017, equation 1.
+Time O(n m (d + e)); memory O(n (d + e)), because the fused kernel never stores the n × m weights.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from regard.layer import Attention
+from regard.patterns import ALL_PATTERNS
+from regard.registry import mechanism
+
+
+def naive_softmax(
+    q: Tensor, k: Tensor, v: Tensor, *, causal: bool = False, key_mask: Tensor | None = None, scale: float | None = None
+) -> Tensor:
+    """The definition, with its n × m matrix in full. Arguments as `softmax`."""
+    scores = (q.shape[-1] ** -0.5 if scale is None else scale) * (q @ k.mT)  # b h n m
+    seen = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool, device=q.device)
+    seen = (seen.tril() if causal else seen)[None, None]
+    if key_mask is not None:
+        seen = seen & key_mask[:, None, None, :]
+        v = v.masked_fill(~key_mask[:, None, :, None], 0)
+    weights = scores.masked_fill(~seen, -torch.inf).softmax(-1)
+    return torch.where(seen.any(-1, keepdim=True), weights, 0) @ v
+
+
+def softmax(
+    q: Tensor, k: Tensor, v: Tensor, *, causal: bool = False, key_mask: Tensor | None = None, scale: float | None = None
+) -> Tensor:
+    """Softmax attention on split heads, by the fused kernel of torch.
+
+    q (b, h, n, d), k (b, h, m, d), v (b, h, m, e) -> (b, h, n, e). `key_mask` (b, m), True = keep; a query that may see no key gets 0.
+    `scale` multiplies q · k and defaults to d ** -0.5. Causal needs n = m.
+    """
+    if causal and q.shape[2] != k.shape[2]:
+        raise ValueError(f"causal attention needs as many queries as keys, got n = {q.shape[2]} and m = {k.shape[2]}")
+    if key_mask is None:
+        return F.scaled_dot_product_attention(q, k, v, is_causal=causal, scale=scale)
+    dropped = ~key_mask[:, None, :, None]
+    k, v = k.masked_fill(dropped, 0), v.masked_fill(dropped, 0)
+    seen = key_mask[:, None, None, :]
+    if causal:
+        seen = seen & torch.ones(q.shape[2], k.shape[2], dtype=torch.bool, device=q.device).tril()
+    blind = ~seen.any(-1, keepdim=True)  # a row that sees nothing would be NaN: let it see all, then set it to 0
+    out = F.scaled_dot_product_attention(q, k, v, attn_mask=seen | blind, scale=scale)
+    return out.masked_fill(blind, 0)
+
+
+@mechanism("softmax", patterns=ALL_PATTERNS, paper="Vaswani et al. 2017")
+class SoftmaxAttention(Attention):
+    """Standard multi-head attention; no parameters beyond the four maps of `Attention`."""
+
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None) -> Tensor:
+        return softmax(q, k, v, causal=self.causal, key_mask=key_mask)

@@ -1,0 +1,1 @@
+"""What the experiments share: data, training, cells, records, tables, claims, figures, report."""

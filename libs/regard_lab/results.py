@@ -1,0 +1,124 @@
+"""A table's result: what `results/<scale>/<paper>/<table>.json` holds, and nothing that cannot be rebuilt from its cells.
+
+Everything on a page of the report comes from these files and from `paper.yaml` and `claims.yaml`; no figure script holds a number.
+"""
+
+import statistics
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from regard_lab.errors import UserError
+from regard_lab.files import read_json, write_json
+
+Scale = Literal["quick", "laptop", "paper"]
+SCALES: tuple[Scale, ...] = ("quick", "laptop", "paper")
+Status = Literal["ok", "failed", "not run"]
+Key = dict[str, str | int | float | bool]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One column of one row: a value a seed, their mean and sample standard deviation (`None` for one seed)."""
+
+    unit: str
+    values: list[float]
+    mean: float
+    sd: float | None
+    n: int
+
+    @classmethod
+    def of(cls, values: list[float], unit: str) -> "Metric":
+        sd = statistics.stdev(values) if len(values) > 1 else None
+        return cls(unit=unit, values=values, mean=statistics.fmean(values), sd=sd, n=len(values))
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A metric over training: `values[seed][epoch]`."""
+
+    unit: str
+    values: list[list[float]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table. `key` says which (`{"attention": "super"}`), `seeds[i]` is the seed of every `values[i]`, `cells` the ids of its records.
+
+    A row is `ok` when every seed has finished, `failed` or `not run` with a `reason` otherwise; the seeds that did finish are kept.
+    """
+
+    key: Key
+    metrics: dict[str, Metric]
+    status: Status
+    reason: str
+    seeds: list[int]
+    cells: list[str]
+    curves: dict[str, Curve] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DataUse:
+    """A data set that a table used, and the paper's data set in whose place it stands (`None`: it is the paper's own)."""
+
+    name: str
+    stands_in_for: str | None
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """A table at one scale. `fingerprint` is that of the code, the config and the data that made it; `records` holds each cell's record."""
+
+    paper: str
+    table: str
+    scale: Scale
+    fingerprint: str
+    data: list[DataUse]
+    rows: list[Row]
+    records: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def row(self, **key: str | int | float | bool) -> Row | None:
+        """The row with this key, or `None`."""
+        return next((row for row in self.rows if row.key == key), None)
+
+
+def result_path(root: Path, paper: str, table: str, scale: str) -> Path:
+    """Where a table's result stands below the repository's root."""
+    return root / "results" / scale / paper / f"{table}.json"
+
+
+def write_result(path: Path, result: Result) -> None:
+    """Write a result atomically."""
+    write_json(path, asdict(result))
+
+
+def read_result(path: Path) -> Result:
+    """Read a result; a file that is missing, cut or of another shape is one clear `UserError`."""
+    value = read_json(path)
+    try:
+        rows = [
+            Row(
+                key=row["key"],
+                metrics={name: Metric(**metric) for name, metric in row["metrics"].items()},
+                status=row["status"],
+                reason=row["reason"],
+                seeds=row["seeds"],
+                cells=row["cells"],
+                curves={name: Curve(**curve) for name, curve in row["curves"].items()},
+            )
+            for row in value["rows"]
+        ]
+        return Result(
+            paper=value["paper"],
+            table=value["table"],
+            scale=value["scale"],
+            fingerprint=value["fingerprint"],
+            data=[DataUse(**use) for use in value["data"]],
+            rows=rows,
+            records=value["records"],
+        )
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f"{path} is not a table's result ({type(error).__name__}: {error}); delete it and run again"
+        ) from None

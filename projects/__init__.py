@@ -1,0 +1,1 @@
+"""One package a paper. Projects use `regard_lab` and `regard`, and never each other."""
