@@ -24,7 +24,8 @@ class Attention(nn.Module):
 
     A subclass sets or overrides, from most to least often needed:
     `mix` (the fast function on split heads), `naive` (its plain reference; by default the function `naive_<name>` beside the class),
-    `maps` (the projections that exist), `example` (small options to certify it with), `exact` (the limit in which it is softmax attention).
+    `maps` (the projections that exist), `example` (small options to certify it with), `exact` (the limit in which it is softmax attention),
+    `parameter_count`, `mix_flops` and `score_entries` (its cost by formula).
     `@mechanism` sets `name`, `patterns` and `paper`.
     """
 
@@ -65,6 +66,28 @@ class Attention(nn.Module):
     def exact(cls, length: int) -> Mapping[str, Any] | None:
         """Options under which `mix` is softmax attention of the same q, k, v at n = m = `length`; `None`: the mechanism claims no such limit."""
         return None
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        if "parameters" in vars(cls):
+            raise TypeError(
+                f"{cls.__name__}.parameters would hide nn.Module.parameters; name the formula parameter_count"
+            )
+
+    @classmethod
+    def parameter_count(cls, *, width: int, heads: int, length: int, bias: bool = True, **options: Any) -> int:
+        """Parameters of a layer built with these options: the maps, and what the mechanism adds. `length` is that of the source."""
+        return len(cls.maps) * (width * width + bias * width)
+
+    @classmethod
+    def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, **options: Any) -> int:
+        """FLOPs (2 a multiply-add) of the matrix products of `mix` for one batch row. Causal masks save nothing here, as in the papers' counts."""
+        return 2 * heads * n * m * (d + e)
+
+    @classmethod
+    def score_entries(cls, *, heads: int, n: int, m: int, **options: Any) -> int:
+        """Entries of the score-like matrices that the definition asks for, for one batch row."""
+        return heads * n * m
 
     def forward(
         self,

@@ -19,14 +19,15 @@ def naive_softmax(
     q: Tensor, k: Tensor, v: Tensor, *, causal: bool = False, key_mask: Tensor | None = None, scale: float | None = None
 ) -> Tensor:
     """The definition, with its n × m matrix in full. Arguments as `softmax`."""
-    scores = (q.shape[-1] ** -0.5 if scale is None else scale) * (q @ k.mT)  # b h n m
     seen = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool, device=q.device)
     seen = (seen.tril() if causal else seen)[None, None]
     if key_mask is not None:
         seen = seen & key_mask[:, None, None, :]
-        v = v.masked_fill(~key_mask[:, None, :, None], 0)
-    weights = scores.masked_fill(~seen, -torch.inf).softmax(-1)
-    return torch.where(seen.any(-1, keepdim=True), weights, 0) @ v
+        dropped = ~key_mask[:, None, :, None]
+        k, v = k.masked_fill(dropped, 0), v.masked_fill(dropped, 0)
+    scores = (q.shape[-1] ** -0.5 if scale is None else scale) * (q @ k.mT)  # b h n m
+    weights = scores.masked_fill(~seen, torch.finfo(scores.dtype).min).softmax(-1)
+    return weights.masked_fill(~seen, 0) @ v
 
 
 def softmax(

@@ -1,0 +1,109 @@
+"""Super attention: Efficient attention whose values are first mixed along the tokens by one learned matrix W^A.
+
+    H_i = softmax(Q W_i^Q K_iᵀ / √d) (W^A V_i + β)        O = concat_i(H_i) W^O        K_i, V_i = columns i d … (i + 1) d - 1 of K, V
+
+Hosseini and Hosseini, "You Need to Pay Better Attention", 2024 (version 2), section 3.3, equations 19 to 23. W^A (m, m) is shared by the
+heads of a layer; β (m) is its bias, one number a token, added to every feature (the paper's parameter counts have it).
+Causal self attention needs a lower triangular W^A besides the causal mask: row t of W^A V may use rows j ≤ t. Where the source is seen
+whole (both cross patterns) W^A is full.
+Time O(n m d + m² e), memory O(m²) for W^A. Fewer parameters than standard attention while m < √2 w, fewer FLOPs while m < 2 w.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from regard.layer import Attention
+from regard.mechanisms.softmax import naive_softmax, softmax
+from regard.patterns import ALL_PATTERNS, Pattern
+from regard.registry import mechanism
+
+
+def naive_super_values(
+    v: Tensor, *, weight: Tensor, bias: Tensor | None = None, causal: bool = False, key_mask: Tensor | None = None
+) -> Tensor:
+    """The definition, token by token. Arguments as `super_values`."""
+    m = v.shape[2]
+    rows = []
+    for t in range(m):
+        row = torch.zeros_like(v[:, :, 0])  # b h e
+        for j in range(t + 1 if causal else m):
+            seen = True if key_mask is None else key_mask[:, j, None, None]
+            row = row + torch.where(torch.as_tensor(seen, device=v.device), v[:, :, j], 0) * weight[t, j]
+        rows.append(row if bias is None else row + bias[t])
+    return torch.stack(rows, 2) if rows else v
+
+
+def super_values(
+    v: Tensor, *, weight: Tensor, bias: Tensor | None = None, causal: bool = False, key_mask: Tensor | None = None
+) -> Tensor:
+    """The mixed values V' = W^A V + β that Super attention attends to (equation 22).
+
+    v (b, h, m, e) -> (b, h, m, e). `weight` (length, length) and `bias` (length) with length ≥ m: a shorter input takes their first m rows
+    and columns. `causal` uses the lower triangle of `weight` and nothing else of it. `key_mask` (b, m), True = keep: masked rows of v stay
+    out of the others, because the mask of the scores would come too late. Raises ValueError if m > length.
+    """
+    m = v.shape[2]
+    if weight.ndim != 2 or weight.shape[0] != weight.shape[1]:
+        raise ValueError(f"the weight of Super attention must be square, got {tuple(weight.shape)}")
+    if m > weight.shape[0]:
+        raise ValueError(
+            f"Super attention of length {weight.shape[0]} cannot take {m} tokens: build it with length={m}"
+        )
+    weight = weight[:m, :m]
+    if causal:
+        weight = weight.tril()
+    if key_mask is not None:
+        v = v.masked_fill(~key_mask[:, None, :, None], 0)
+    mixed = weight @ v
+    return mixed if bias is None else mixed + bias[:m, None]
+
+
+@mechanism("super", patterns=ALL_PATTERNS, paper="Hosseini and Hosseini 2024")
+class SuperAttention(Attention):
+    """Softmax attention without W^K and W^V, with W^A = `mixing.weight`, sized for sources of at most `length` tokens.
+
+    W^A starts Xavier-uniform, our choice: how the paper starts it is unknown. Tokens are told apart by their position in the batch, so
+    that padding belongs at the end.
+    """
+
+    maps = ("query", "output")
+    example: ClassVar[Mapping[str, Any]] = {"length": 128}
+
+    def __init__(
+        self, *, width: int, heads: int, length: int, pattern: Pattern = "noncausal_self", bias: bool = True
+    ) -> None:
+        if length < 1:
+            raise ValueError(f"length must be at least 1, got {length}")
+        super().__init__(width=width, heads=heads, pattern=pattern, bias=bias)
+        self.length = length
+        self.mixing = nn.Linear(length, length, bias=bias)
+        nn.init.xavier_uniform_(self.mixing.weight)
+        if bias:
+            nn.init.zeros_(self.mixing.bias)
+
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None) -> Tensor:
+        mixing = self.mixing
+        v = super_values(v, weight=mixing.weight, bias=mixing.bias, causal=self.causal, key_mask=key_mask)
+        return softmax(q, k, v, causal=self.causal, key_mask=key_mask)
+
+    def naive(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None) -> Tensor:
+        mixing = self.mixing
+        v = naive_super_values(v, weight=mixing.weight, bias=mixing.bias, causal=self.causal, key_mask=key_mask)
+        return naive_softmax(q, k, v, causal=self.causal, key_mask=key_mask)
+
+    @classmethod
+    def parameter_count(cls, *, width: int, heads: int, length: int, bias: bool = True, **options: Any) -> int:
+        """2 (w² + w) + l² + l, without the linear terms if there is no bias."""
+        maps = super().parameter_count(width=width, heads=heads, length=length, bias=bias, **options)
+        return maps + length * (length + bias)
+
+    @classmethod
+    def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, **options: Any) -> int:
+        """Those of softmax attention, and 2 m² e a head for W^A V."""
+        return super().mix_flops(heads=heads, n=n, m=m, d=d, e=e, **options) + 2 * heads * m * m * e
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, length={self.length}"
