@@ -1,0 +1,117 @@
+"""YAML that people write by hand, read strictly: every complaint names the file and the place, and nothing unknown is passed over."""
+
+import math
+from collections.abc import Collection, Hashable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from regard_lab.errors import UserError, nearest
+from regard_lab.results import Key
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """PyYAML keeps the last of two equal keys without a word; a lost row of published numbers must not go unseen."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Hashable] = set()
+        for name, _ in node.value:
+            key = self.construct_object(name, deep=True)
+            if isinstance(key, Hashable) and key in seen:
+                raise yaml.MarkedYAMLError(problem=f"{key!r} stands here twice", problem_mark=name.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+@dataclass(frozen=True)
+class Node:
+    """A value of a YAML file with its place; each method checks one type and returns the plain value."""
+
+    file: Path
+    place: str
+    value: Any
+
+    def error(self, what: str) -> UserError:
+        return UserError(f"{self.file}: {self.place or 'top level'}: {what}")
+
+    def at(self, name: str | int, value: Any) -> "Node":
+        """The node below this one."""
+        step = f"[{name}]" if isinstance(name, int) else f".{name}" if self.place else name
+        return Node(self.file, self.place + step, value)
+
+    def entries(self) -> dict[str, "Node"]:
+        """A mapping with free names."""
+        if not isinstance(self.value, dict) or not all(isinstance(name, str) for name in self.value):
+            raise self.error(f"expected a mapping with names, got {self.value!r}")
+        return {name: self.at(name, value) for name, value in self.value.items()}
+
+    def fields(self, required: Collection[str], optional: Collection[str] = ()) -> dict[str, "Node"]:
+        """A mapping with these names and no others."""
+        entries = self.entries()
+        known = [*required, *optional]
+        for name in entries:
+            if name not in known:
+                raise self.error(f"unknown key {name!r}; known are {', '.join(known)}.{nearest(name, known)}")
+        for name in required:
+            if name not in entries:
+                raise self.error(f"key {name!r} is missing")
+        return entries
+
+    def items(self) -> list["Node"]:
+        if not isinstance(self.value, list):
+            raise self.error(f"expected a list, got {self.value!r}")
+        return [self.at(i, value) for i, value in enumerate(self.value)]
+
+    def text(self) -> str:
+        if not isinstance(self.value, str) or not self.value.strip():
+            raise self.error(f"expected words, got {self.value!r} (a number that is a name needs quotes)")
+        return " ".join(self.value.split())
+
+    def number(self) -> float:
+        if isinstance(self.value, bool) or not isinstance(self.value, int | float) or not math.isfinite(self.value):
+            raise self.error(f"expected a finite number, got {self.value!r}")
+        return self.value
+
+    def whole(self) -> int:
+        if isinstance(self.value, bool) or not isinstance(self.value, int):
+            raise self.error(f"expected a whole number, got {self.value!r}")
+        return self.value
+
+    def flag(self) -> bool:
+        if not isinstance(self.value, bool):
+            raise self.error(f"expected true or false, got {self.value!r}")
+        return self.value
+
+    def choice(self, *known: str) -> str:
+        if self.value not in known:
+            raise self.error(
+                f"expected one of {', '.join(known)}, got {self.value!r}.{nearest(str(self.value), known)}"
+            )
+        return str(self.value)
+
+    def key(self) -> Key:
+        """The key of a row: names with plain values."""
+        entries = self.entries()
+        for node in entries.values():
+            if not isinstance(node.value, str | int | float | bool):
+                raise node.error(f"a row's key holds words, numbers and true or false, got {node.value!r}")
+        if not entries:
+            raise self.error("a row's key cannot be empty")
+        return {name: node.value for name, node in entries.items()}
+
+
+def read_yaml(path: Path) -> Node:
+    """Read a YAML file as a `Node`; a missing or malformed file is one clear `UserError`."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist") from None
+    try:
+        return Node(path, "", yaml.load(text, _StrictLoader))
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 0
+        raise UserError(f"{path}: line {line}: {error.problem or 'not YAML'}") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not YAML ({error})") from None

@@ -1,0 +1,271 @@
+"""What a paper says: `projects/<paper>/paper.yaml` (published numbers) and `claims.yaml` (claims as checks), read strictly.
+
+An unknown cell is `null`: it reads "not known" everywhere and is compared with nothing.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from regard_lab import expression
+from regard_lab.declarations import Node, read_yaml
+from regard_lab.errors import UserError, nearest
+from regard_lab.results import Key
+from regard_lab.wording import label
+
+
+@dataclass(frozen=True)
+class Column:
+    """A metric of a table. `digits`: decimals shown, `None` for four significant figures."""
+
+    name: str
+    label: str
+    unit: str
+    digits: int | None = None
+
+
+@dataclass(frozen=True)
+class PublishedRow:
+    """A row and what the paper says of it; `approximate` names the values that a source gives as "about"."""
+
+    key: Key
+    values: dict[str, float | None]
+    sources: dict[str, str] = field(default_factory=dict)
+    approximate: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class PublishedTable:
+    name: str
+    title: str
+    source: str
+    columns: tuple[Column, ...]
+    rows: tuple[PublishedRow, ...]
+    note: str = ""
+
+    def row(self, key: Key) -> PublishedRow | None:
+        return next((row for row in self.rows if row.key == key), None)
+
+    def column(self, name: str) -> Column | None:
+        return next((column for column in self.columns if column.name == name), None)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence of the paper and the check that decides it.
+
+    check        decides whether                                                 fields of its own
+    equivalence  |mean(row) − mean(against)| < margin                            against, margin, reason, paired
+    better       the gain of row over against is above `least`                   against, direction, least, relative, paired, up_to
+    formula      metric of row (divided by that of against) equals an expression equals, against, constants, tolerance
+    monotone     the metric never turns by more than `tolerance` along rows      rows, or row and over; direction, tolerance, paired
+    exponent     the metric grows as over^p, p in [at_least, at_most]            over, at_least, at_most
+    bound        the mean is in [at_least, at_most]                              at_least, at_most, up_to
+
+    `up_to`: the claim is of a best case that it does not name; one case can prove it, a single table cannot refute it.
+    `row` with `over` is a filter: every row that contains it, in the order of the number `over`.
+    """
+
+    id: str
+    says: str
+    source: str
+    check: str
+    table: str
+    metric: str
+    row: Key = field(default_factory=dict)
+    against: Key | None = None
+    rows: tuple[Key, ...] = ()
+    over: str = ""
+    margin: float = 0.0
+    reason: str = ""
+    direction: str = "higher"
+    least: float = 0.0
+    relative: bool = False
+    paired: bool = True
+    up_to: bool = False
+    equals: str = ""
+    constants: dict[str, float] = field(default_factory=dict)
+    tolerance: float = 0.0
+    at_least: float = -math.inf
+    at_most: float = math.inf
+    note: str = ""
+
+
+CHECKS: dict[str, tuple[set[str], set[str]]] = {  # required and optional fields beyond those of every claim
+    "equivalence": ({"row", "against", "margin", "reason"}, {"paired"}),
+    "better": ({"row", "against"}, {"direction", "least", "relative", "paired", "up_to"}),
+    "formula": ({"row", "equals"}, {"against", "constants", "tolerance"}),
+    "monotone": (set(), {"rows", "row", "over", "direction", "tolerance", "paired"}),
+    "exponent": ({"row", "over"}, {"at_least", "at_most"}),
+    "bound": ({"row"}, {"at_least", "at_most", "up_to"}),
+}
+EVERY = ("id", "says", "source", "check", "table", "metric")
+READ: dict[str, Callable[[Node], Any]] = {
+    "row": Node.key,
+    "against": Node.key,
+    "rows": lambda node: tuple(item.key() for item in node.items()),
+    "direction": lambda node: node.choice("higher", "lower"),
+    "constants": lambda node: {name: item.number() for name, item in node.entries().items()},
+    **dict.fromkeys(("margin", "least", "tolerance", "at_least", "at_most"), Node.number),
+    **dict.fromkeys(("relative", "paired", "up_to"), Node.flag),
+}
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A paper: `name` is that of its project; `not_reproduced` holds what of it is left out, and why."""
+
+    name: str
+    title: str
+    authors: tuple[str, ...]
+    year: int
+    arxiv: str
+    summary: str
+    tables: dict[str, PublishedTable]
+    claims: tuple[Claim, ...] = ()
+    not_reproduced: tuple[tuple[str, str], ...] = ()
+
+
+def papers(root: Path) -> list[Paper]:
+    """Every paper below `root`, by name."""
+    return [load_paper(path.parent) for path in sorted(root.glob("projects/*/paper.yaml"))]
+
+
+def load_paper(project: Path) -> Paper:
+    """Read a project's two files; whatever is wrong in them is one `UserError` that names file and place."""
+    top = read_yaml(project / "paper.yaml").fields(
+        ("title", "authors", "year", "arxiv", "summary", "tables"), ("not_reproduced",)
+    )
+    tables = {name: _table(name, node) for name, node in top["tables"].entries().items()}
+    omitted = []
+    if "not_reproduced" in top:
+        for item in top["not_reproduced"].items():
+            fields = item.fields(("what", "why"))
+            omitted.append((fields["what"].text(), fields["why"].text()))
+    return Paper(
+        name=project.name,
+        title=top["title"].text(),
+        authors=tuple(item.text() for item in top["authors"].items()),
+        year=top["year"].whole(),
+        arxiv=top["arxiv"].text(),
+        summary=top["summary"].text(),
+        tables=tables,
+        claims=_claims(project / "claims.yaml", tables),
+        not_reproduced=tuple(omitted),
+    )
+
+
+def _table(name: str, node: Node) -> PublishedTable:
+    fields = node.fields(("title", "source", "columns", "rows"), ("note",))
+    columns = tuple(_column(column, item) for column, item in fields["columns"].entries().items())
+    rows: list[PublishedRow] = []
+    for item in fields["rows"].items():
+        row = _row(item, columns)
+        if any(row.key == other.key for other in rows):
+            raise item.error(f"the row {label(row.key)} stands here twice")
+        rows.append(row)
+    note = fields["note"].text() if "note" in fields else ""
+    return PublishedTable(name, fields["title"].text(), fields["source"].text(), columns, tuple(rows), note)
+
+
+def _column(name: str, node: Node) -> Column:
+    fields = node.fields(("label", "unit"), ("digits",))
+    unit = fields["unit"]
+    if not isinstance(unit.value, str):
+        raise unit.error(f'a unit is words, or "" for a plain count, got {unit.value!r}')
+    return Column(name, fields["label"].text(), unit.value, fields["digits"].whole() if "digits" in fields else None)
+
+
+def _row(node: Node, columns: tuple[Column, ...]) -> PublishedRow:
+    fields = node.fields(("key", "values"), ("sources", "approximate"))
+    known = [column.name for column in columns]
+    values: dict[str, float | None] = dict.fromkeys(known)
+    for name, item in fields["values"].entries().items():
+        if name not in known:
+            raise item.error(f"there is no column {name!r}; columns are {', '.join(known)}.{nearest(name, known)}")
+        values[name] = None if item.value is None else item.number()
+    sources = {name: item.text() for name, item in fields["sources"].entries().items()} if "sources" in fields else {}
+    approximate = [item.text() for item in fields["approximate"].items()] if "approximate" in fields else []
+    for name in [*sources, *approximate]:
+        if values.get(name) is None:
+            raise node.error(f"{name!r} has a source or is called approximate, but has no value")
+    return PublishedRow(fields["key"].key(), values, sources, frozenset(approximate))
+
+
+def _claims(path: Path, tables: Mapping[str, PublishedTable]) -> tuple[Claim, ...]:
+    claims: list[Claim] = []
+    for node in read_yaml(path).items() if path.exists() else []:
+        claim = _claim(node, tables)
+        if any(claim.id == other.id for other in claims):
+            raise node.error(f"the claim {claim.id!r} stands here twice")
+        claims.append(claim)
+    return tuple(claims)
+
+
+def _claim(node: Node, tables: Mapping[str, PublishedTable]) -> Claim:
+    entries = node.entries()
+    if "check" not in entries:
+        raise node.error("key 'check' is missing")
+    required, optional = CHECKS[entries["check"].choice(*CHECKS)]
+    fields = node.fields((*EVERY, *sorted(required)), (*sorted(optional), "note"))
+    claim = Claim(**{name: READ.get(name, Node.text)(item) for name, item in fields.items()})
+    if claim.table not in tables:
+        raise fields["table"].error(f"paper.yaml has no table {claim.table!r}.{nearest(claim.table, tables)}")
+    complaint = _complaint(claim, tables[claim.table])
+    if complaint:
+        raise node.error(f"claim {claim.id!r}: {complaint}")
+    return claim
+
+
+def _complaint(claim: Claim, table: PublishedTable) -> str | None:
+    """What is wrong with a claim whose fields are of the right types, or `None`."""
+    columns = [column.name for column in table.columns]
+    if claim.metric not in columns:
+        return f"table {table.name!r} has no column {claim.metric!r}.{nearest(claim.metric, columns)}"
+    match claim.check:
+        case "equivalence" if claim.margin <= 0:
+            return f"a margin is positive, got {claim.margin}"
+        case "better" if claim.relative and not claim.paired:
+            return "a relative gain is taken seed by seed, so it has to be paired"
+        case "formula" if complaint := _formula_complaint(claim, columns):
+            return complaint
+        case "monotone" if bool(claim.rows) == bool(claim.row and claim.over) or len(claim.rows) == 1:
+            return "needs either at least two `rows`, or `row` with `over`"
+        case "bound" | "exponent" if math.isinf(claim.at_least) and math.isinf(claim.at_most):
+            return "needs `at_least`, `at_most` or both"
+        case "bound" | "exponent" if claim.at_least > claim.at_most:
+            return f"at_least {claim.at_least:g} is above at_most {claim.at_most:g}"
+    named = [
+        *claim.rows,
+        *([claim.against] if claim.against else []),
+        *([claim.row] if claim.row and not claim.over else []),
+    ]
+    for key in named:
+        if table.row(key) is None:
+            return f"table {table.name!r} in paper.yaml has no row {key}"
+    if claim.over:
+        points = [key for key in (row.key for row in table.rows) if claim.row.items() <= key.items()]
+        numbers = {key[claim.over] for key in points if isinstance(key.get(claim.over), int | float)}
+        least = 3 if claim.check == "exponent" else 2
+        if len(numbers) < least:
+            return f"needs {least} rows that match {claim.row} and differ in the number {claim.over!r}; there are {len(numbers)}"
+    return None
+
+
+def _formula_complaint(claim: Claim, columns: list[str]) -> str | None:
+    numbers = [name for name, value in claim.row.items() if isinstance(value, int | float)]
+    for name in claim.constants:
+        if name in numbers or name in columns:
+            return f"the constant {name!r} is also a column or a part of the row's key"
+    known = {*claim.constants, *numbers, *columns} - {claim.metric}
+    try:
+        unknown = sorted(expression.names(claim.equals) - known)
+    except UserError as error:
+        return str(error)
+    return (
+        f"`equals` uses {unknown[0]!r}; known are {', '.join(sorted(known))}.{nearest(unknown[0], known)}"
+        if unknown
+        else None
+    )

@@ -1,0 +1,51 @@
+"""Keys and numbers as people read them, the same in sentences, tables and figures."""
+
+import math
+
+from regard_lab.results import Key
+
+MINUS = "−"
+
+
+def parts(key: Key) -> tuple[str, str]:
+    """A row's name and the rest of its key: {"attention": "smyrf", "rounds": 2} -> ("smyrf", "rounds 2")."""
+    (first, value), *rest = key.items()
+    name = value if isinstance(value, str) else f"{first} {_plain(value)}"
+    return name, ", ".join(f"{field.replace('_', ' ')} {_plain(value)}" for field, value in rest)
+
+
+def label(key: Key) -> str:
+    """A row's key in one line: "smyrf, rounds 2"."""
+    return ", ".join(part for part in parts(key) if part)
+
+
+def _plain(value: str | int | float | bool) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return value if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def number(value: float, digits: int | None = None) -> str:
+    """A number with `digits` decimals, or as a whole number if it is one, else with four significant figures; minus is a minus sign."""
+    if not math.isfinite(value):
+        return str(value).replace("-", MINUS)
+    if digits is not None:
+        text = f"{value:,.{digits}f}"
+    elif value == int(value) and abs(value) < 1e15:
+        text = f"{int(value):,}"
+    elif 1e-4 <= abs(value) < 1e6:
+        text = f"{value:,.{max(0, 3 - math.floor(math.log10(abs(value))))}f}"
+    else:
+        text = f"{value:.3e}"
+    return f"{MINUS}{text[1:]}" if text.startswith("-") and text.strip("-0.,") else text.lstrip("-")
+
+
+def signed(value: float, digits: int | None = None) -> str:
+    """A difference, with its sign; one that rounds to nothing has none."""
+    text = number(value, digits)
+    return text if text.startswith(MINUS) or not text.strip("0.,") else f"+{text}"
+
+
+def step(unit: str) -> str:
+    """The unit of a difference: percentages differ by points."""
+    return "points" if unit == "%" else unit
