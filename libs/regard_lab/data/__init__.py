@@ -198,8 +198,9 @@ def damage(manifest: Mapping[str, Any], folder: Path, source: Source, shown: Pat
     except (KeyError, TypeError, ValueError):
         return f"{shown / MANIFEST} is not the manifest of a data set; {mend}"
     for file, expected in files.items():
-        found = sha256(folder / file) if (folder / file).exists() else "none (the file is gone)"
-        if found != expected:
+        if not (folder / file).exists():
+            return f"{shown / file} is gone; {mend}"
+        if (found := sha256(folder / file)) != expected:
             return f"{shown / file} has SHA-256 {found[:12]}…, expected {expected[:12]}…; {mend}"
     if combined != combined_sha256(text for pair in files.items() for text in pair):
         return f"{shown / MANIFEST} contradicts itself: its SHA-256 is not that of its files; {mend}"

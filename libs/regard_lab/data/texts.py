@@ -98,8 +98,9 @@ def split_by_label(rows: Mapping[str, tuple[str, int]], seed: str, **sizes: int)
     }
     chosen: dict[str, set[str]] = {}
     for split, size in sizes.items():
-        each, left_over = divmod(size, len(by_label))
-        if left_over or any(len(keys) < each for keys in by_label.values()):
+        labels = len(by_label)
+        each = size // max(labels, 1)
+        if each * labels != size or any(len(keys) < each for keys in by_label.values()):
             has = {label: len(keys) for label, keys in by_label.items()}
             raise UserError(f"{split} needs {size} texts, the same number of each label, but those left are {has}")
         chosen[split] = {key for keys in by_label.values() for key in keys[:each]}

@@ -1,0 +1,105 @@
+"""A registry on this disk: packages are made in the test and handed out by a client that stands in for npm, pip and apt."""
+
+import io
+import json
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from regard_lab.data import packages
+from regard_lab.data.packages import ClientFailed, Package
+from regard_lab.data.sets import imdb, mnist
+from regard_lab.files import sha256
+
+
+def write_tar(path: Path, files: Mapping[str, bytes]) -> None:
+    with tarfile.open(path, "w:gz") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+
+
+@dataclass
+class Registry:
+    folder: Path
+    online: bool = True
+    calls: list[list[str]] = field(default_factory=list)
+
+    def put(self, name: str, files: Mapping[str, bytes]) -> Package:
+        """Publish version 1.0.0 of an npm package."""
+        write_tar(self.folder / f"{name}@1.0.0", files)
+        return Package("npm", name, "1.0.0", sha256(self.folder / f"{name}@1.0.0"))
+
+    def run_client(self, arguments: list[str], folder: Path) -> None:
+        self.calls.append(arguments)
+        if not self.online:
+            raise ClientFailed("request failed, reason: no network")
+        if not (self.folder / arguments[-1]).exists():
+            raise ClientFailed(f"404 Not Found: {arguments[-1]}")
+        (folder / "package-1.0.0.tgz").write_bytes((self.folder / arguments[-1]).read_bytes())
+
+
+@pytest.fixture
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    folder = tmp_path / "registry"
+    folder.mkdir()
+    registry = Registry(folder)
+    monkeypatch.setattr(packages, "run_client", registry.run_client)
+    return registry
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty place to prepare data in, which is also the current folder."""
+    folder = tmp_path / "root"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def pin(
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, package: Package, sizes: dict[str, int], checksum: str = ""
+) -> None:
+    """Make a data set come from a tiny package."""
+    first, hub, folder = module.CARD.sources
+    sources = (replace(first, sizes=sizes, sha256=checksum), replace(hub, sizes={}), folder)
+    monkeypatch.setattr(module, "SIZES", sizes)
+    monkeypatch.setattr(module, "CARD", replace(module.CARD, packages=(package,), sources=sources))
+
+
+def idx(*shape: int, values: bytes) -> bytes:
+    """An IDX file of unsigned bytes, by hand."""
+    return bytes([0, 0, 8, len(shape)]) + b"".join(size.to_bytes(4, "big") for size in shape) + values
+
+
+REVIEWS = [(f"Film {number} was {'good' if number % 2 else 'bad'}.<br />", number % 2) for number in range(20)]
+DIGITS = {
+    "train-images-idx3-ubyte": idx(8, 2, 3, values=bytes(range(48))),
+    "train-labels-idx1-ubyte": idx(8, values=bytes([7, 2, 1, 0, 4, 1, 4, 9])),
+    "t10k-images-idx3-ubyte": idx(2, 2, 3, values=bytes(range(100, 112))),
+    "t10k-labels-idx1-ubyte": idx(2, values=bytes([5, 9])),
+}
+
+
+@pytest.fixture
+def tiny_imdb(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """20 reviews and 3 repeats."""
+    repeats = [("FILM 3 was good", 1), ("film 3: was «good»", 1), ("Film 4<br/>was bad!", 0)]
+    reviews = json.dumps([{"t": text, "s": label} for text, label in REVIEWS + repeats]).encode()
+    package = registry.put("tiny-imdb", {"package/package.json": b"{}", "package/reviews.json": reviews})
+    pin(monkeypatch, imdb, package, {"train": 8, "validation": 4, "test": 8})
+    return registry
+
+
+@pytest.fixture
+def tiny_mnist(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """8 and 2 images of 2 × 3."""
+    package = registry.put("tiny-mnist", {f"package/data/{name}": content for name, content in DIGITS.items()})
+    pin(monkeypatch, mnist, package, {"train": 5, "validation": 3, "test": 2})
+    monkeypatch.setattr(mnist, "VALIDATION", 3)
+    return registry
