@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-
 from regard.mechanisms.lara import LaraAttention, lara, naive_lara
 from regard.registry import build
 

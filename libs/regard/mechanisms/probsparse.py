@@ -1,0 +1,184 @@
+"""ProbSparse attention (Informer): the queries that look at few keys get softmax attention, the others the mean of the values.
+
+    M_i = max_{j ∈ S_i} q_i · k_j − (1 / m) Σ_{j ∈ S_i} q_i · k_j        S_i: U = factor ⌈ln m⌉ keys drawn with replacement
+    out_i = Σ_j softmax_j(scale · q_i · k_j) v_j   for the u = factor ⌈ln n⌉ queries of largest M_i,   else   (1 / m) Σ_j v_j
+
+U and u are capped at m and n. Zhou et al., "Informer", 2021, equations 4 and 5 and algorithm 1. One sample serves the batch and the heads;
+the measure takes unscaled scores. In a padded row n and m count the real tokens, and masked queries take no place among the u.
+Time O(n U d + u m (d + e)), memory O(n d + u m): the sampled scores are taken one column of the sample at a time.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from regard.layer import Attention
+from regard.patterns import Pattern, check_mask
+from regard.registry import mechanism
+from regard.sampling import count_drawn, counts_drawn, sample_keys
+
+
+def naive_probsparse(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    factor: int,
+    sample: Tensor,
+    key_mask: Tensor | None = None,
+    query_mask: Tensor | None = None,
+    scale: float | None = None,
+) -> Tensor:
+    """The definition, one row, head and query at a time. Arguments as `probsparse`."""
+    scale = q.shape[-1] ** -0.5 if scale is None else scale
+    out = torch.zeros_like(q[..., :1]).repeat(1, 1, 1, v.shape[-1])
+    for row in range(q.shape[0]):
+        keys = [j for j in range(k.shape[2]) if key_mask is None or key_mask[row, j]]
+        queries = [i for i in range(q.shape[2]) if query_mask is None or query_mask[row, i]]
+        for head in range(q.shape[1] if keys else 0):
+            measure = []
+            for i in queries:
+                indices = [j for j in (sample if sample.ndim == 2 else sample[row])[i].tolist() if j in keys]
+                scores = k[row, head, indices] @ q[row, head, i]
+                measure.append((scores.max() - scores.sum() / len(keys)).item() if indices else -1e300)
+            order = sorted(range(len(queries)), key=lambda place, measure=measure: -measure[place])  # type: ignore[misc]
+            active = {queries[place] for place in order[: count_drawn(len(queries), factor)]}
+            for i in queries:
+                scores = scale * (k[row, head, keys] @ q[row, head, i])
+                weights = scores.softmax(0) if i in active else torch.full_like(scores, 1 / len(keys))
+                out[row, head, i] = weights @ v[row, head, keys]
+    return out
+
+
+def probsparse(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    factor: int = 5,
+    sample: Tensor | None = None,
+    key_mask: Tensor | None = None,
+    query_mask: Tensor | None = None,
+    scale: float | None = None,
+) -> Tensor:
+    """ProbSparse attention on split heads.
+
+    q (b, h, n, d), k (b, h, m, d), v (b, h, m, e) -> (b, h, n, e). `sample` holds key indices, (n, U) or one a row (b, n, U); entries of −1 and
+    entries at masked keys are left out; without it, the sample is `regard.sampling.sample_keys` of seed 0. Masks (b, m) and (b, n),
+    True = keep; masked queries, and queries that may see no key, get 0. In self attention pass the mask as both. The choice of
+    queries has no gradient. Raises ValueError for a factor below 1, and for samples or masks that do not fit.
+    """
+    (b, _, n, d), m = q.shape, k.shape[2]
+    if factor < 1:
+        raise ValueError(f"factor must be at least 1, got {factor}")
+    check_mask(key_mask, b, m, "key_mask")
+    check_mask(query_mask, b, n, "query_mask")
+    if sample is None:
+        seed = torch.zeros((), dtype=torch.long, device=q.device)
+        sample = sample_keys(n, m, factor, seed=seed, key_mask=key_mask, query_mask=query_mask)
+    if sample.shape[-2:-1] != (n,) or sample.shape[:-2] not in ((), (1,), (b,)):
+        raise ValueError(f"sample must be (n = {n}, U) or (b = {b}, n = {n}, U), got {tuple(sample.shape)}")
+    if key_mask is not None:
+        k, v = (x.masked_fill(~key_mask[:, None, :, None], 0) for x in (k, v))
+    if query_mask is not None:
+        q = q.masked_fill(~query_mask[:, None, :, None], 0)
+    real = torch.full((1,), m, device=q.device) if key_mask is None else key_mask.sum(1)
+    wanted = torch.full((1,), n, device=q.device) if query_mask is None else query_mask.sum(1)
+
+    with torch.no_grad():
+        measure = sparsity(q, k, sample, key_mask, real)  # b h n
+        if query_mask is not None:
+            measure = measure.masked_fill(~query_mask[:, None], -torch.inf)
+        most = count_drawn(n, factor)
+        # b h u 1, largest first; stable, so that equal measures fall to the earlier query everywhere
+        top = measure.sort(dim=-1, descending=True, stable=True).indices[..., :most, None]
+        allowed = counts_drawn(wanted, factor)[:, None]  # b 1: a shorter row has fewer than `most`
+        active = torch.arange(most, device=q.device) < allowed
+
+    scores = (q * (d**-0.5 if scale is None else scale)).take_along_dim(top, 2) @ k.mT
+    if key_mask is not None:
+        scores = scores.masked_fill(~key_mask[:, None, None, :], torch.finfo(scores.dtype).min)
+    wide = torch.promote_types(v.dtype, torch.float32)
+    mean = (v.sum(2, keepdim=True, dtype=wide) / real.clamp(min=1)[:, None, None, None]).to(v.dtype)  # b h 1 e
+    attended = torch.where(active[:, None, :, None], scores.softmax(-1, dtype=wide).to(v.dtype) @ v, mean)
+    out = mean.expand(-1, -1, n, -1).scatter(2, top.expand_as(attended), attended)
+    return out if query_mask is None else out.masked_fill(~query_mask[:, None, :, None], 0)
+
+
+def sparsity(q: Tensor, k: Tensor, sample: Tensor, key_mask: Tensor | None, real: Tensor) -> Tensor:
+    """M_i on the sampled keys: (b, h, n), in float32 at least. The lowest finite number for a query without a sampled key."""
+    wide = torch.promote_types(q.dtype, torch.float32)
+    q, k = q.to(wide), k.to(wide)
+    sample = (sample if sample.ndim == 3 else sample[None]).long()
+    usable = sample >= 0
+    if key_mask is not None:
+        usable = usable & key_mask[:, None, :].take_along_dim(sample.clamp(min=0), 2)
+    largest = torch.full(q.shape[:3], torch.finfo(wide).min, dtype=wide, device=q.device)
+    total = torch.zeros_like(largest)
+    for indices, taken in zip(sample.clamp(min=0).unbind(2), usable.unbind(2), strict=True):  # (b or 1, n) each
+        score = (q * k.take_along_dim(indices[:, None, :, None], 2)).sum(-1)
+        largest = torch.where(taken[:, None], torch.maximum(largest, score), largest)
+        total = total + torch.where(taken[:, None], score, 0)
+    return largest - total / real.clamp(min=1)[:, None, None]
+
+
+@mechanism("probsparse", patterns=("noncausal_self",), paper="Zhou et al. 2021")
+class ProbSparseAttention(Attention):
+    """ProbSparse self attention; no parameters beyond the four maps of `Attention`.
+
+    The sample is a hash of the buffer `seed` (drawn at construction, or given): it fits every length, evaluation repeats itself, and a padded
+    row has the sample of its unpadded run. Training draws another seed in every call, as the paper samples anew.
+    """
+
+    example: ClassVar[Mapping[str, Any]] = {"factor": 2}
+    seed: Tensor
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        heads: int,
+        factor: int = 5,
+        seed: int | None = None,
+        pattern: Pattern = "noncausal_self",
+        bias: bool = True,
+    ) -> None:
+        if factor < 1:
+            raise ValueError(f"factor must be at least 1, got {factor}")
+        super().__init__(width=width, heads=heads, pattern=pattern, bias=bias)
+        self.factor = factor
+        self.register_buffer("seed", torch.randint(2**31, ()) if seed is None else torch.tensor(seed))
+
+    @classmethod
+    def exact(cls, length: int) -> Mapping[str, Any]:
+        """With factor ≥ n every query is active."""
+        return {"factor": length}
+
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None) -> Tensor:
+        seed = torch.randint(2**31, (), device=q.device) if self.training else self.seed
+        sample = self.sample(q, seed, key_mask)
+        return probsparse(q, k, v, factor=self.factor, sample=sample, key_mask=key_mask, query_mask=key_mask)
+
+    def naive(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None) -> Tensor:
+        sample = self.sample(q, self.seed, key_mask)
+        return naive_probsparse(q, k, v, factor=self.factor, sample=sample, key_mask=key_mask, query_mask=key_mask)
+
+    def sample(self, q: Tensor, seed: Tensor, mask: Tensor | None) -> Tensor:
+        """The sample of self attention on q (b, h, n, d): (n, U), or (b, n, U) with a mask."""
+        n = q.shape[2]
+        return sample_keys(n, n, self.factor, seed=seed, key_mask=mask, query_mask=mask)
+
+    @classmethod
+    def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, factor: int = 5, **options: Any) -> int:
+        """2 (n U d + u m (d + e)) a head."""
+        return 2 * heads * (n * max(1, count_drawn(m, factor)) * d + count_drawn(n, factor) * m * (d + e))
+
+    @classmethod
+    def score_entries(cls, *, heads: int, n: int, m: int, factor: int = 5, **options: Any) -> int:
+        """n U sampled scores and u m of the active queries."""
+        return heads * (n * max(1, count_drawn(m, factor)) + count_drawn(n, factor) * m)
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, factor={self.factor}"
