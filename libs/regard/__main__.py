@@ -1,0 +1,238 @@
+"""`python -m regard list | certify`: which mechanisms there are, and whether one keeps its contract.
+
+    python -m regard list
+    python -m regard certify smyrf --pattern noncausal_self --option rounds=2
+    python -m regard certify my_attention.py:MyAttention        a class of your own, in a file or in a module (module:Class)
+    python -m regard certify --all --markdown                   the matrix of all mechanisms
+
+Exit status: 0 all that was asked holds, 1 a property fails, 2 the request cannot be met.
+"""
+
+import argparse
+import ast
+import difflib
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from regard.certify import PROPERTIES, Outcome, certify, name_of
+from regard.patterns import ALL_PATTERNS, Pattern
+from regard.registry import mechanism_class, mechanisms
+
+LEGEND = "✓ holds   ✗ fails   – not claimed, or not declared"
+
+
+class BadRequest(ValueError):
+    """The command line asks for something that is not there; the message is one sentence for the user."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status, as in the module's docstring."""
+    options = parser().parse_args(arguments)
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())  # a user's own module, also when started by an installed script
+    try:
+        return int(options.run(options))
+    except (ValueError, TypeError) as error:  # raised before any work; inside the work, everything is an outcome
+        print(f"regard: {error}", file=sys.stderr)
+        return 2
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(prog="python -m regard", description="Attention mechanisms: list and certify them.")
+    commands = top.add_subparsers(required=True, metavar="list | certify")
+    listing = commands.add_parser("list", help="names, patterns and papers of all mechanisms")
+    listing.set_defaults(run=list_mechanisms)
+    proving = commands.add_parser("certify", help="check every property that a mechanism must have")
+    proving.add_argument("target", nargs="?", metavar="NAME", help="a mechanism, module:Class or path/to/file.py:Class")
+    proving.add_argument("--all", action="store_true", help="all mechanisms: the matrix mechanism × pattern")
+    proving.add_argument(
+        "--pattern", action="append", metavar="P", help=f"only this one, repeatable: {', '.join(ALL_PATTERNS)}"
+    )
+    proving.add_argument(
+        "--option", action="append", default=[], metavar="KEY=VALUE", help="an option of the mechanism, repeatable"
+    )
+    proving.add_argument("--details", action="store_true", help="the numbers of what holds, too")
+    proving.add_argument("--markdown", action="store_true", help="the table in Markdown")
+    proving.set_defaults(run=certify_mechanisms)
+    return top
+
+
+def list_mechanisms(options: argparse.Namespace) -> int:
+    """Print name, patterns and paper of every mechanism."""
+    rows = [("name", "patterns", "paper")]
+    for name in mechanisms():
+        cls = mechanism_class(name)
+        rows.append((name, " ".join(cls.patterns), cls.paper))
+    print_table(rows)
+    return 0
+
+
+def certify_mechanisms(options: argparse.Namespace) -> int:
+    """Certify one mechanism, property by pattern, or all of them, mechanism by pattern."""
+    if options.all == (options.target is not None):
+        raise BadRequest("name one mechanism to certify, or give --all")
+    if options.all:
+        if options.option:
+            raise BadRequest("--option belongs to one mechanism: name it instead of giving --all")
+        return certify_all(options)
+    cls = find_class(options.target)
+    outcomes = certify(cls, options.pattern, options=dict(map(key_and_value, options.option)))
+    patterns = list(dict.fromkeys(each.pattern for each in outcomes))
+    marks = {(each.pattern, each.property): mark(each) for each in outcomes}
+    rows = [("property", *patterns)]
+    rows += [(name, *(marks[pattern, name] for pattern in patterns)) for name, _ in PROPERTIES]
+    print_table(rows, markdown=options.markdown)
+    print(f"\n{LEGEND}\n")
+    if options.details:
+        print_details([each for each in outcomes if each.passed])
+    return conclude({name_of(cls): outcomes})
+
+
+def certify_all(options: argparse.Namespace) -> int:
+    """Print the matrix mechanism × pattern: a mark, and how many properties fail."""
+    patterns = [pattern for pattern in ALL_PATTERNS if options.pattern is None or pattern in options.pattern]
+    if options.pattern is not None and (unknown := set(options.pattern) - set(ALL_PATTERNS)):
+        raise BadRequest(f"there is no pattern {min(unknown)!r}; there are {', '.join(ALL_PATTERNS)}")
+    rows = [("mechanism", *patterns)]
+    found: dict[str, list[Outcome]] = {}
+    for name in mechanisms():
+        cls = mechanism_class(name)
+        declared = [pattern for pattern in patterns if pattern in cls.patterns]
+        if sys.stderr.isatty():
+            print(f"\r\033[K{name} …", end="", file=sys.stderr, flush=True)
+        found[name] = certify(cls, declared)
+        rows.append((name, *(cell(found[name], pattern) for pattern in patterns)))
+    if sys.stderr.isatty():
+        print("\r\033[K", end="", file=sys.stderr)
+    print_table(rows, markdown=options.markdown)
+    print(f"\n{LEGEND}\n")
+    if options.details:
+        for name, outcomes in found.items():
+            print(name)
+            print_details([each for each in outcomes if each.passed])
+    return conclude(found)
+
+
+def find_class(target: str) -> Any:
+    """The class of a registered name, of `module:Class`, or of `path/to/file.py:Class`."""
+    place, colon, wanted = target.rpartition(":")
+    if not colon:
+        return mechanism_class(target)
+    module = load_file(Path(place)) if place.endswith(".py") else load_module(place)
+    cls = getattr(module, wanted, None)
+    if cls is None:
+        classes = [name for name, value in vars(module).items() if isinstance(value, type) and hasattr(value, "mix")]
+        near = difflib.get_close_matches(wanted, classes, n=1) or classes[-1:]
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise BadRequest(f"{place} has no class {wanted!r}.{hint}")
+    return cls
+
+
+def load_module(name: str) -> ModuleType:
+    """Import a module by its dotted name."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (name == error.name or name.startswith(f"{error.name}.")):
+            raise BadRequest(f"{name} cannot be imported: {error}") from error
+        raise BadRequest(f"there is no module {name!r}; for a file write path/to/file.py:Class") from error
+    except Exception as error:
+        raise BadRequest(f"{name} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def load_file(path: Path) -> ModuleType:
+    """Run a file as a module of its own; it may import its neighbours."""
+    if not path.is_file():
+        raise BadRequest(f"there is no file {path}")
+    path = path.resolve()
+    name = f"user_{path.stem}"  # a user's queue.py must not take the place of Python's
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    if str(path.parent) not in sys.path:
+        sys.path.insert(1, str(path.parent))
+    sys.modules[name] = module  # where the layer looks for `naive_<name>`
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise BadRequest(f"{path.name} cannot be imported: {type(error).__name__}: {error}") from error
+    return module
+
+
+def key_and_value(text: str) -> tuple[str, Any]:
+    """`rounds=2` -> ("rounds", 2); what is no Python literal stays a string."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.isidentifier():
+        raise BadRequest(f"--option takes KEY=VALUE, got {text!r}")
+    try:
+        return key, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return key, value
+
+
+def mark(outcome: Outcome) -> str:
+    """✓ holds, ✗ fails, – not claimed."""
+    return "✗" if not outcome.passed else "✓" if outcome.claimed else "–"
+
+
+def cell(outcomes: list[Outcome], pattern: Pattern) -> str:
+    """One pattern of one mechanism: ✓, ✗ with the number of failures, or – where it is not declared."""
+    here = [each for each in outcomes if each.pattern == pattern]
+    failures = sum(not each.passed for each in here)
+    return "–" if not here else f"✗ {failures}" if failures else "✓"
+
+
+def print_table(rows: Sequence[Sequence[str]], *, markdown: bool = False) -> None:
+    """Rows of text, the first of them the heads, in aligned columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [[text.ljust(width) for text, width in zip(row, widths, strict=True)] for row in rows]
+    if markdown:
+        lines.insert(1, ["-" * width for width in widths])
+    for line in lines:
+        print(f"| {' | '.join(line)} |" if markdown else "  ".join(line).rstrip())
+
+
+def print_details(outcomes: list[Outcome]) -> None:
+    """One line an outcome: the property, its pattern and its numbers."""
+    for each in outcomes:
+        print(f"{mark(each)} {each.property}, {each.pattern}: {each.detail}")
+    if outcomes:
+        print()
+
+
+def conclude(found: dict[str, list[Outcome]]) -> int:
+    """Print the failures and one closing line; the exit status."""
+    failed = {name: [each for each in outcomes if not each.passed] for name, outcomes in found.items()}
+    for name, failures in failed.items():
+        if failures and len(found) > 1:
+            print(name)
+        print_details(failures)
+    pairs = {(name, each.pattern) for name, outcomes in found.items() for each in outcomes}
+    broken = {(name, each.pattern) for name, failures in failed.items() for each in failures}
+    who = next(iter(found)) if len(found) == 1 else f"{len(found)} mechanisms"
+    if not broken:
+        print(f"{who}: certified for {counted(len(pairs), 'pattern')}")
+        return 0
+    properties = sum(map(len, failed.values()))
+    bad = "" if len(found) == 1 else f" of {counted(sum(map(bool, failed.values())), 'mechanism')}"
+    print(
+        f"{who}: not certified, {counted(properties, 'failure')}{bad} in {len(broken)} of {counted(len(pairs), 'pattern')}"
+    )
+    return 1
+
+
+def counted(number: int, noun: str) -> str:
+    """1 pattern, 4 patterns."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
