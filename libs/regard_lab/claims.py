@@ -16,7 +16,7 @@ from regard_lab.expression import evaluate
 from regard_lab.paper import Claim
 from regard_lab.results import Key, Result, Row, Scale
 from regard_lab.statistics import Interval
-from regard_lab.wording import label, number, signed, step
+from regard_lab.wording import decimals, label, number, signed, step
 
 Word = Literal["holds", "fails", "undecided", "not run"]
 WORDS: tuple[Word, ...] = ("holds", "fails", "undecided", "not run")
@@ -125,10 +125,19 @@ def _statistic(interval: Interval, **more: Any) -> dict[str, Any]:
     return {"estimate": interval.estimate, **ends, **more}
 
 
+def _digits(interval: Interval) -> int | None:
+    return decimals((interval.high - interval.low) / 2)
+
+
 def _span(interval: Interval, unit: str) -> str:
-    """ "+5.8 points, 95 % interval [+4.9, +6.7]" without the estimate."""
+    """ "95 % interval [+4.9, +6.7] points": the ends with two figures of its width."""
     percent = number(100 * interval.confidence, 0 if interval.confidence < 0.98 else 1)
-    return f"{percent} % interval [{number(interval.low)}, {number(interval.high)}]{' ' + unit if unit else ''}"
+    ends = ", ".join(number(end, _digits(interval)) for end in (interval.low, interval.high))
+    return f"{percent} % interval [{ends}]{' ' + unit if unit else ''}"
+
+
+def _p(p: float) -> str:
+    return f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
 
 
 def _seeds(n: int, paired: bool) -> str:
@@ -149,8 +158,8 @@ def _equivalence(claim: Claim, result: Result) -> Verdict:
     unit = step(_unit(claim, result, claim.row))
     word = _word(test.interval.within(-claim.margin, claim.margin), wide.outside(-claim.margin, claim.margin))
     sentence = (
-        f"{label(claim.row)} − {label(against)} = {signed(wide.estimate)} {unit}, {_span(test.interval, unit)}, "
-        f"margin ± {number(claim.margin)}; two one-sided tests p = {number(test.p, 3)}, {_seeds(wide.n, claim.paired)}."
+        f"{label(claim.row)} − {label(against)} = {signed(wide.estimate, _digits(wide))} {unit}, {_span(test.interval, unit)}, "
+        f"margin ± {number(claim.margin)}; two one-sided tests {_p(test.p)}, {_seeds(wide.n, claim.paired)}."
     )
     return Verdict(word, sentence, _statistic(test.interval, p=test.p, margin=claim.margin))
 
@@ -172,7 +181,7 @@ def _better(claim: Claim, result: Result) -> Verdict:
         inside, outside = difference.low > 0, difference.high <= 0
     gain = "relative gain" if claim.relative else "gain"
     sentence = (
-        f"{gain} of {label(claim.row)} over {label(against)} {signed(difference.estimate)} {unit}, {_span(difference, unit)}, "
+        f"{gain} of {label(claim.row)} over {label(against)} {signed(difference.estimate, _digits(difference))} {unit}, {_span(difference, unit)}, "
         f"needed {'at least ' + number(claim.least) if claim.least else 'more than 0'}; {_seeds(difference.n, claim.paired)}."
     )
     return _best_case(
@@ -244,7 +253,7 @@ def _monotone(claim: Claim, result: Result) -> Verdict:
     unit = step(_unit(claim, result, keys[0]))
     sentence = (
         f"Weakest of {len(steps)} steps: {label(keys[place])} to {label(keys[place + 1])}, {'rise' if rising else 'fall'} "
-        f"{signed(worst.estimate)} {unit}, {_span(worst, unit)}; Kendall's τ {number(trend.tau, 2)}, {_seeds(worst.n, claim.paired)}."
+        f"{signed(worst.estimate, _digits(worst))} {unit}, {_span(worst, unit)}; Kendall's τ {number(trend.tau, 2)}, {_seeds(worst.n, claim.paired)}."
     )
     return Verdict(word, sentence, _statistic(worst, tau=trend.tau, steps=len(steps)))
 
@@ -265,7 +274,7 @@ def _exponent(claim: Claim, result: Result) -> Verdict:
     inside, outside = slope.within(claim.at_least, claim.at_most), slope.outside(claim.at_least, claim.at_most)
     sentence = (
         f"{_capital(claim.metric.replace('_', ' '))} of {label(claim.row)} grows as {claim.over.replace('_', ' ')} to the power "
-        f"{number(slope.estimate, 2)}, {_span(slope, '')}, {_limits(claim)}; {slope.n} points."
+        f"{number(slope.estimate, _digits(slope))}, {_span(slope, '')}, {_limits(claim)}; {slope.n} points."
     )
     return Verdict(_word(inside, outside), sentence, _statistic(slope))
 
@@ -280,7 +289,7 @@ def _bound(claim: Claim, result: Result) -> Verdict:
     mean, unit = statistics.mean_interval(values), _unit(claim, result, claim.row)
     inside, outside = mean.within(claim.at_least, claim.at_most), mean.outside(claim.at_least, claim.at_most)
     sentence = (
-        f"{_capital(claim.metric.replace('_', ' '))} of {label(claim.row)} is {number(mean.estimate)}{' ' + unit if unit else ''}, "
+        f"{_capital(claim.metric.replace('_', ' '))} of {label(claim.row)} is {number(mean.estimate, _digits(mean))}{' ' + unit if unit else ''}, "
         f"{_span(mean, unit)}, {_limits(claim)}; {_seeds(mean.n, False)}."
     )
     return _best_case(claim, Verdict(_word(inside, outside), sentence, _statistic(mean)))

@@ -68,7 +68,8 @@ class DataUse:
 
 @dataclass(frozen=True)
 class Result:
-    """A table at one scale. `fingerprint` is that of the code, the config and the data that made it; `records` holds each cell's record."""
+    """A table at one scale. `fingerprint` is that of the code and the configs that made it (data have their own checksums); `records` holds each
+    cell's record."""
 
     paper: str
     table: str

@@ -46,6 +46,11 @@ def signed(value: float, digits: int | None = None) -> str:
     return text if text.startswith(MINUS) or not text.strip("0.,") else f"+{text}"
 
 
+def decimals(reach: float) -> int | None:
+    """How many decimals say two figures of an interval that reaches this far on each side; `None` for one of width 0."""
+    return max(0, 1 - math.floor(math.log10(reach))) if reach > 0 else None
+
+
 def step(unit: str) -> str:
     """The unit of a difference: percentages differ by points."""
     return "points" if unit == "%" else unit

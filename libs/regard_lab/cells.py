@@ -1,0 +1,153 @@
+"""A cell: one number's worth of work, a resolved config with a seed. It runs once, leaves a record, and is not run again while nothing changed.
+
+    runs/<scale>/<paper>/<table>/<cell>.json      the record: metrics, config, fingerprint, data, versions, device, seed, time, memory
+    runs/<scale>/<paper>/<table>/<cell>/          what the run keeps to go on from: checkpoints, TensorBoard logs
+
+A cell that was interrupted goes on from what its folder holds, if that was made by the same config, code and data; otherwise it begins anew.
+"""
+
+import datetime
+import shutil
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from regard_lab import files, machine
+from regard_lab.errors import DataMissing, UserError
+from regard_lab.results import Key
+
+Outcome = Literal["run", "reused", "failed", "not run"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What to run (`run` is `module:function`) and everything that decides whether it must be run."""
+
+    paper: str
+    table: str
+    scale: str
+    id: str
+    key: Key
+    seed: int
+    run: str
+    schema: str
+    config: dict[str, Any]
+    fingerprint: str
+    data: dict[str, str]  # name -> SHA-256 of the prepared set
+
+    def identity(self) -> dict[str, Any]:
+        """What must be the same for a record or a checkpoint to be this cell's."""
+        return {
+            "run": self.run,
+            "config": self.config,
+            "seed": self.seed,
+            "fingerprint": self.fingerprint,
+            "data": self.data,
+        }
+
+    def record_path(self, root: Path) -> Path:
+        return root / "runs" / self.scale / self.paper / self.table / f"{self.id}.json"
+
+    def folder(self, root: Path) -> Path:
+        return self.record_path(root).with_suffix("")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a `run` function returns: one value a metric, and the values an epoch of what was followed over training."""
+
+    metrics: dict[str, float]
+    curves: dict[str, list[float]] = field(default_factory=dict)
+
+
+Run = Callable[[Any, Path], Measured]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A cell's end: its record, or the reason why there is none."""
+
+    cell: Cell
+    outcome: Outcome
+    record: dict[str, Any] | None
+    reason: str = ""
+
+
+def finished_record(cell: Cell, root: Path) -> dict[str, Any] | None:
+    """The record of a cell that has run with this very config, code and data, or `None`."""
+    path = cell.record_path(root)
+    if not path.exists():
+        return None
+    try:
+        record: dict[str, Any] = files.read_json(path)
+    except UserError:  # cut by a crash from outside our atomic writes: as good as not there
+        return None
+    return record if record.get("identity") == cell.identity() else None
+
+
+def run_cell(cell: Cell, root: Path) -> Finished:
+    """Run a cell, or reuse its record. Errors of the run are its result (`failed`), errors that a user can mend are passed on."""
+    import torch
+
+    from regard_lab.config import typed
+    from regard_lab.project import load
+
+    if record := finished_record(cell, root):
+        return Finished(cell, "reused", record)
+    folder = _prepare_folder(cell, root)
+    torch.set_num_threads(
+        1
+    )  # the same sums in the same order, whichever executor runs the cell; two processes beat two threads here
+    machine.reset_peak_memory()
+    started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
+    try:
+        run: Run = load(cell.run)
+        measured = run(typed(load(cell.schema), cell.config), folder)
+        _check_finite(measured)
+    except DataMissing as error:
+        return Finished(cell, "not run", None, str(error))
+    except UserError:
+        raise
+    except Exception as error:
+        files.write_atomically(folder / "error.txt", traceback.format_exc())
+        return Finished(cell, "failed", None, f"{type(error).__name__}: {error}")
+    record = {
+        "identity": cell.identity(),
+        "key": cell.key,
+        "metrics": measured.metrics,
+        "curves": measured.curves,
+        "started": started.isoformat(timespec="seconds"),
+        "wall_time_s": round(time.perf_counter() - clock, 2),
+        "peak_mib": round(machine.peak_memory_mib(), 1),
+        "versions": machine.versions(),
+        "environment": machine.environment(),
+        "revision": machine.revision(root),
+    }
+    files.write_json(cell.record_path(root), record)
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # they were there to go on from; the record is what stays
+    return Finished(cell, "run", record)
+
+
+def _prepare_folder(cell: Cell, root: Path) -> Path:
+    """The cell's folder, emptied if what it holds was made by another config, code or data."""
+    folder, identity = cell.folder(root), cell.identity()
+    mark = folder / "identity.json"
+    if folder.exists():
+        try:
+            same = files.read_json(mark) == identity
+        except UserError:
+            same = False
+        if not same:
+            shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    files.write_json(mark, identity)
+    return folder
+
+
+def _check_finite(measured: Measured) -> None:
+    bad = {name: value for name, value in measured.metrics.items() if not -float("inf") < value < float("inf")}
+    if bad:
+        raise ArithmeticError(f"not a finite number: {', '.join(f'{name} = {value}' for name, value in bad.items())}")

@@ -1,0 +1,118 @@
+"""Configs: composed by Hydra, typed at the door. A key that no schema knows is an error, never a silent default."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from regard_lab.errors import UserError, nearest
+from regard_lab.results import SCALES, Key, Scale
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """`conf/table/<table>.yaml`: which rows, how a row's key changes the config, what its cells run and give.
+
+    `vary` says which config key each part of a row's key sets (`attention: model.attention`); `metrics` and `curves` give the units of
+    what `run` returns; `data_sets` names the data sets used, each with the paper's set in whose place it stands (null: it is the paper's own);
+    `seeds` and `workers` may hold an interpolation of the scale.
+    """
+
+    run: str
+    rows: list[dict[str, Any]]
+    vary: dict[str, str]
+    metrics: dict[str, str]
+    seeds: int
+    data_sets: dict[str, str | None]
+    curves: dict[str, str]
+    workers: int | None = None
+
+
+@dataclass(frozen=True)
+class Composed:
+    """What Hydra composed: the cell's config as plain values, the table's specification if a table was chosen, and the scale's name."""
+
+    config: dict[str, Any]
+    table: TableSpec | None
+    scale: Scale
+
+
+def compose(conf: Path, overrides: list[str]) -> Composed:
+    """Compose `conf/config.yaml` with Hydra overrides (`data=imdb`, `model.attention=super`, `table=imdb`, `scale=laptop`).
+
+    The blocks `scale` and `table` feed the others by interpolation and are no part of a cell's config: a budget that another table gets, or a
+    row that it has more, does not make this cell a different one.
+    """
+    GlobalHydra.instance().clear()
+    try:
+        with hydra.initialize_config_dir(str(conf.resolve()), version_base="1.3"):
+            composed = hydra.compose("config", overrides=overrides)
+        OmegaConf.resolve(composed)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(_explain(error, conf, overrides)) from None
+    blocks = OmegaConf.to_container(composed)
+    assert isinstance(blocks, dict)
+    scale = blocks.pop("scale")["name"]
+    table = blocks.pop("table", None)
+    spec = typed(TableSpec, table, "table") if table else None
+    return Composed(config={str(k): v for k, v in blocks.items()} | {"scale": scale}, table=spec, scale=scale)
+
+
+def typed(schema: type, values: Any, what: str = "config") -> Any:
+    """`values` as an instance of the dataclass `schema`; unknown keys, missing keys and wrong types are one clear `UserError`."""
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(schema), values)
+        assert isinstance(merged, DictConfig)
+        return OmegaConf.to_object(merged)
+    except OmegaConfBaseException as error:
+        first = str(error).splitlines()[0]
+        key = f" at {error.full_key!r}" if error.full_key else ""
+        raise UserError(f"{what}{key}: {first}") from None
+
+
+def as_overrides(row: Key, vary: dict[str, str]) -> list[str]:
+    """A row's key as Hydra overrides."""
+    if unknown := set(row) - set(vary):
+        raise UserError(
+            f"the row {row} has keys that its table does not vary: {', '.join(sorted(unknown))}; add them to `vary`"
+        )
+    return [f"{vary[name]}={value}" for name, value in row.items()]
+
+
+def check_scale(scale: str) -> Scale:
+    """The scale of that name, or a `UserError` that lists them."""
+    for known in SCALES:
+        if scale == known:
+            return known
+    raise UserError(f"there is no scale {scale!r}.{nearest(scale, SCALES)} There are: {', '.join(SCALES)}")
+
+
+def _explain(error: Exception, conf: Path, overrides: list[str]) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if isinstance(error, MissingConfigException):
+        group, _, choice = (error.missing_cfg_file or "").rpartition("/")
+        known = sorted(error.options or [])
+        what = f"{group} {choice!r}" if group else repr(choice)
+        return f"there is no {what}.{nearest(choice, known)}" + (f" There are: {', '.join(known)}" if known else "")
+    for override in overrides:
+        key = override.lstrip("+~").split("=")[0]
+        if f"'{key}'" in str(error) or f"key '{key}'" in str(error).lower():
+            return f"unknown config key {key!r} (in {override!r}).{nearest(key, _known_keys(conf))}"
+    message = lines[0] if lines else type(error).__name__
+    options = [line for line in lines[1:] if not line.startswith("full_key") and not line.startswith("object_type")]
+    return f"config: {message}" + (f" ({' '.join(options)})" if options else "")
+
+
+def _known_keys(conf: Path) -> list[str]:
+    """Every `group.key` that a config file of this project sets, for a suggestion."""
+    found = {"seed"}
+    for path in conf.glob("*/*.yaml"):
+        content = OmegaConf.load(path)
+        if isinstance(content, DictConfig):
+            found |= {f"{path.parent.name}.{key!s}" for key in map(str, content)} | {path.parent.name}
+    return sorted(found)

@@ -1,0 +1,184 @@
+"""Figures in one house style, as SVG files that are the same to the last byte each time.
+
+A project's `figures.py` holds `FIGURES`: a function a figure, from `Results` to a matplotlib figure or `None` (nothing has been run). Its
+docstring is the caption. No function holds a number; all come from `results/`.
+"""
+
+import io
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from regard_lab.files import write_atomically
+from regard_lab.results import SCALES, Key, Metric, Result, Row, Scale
+from regard_lab.wording import label
+
+# Okabe and Ito's colours first, then Tol's muted ones: told apart with any colour vision, and a mechanism has the same in every figure.
+COLOURS = {
+    "softmax": "#4d4d4d",
+    "optimised": "#0072b2",
+    "efficient": "#e69f00",
+    "super": "#009e73",
+    "smyrf": "#d55e00",
+    "local": "#56b4e9",
+    "nystrom": "#cc79a7",
+    "performer": "#882255",
+    "cosformer": "#999933",
+    "lara": "#332288",
+    "probsparse": "#aa4499",
+    "abc": "#117733",
+    "longshort": "#b8a400",
+    "s4d": "#661100",
+}
+LINES = ("-", "--", ":", "-.")
+STYLE: dict[Any, Any] = {
+    "svg.hashsalt": "regard",
+    "svg.fonttype": "path",
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so that paths of letters are the same on every machine
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.edgecolor": "#555555",
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "figure.facecolor": "white",
+    "figure.dpi": 100,
+}
+QUICK = "quick: mechanics, not evidence"
+
+
+class Results:
+    """The results of one paper; `used` holds those that were asked for, in that order, so that a figure can name its sources."""
+
+    def __init__(self, results: Iterable[Result]) -> None:
+        self._results = {(result.table, result.scale): result for result in results}
+        self.used: list[Result] = []
+
+    def get(self, table: str, scale: Scale) -> Result | None:
+        """A table's result at a scale, or `None`."""
+        found = self._results.get((table, scale))
+        if found is not None and found not in self.used:
+            self.used.append(found)
+        return found
+
+    def best(self, table: str) -> Result | None:
+        """A table's result at the scale with the best evidence: paper, then laptop, then quick; or `None`."""
+        there = [scale for scale in reversed(SCALES) if (table, scale) in self._results]
+        return self.get(table, there[0]) if there else None
+
+
+Maker = Callable[[Results], Figure | None]
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """matplotlib's defaults with the house style on top, whatever a user's matplotlibrc says."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        yield
+
+
+def svg(figure: Figure) -> bytes:
+    """The figure as SVG: no date, no version, letters as paths."""
+    buffer = io.BytesIO()
+    with house_style():
+        figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write the figure as SVG, atomically."""
+    write_atomically(path, svg(figure))
+
+
+def colour(key: Key) -> str:
+    """The colour of a row's mechanism; a mechanism of a user's own has one too, the same each time."""
+    name = str(key.get("attention", label(key)))
+    return COLOURS.get(name) or list(COLOURS.values())[zlib.crc32(name.encode()) % len(COLOURS)]
+
+
+def seed_dots(result: Result | None, metric: str, title: str) -> Figure | None:
+    """A line a row: every seed a dot, the mean a bar. `None` if no row has the metric."""
+    lines = [(row, row.metrics[metric]) for row in result.rows if metric in row.metrics] if result else []
+    if result is None or not lines:
+        return None
+    with house_style():
+        figure, axes = _figure(6.4, 0.9 + 0.42 * len(lines))
+        for place, (row, measured) in enumerate(lines):
+            spread = np.linspace(-0.16, 0.16, measured.n) if measured.n > 1 else np.zeros(1)
+            axes.plot(measured.values, place + spread, "o", color=colour(row.key), markersize=5, alpha=0.75, mew=0)
+            axes.plot([measured.mean] * 2, [place - 0.32, place + 0.32], "-", color=colour(row.key), linewidth=2.2)
+        axes.set_yticks(range(len(lines)), [label(row.key) for row, _ in lines])
+        axes.set_ylim(len(lines) - 0.4, -0.6)
+        axes.grid(visible=False, axis="y")
+        axes.set_xlabel(_with_unit(title, lines[0][1]))
+        axes.set_title(
+            _scale_note(result, [measured.n for _, measured in lines]), loc="left", fontsize=8, color="#555555"
+        )
+    return figure
+
+
+def training_curves(result: Result | None, metric: str, title: str) -> Figure | None:
+    """A line a row over epochs: the mean of its seeds, with a band of ± one standard deviation. `None` if no row has the curve."""
+    lines = [row for row in result.rows if metric in row.curves and row.curves[metric].values] if result else []
+    if result is None or not lines:
+        return None
+    with house_style():
+        figure, axes = _figure(6.4, 3.6)
+        for row in lines:
+            _curve(axes, row, metric, LINES[_twins(row, lines) % len(LINES)])
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        unit = lines[0].curves[metric].unit
+        axes.set_ylabel(f"{title} ({unit})" if unit else title)
+        axes.legend(loc="best")
+        counts = [len(row.curves[metric].values) for row in lines]
+        axes.set_title(_scale_note(result, counts), loc="left", fontsize=8, color="#555555")
+    return figure
+
+
+def _curve(axes: Axes, row: Row, metric: str, line: str) -> None:
+    per_seed = row.curves[metric].values
+    epochs = min(len(values) for values in per_seed)
+    values = np.array([seed[:epochs] for seed in per_seed])
+    mean, at = values.mean(axis=0), np.arange(1, epochs + 1)
+    marker = "o" if epochs == 1 else None
+    axes.plot(at, mean, line, color=colour(row.key), linewidth=1.6, marker=marker, markersize=4, label=label(row.key))
+    if len(values) > 1:
+        sd = values.std(axis=0, ddof=1)
+        axes.fill_between(at, mean - sd, mean + sd, color=colour(row.key), alpha=0.15, linewidth=0)
+
+
+def _twins(row: Row, rows: list[Row]) -> int:
+    """How many rows of the same colour stand before this one."""
+    return sum(colour(other.key) == colour(row.key) for other in rows[: rows.index(row)])
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    """A figure of this size in inches with one pair of axes; bound to no window."""
+    figure = Figure(figsize=(width, height))
+    return figure, figure.subplots()
+
+
+def _with_unit(title: str, metric: Metric) -> str:
+    return f"{title} ({metric.unit})" if metric.unit else title
+
+
+def _scale_note(result: Result, counts: list[int]) -> str:
+    least, most = min(counts), max(counts)
+    seeds = f"{most} seed{'s' * (most != 1)}" if least == most else f"{least} to {most} seeds"
+    scale = QUICK if result.scale == "quick" else f"{result.scale} scale"
+    stands_in = [f"{use.name} in place of {use.stands_in_for}" for use in result.data if use.stands_in_for]
+    return ", ".join([scale, seeds, *stands_in])

@@ -1,0 +1,56 @@
+"""What a project tells the lab about itself, and how the lab finds it: `projects/<paper>/project.py` holds one `PROJECT`.
+
+Projects stand above the lab, so the lab never imports one by statement; it looks `PROJECT` up by the paper's name. What costs an import of
+torch is named by `module:function` and imported on first use: a fingerprint of the code must not need the code to run.
+"""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from regard_lab.errors import UserError, nearest
+
+
+@dataclass(frozen=True)
+class Project:
+    """One paper's project.
+
+    `schema` is the typed config (a dataclass); `check` names a function that takes a config and raises `ValueError` for one that cannot run,
+    before any work; `modules` gives the modules that a cell uses beside those that its `run` function imports: its mechanism, its data set.
+    """
+
+    name: str
+    schema: type
+    check: str
+    modules: Callable[[Any], list[str]]
+
+    def conf(self, root: Path) -> Path:
+        """The folder of its Hydra configs."""
+        return root / "projects" / self.name / "conf"
+
+    def tables(self, root: Path) -> list[str]:
+        """The names of its tables: one file each in `conf/table/`."""
+        return sorted(path.stem for path in (self.conf(root) / "table").glob("*.yaml"))
+
+
+def papers(root: Path) -> list[str]:
+    """The papers that have a project below `root`."""
+    return sorted(path.parent.name for path in (root / "projects").glob("*/project.py"))
+
+
+def find_project(name: str, root: Path) -> Project:
+    """The project of a paper; an unknown name is a `UserError` with the nearest."""
+    known = papers(root)
+    if name not in known:
+        raise UserError(
+            f"there is no project {name!r}.{nearest(name, known)} There are: {', '.join(known) or 'none here'}"
+        )
+    return load(f"projects.{name}.project:PROJECT")  # type: ignore[no-any-return]
+
+
+def load(reference: str) -> Any:
+    """The object that `module:name` names."""
+    module, _, name = reference.partition(":")
+    return getattr(importlib.import_module(module), name)

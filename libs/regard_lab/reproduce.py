@@ -1,0 +1,208 @@
+"""`python -m regard_lab.reproduce PAPER/TABLE --scale S` brings one table up to date; without a table, everything that `params.yaml` asks for.
+
+One table: compose every cell, check them all, fetch the data, run what is not there yet, write `results/<scale>/<paper>/<table>.json`.
+This is what a stage of the pipelines calls. Exit code 1 when a cell failed or could not run (the table says which and why), 2 for bad input.
+Everything: `dvc repro`, then a line a table.
+"""
+
+import argparse
+import fcntl
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+from tqdm import tqdm
+
+from regard_lab import data, files
+from regard_lab.cells import Finished, run_cell
+from regard_lab.config import check_scale
+from regard_lab.errors import DataMissing, UserError, command
+from regard_lab.executors import EXECUTORS, as_finished, executor
+from regard_lab.project import find_project, papers
+from regard_lab.results import result_path, write_result
+from regard_lab.tables import Table, load_table, result_of
+
+
+def reproduce_table(
+    paper: str,
+    name: str,
+    scale: str,
+    root: Path,
+    *,
+    where: str = "processes",
+    workers: int | None = None,
+    options: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Bring one table up to date and return its summary: cells run, reused, failed, not run, and seconds."""
+    started = time.time()
+    table = load_table(paper, name, scale, root, check=True)
+    with _alone(root, table):
+        try:
+            _prepare_data(table, root)
+        except DataMissing as error:
+            finished = [Finished(cell, "not run", None, str(error)) for cell in table.cells]
+        else:
+            table = load_table(paper, name, scale, root)  # a set that cannot be pinned has its checksum only now
+            finished = run_cells(table, root, where, workers or table.spec.workers, options or {})
+        result = result_of(table, finished)
+        write_result(result_path(root, paper, name, scale), result)
+    counts = Counter(end.outcome for end in finished)
+    summary = {
+        "table": f"{paper}/{name}",
+        "scale": scale,
+        "rows": {status: sum(row.status == status for row in result.rows) for status in ("ok", "failed", "not run")},
+        "cells": {outcome: counts[outcome] for outcome in ("run", "reused", "failed", "not run")},
+        "seconds": round(time.time() - started, 1),
+        "ended": time.time(),
+        "reasons": sorted({row.reason for row in result.rows if row.reason}),
+    }
+    files.write_json(summary_path(root, paper, name, scale), summary)
+    return summary
+
+
+def run_cells(table: Table, root: Path, where: str, workers: int | None, options: dict[str, Any]) -> list[Finished]:
+    """Run the cells of a table on an executor; a progress bar says which has just ended."""
+    finished: list[Finished] = []
+    # Seeds outermost: when a run is stopped early, every row has some of its seeds rather than some rows all of theirs.
+    cells = sorted(table.cells, key=lambda cell: cell.seed)
+    workers = min(workers, len(cells)) if workers else None
+    label = f"{table.paper}/{table.name} {table.scale}"
+    with (
+        executor(where, workers=workers, **options) as pool,
+        tqdm(total=len(cells), desc=label, unit="cell", disable=None) as bar,
+    ):
+        futures = [pool.submit(run_cell, cell, root) for cell in cells]
+        for future in as_finished(futures):
+            end: Finished = future.result()
+            finished.append(end)
+            bar.set_postfix_str(f"{end.cell.id}: {end.outcome}")
+            bar.update()
+    return finished
+
+
+def summary_path(root: Path, paper: str, table: str, scale: str) -> Path:
+    """Where the last run of a table left its summary."""
+    return root / "runs" / scale / paper / table / "summary.json"
+
+
+def line(summary: dict[str, Any], since: float = 0.0) -> str:
+    """A table's line at the end of a run. `since`: a summary from before that time was not touched by this run."""
+    name = f"{summary['table']:<32} {summary['scale']:<7}"
+    if summary["ended"] < since:
+        return f"{name} up to date ({summary['rows']['ok']} rows)"
+    cells = ", ".join(f"{count} {outcome}" for outcome, count in summary["cells"].items() if count)
+    rows = ", ".join(f"{count} {status}" for status, count in summary["rows"].items() if count)
+    reasons = "".join(f"\n    {reason}" for reason in summary["reasons"])
+    return f"{name} rows: {rows}; cells: {cells}; {summary['seconds']:.1f} s{reasons}"
+
+
+def reproduce_all(root: Path) -> int:
+    """`dvc repro` for the scales of `params.yaml`, then a line a table and the report's path."""
+    started = time.time()
+    scales = read_scales(root)
+    code = subprocess.run([sys.executable, "-m", "dvc", "repro", "--keep-going"], cwd=root).returncode
+    failed = 0
+    print()
+    for scale in scales:
+        for paper in papers(root):
+            for name in find_project(paper, root).tables(root):
+                path = summary_path(root, paper, name, scale)
+                there = path.exists() and result_path(root, paper, name, scale).exists()
+                print(
+                    line(files.read_json(path), started)
+                    if there
+                    else f"{paper + '/' + name:<32} {scale:<7} not run: see the messages above"
+                )
+                failed += not there
+    if code and failed:  # a stage that failed keeps DVC from the report; what there is should be seen all the same
+        subprocess.run([sys.executable, "-m", "regard_lab.report"], cwd=root, check=False)
+    print(f"\n{time.time() - started:.0f} s in all. The report: {root / 'reports' / 'index.html'}")
+    return code
+
+
+def read_scales(root: Path) -> list[str]:
+    """The scales that `params.yaml` asks for, checked."""
+    path = root / "params.yaml"
+    try:
+        scales = yaml.safe_load(path.read_text())["scales"]
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise UserError(f"{path} must hold a list `scales:` ({type(error).__name__}: {error})") from None
+    if not isinstance(scales, list) or not scales:
+        raise UserError(f"{path}: scales must be a list such as [quick], got {scales!r}")
+    return [check_scale(str(scale)) for scale in scales]
+
+
+def _prepare_data(table: Table, root: Path) -> None:
+    for name in table.spec.data_sets:
+        data.prepare(name, root, table.cells[0].config["data"]["source"])
+
+
+@contextmanager
+def _alone(root: Path, table: Table) -> Iterator[None]:
+    """Two runs of one table at once would train the same cells twice into the same folders."""
+    path = root / "runs" / table.scale / table.paper / table.name / ".lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"{table.paper}/{table.name} at {table.scale} is being run by another process; wait for it or end it"
+            ) from None
+        yield
+
+
+@command
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m regard_lab.reproduce", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "table", nargs="?", metavar="PAPER/TABLE", help="such as better_attention/imdb; without it: everything"
+    )
+    parser.add_argument("--scale", default=None, help="quick, laptop or paper")
+    parser.add_argument("--executor", default="processes", choices=EXECUTORS)
+    parser.add_argument("--workers", type=int, default=None, help="how many cells at once (default: one a core)")
+    parser.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="passed to submitit or Ray (slurm_partition=gpu)",
+    )
+    arguments = parser.parse_args()
+    root = Path.cwd()
+    if arguments.table is None:
+        if arguments.scale:
+            raise UserError("--scale goes with a table; for everything, list the scales in params.yaml")
+        return reproduce_all(root)
+    paper, _, name = arguments.table.partition("/")
+    if not name:
+        raise UserError(f"a table is named PAPER/TABLE, such as better_attention/imdb; got {arguments.table!r}")
+    options: dict[str, Any] = {}
+    for option in arguments.option:
+        key, equals, value = option.partition("=")
+        if not equals:
+            raise UserError(f"--option takes KEY=VALUE, got {option!r}")
+        options[key] = yaml.safe_load(value)
+    summary = reproduce_table(
+        paper,
+        name,
+        check_scale(arguments.scale or "quick"),
+        root,
+        where=arguments.executor,
+        workers=arguments.workers,
+        options=options,
+    )
+    print(line(summary))
+    return 1 if summary["rows"]["failed"] or summary["rows"]["not run"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,174 @@
+"""A table: the list of its cells, and the result that is read out of their records.
+
+The list comes from the table's config alone, so a row that was removed is gone from the result, and a row that has not run says so.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from regard_lab import data
+from regard_lab.cells import Cell, Finished
+from regard_lab.config import Composed, TableSpec, as_overrides, check_scale, compose, typed
+from regard_lab.errors import DataMissing, UserError, nearest
+from regard_lab.files import combined_sha256
+from regard_lab.fingerprint import code_fingerprint
+from regard_lab.project import Project, find_project, load
+from regard_lab.results import Curve, DataUse, Metric, Result, Row, Scale, Status
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table at one scale, composed and ready to run: one list of cells a row."""
+
+    paper: str
+    name: str
+    scale: Scale
+    spec: TableSpec
+    rows: list[list[Cell]]
+
+    @property
+    def cells(self) -> list[Cell]:
+        return [cell for row in self.rows for cell in row]
+
+    @property
+    def fingerprint(self) -> str:
+        """One hash for the code and the configs of every cell; the data stand apart, with their own checksums."""
+        return combined_sha256(
+            f"{cell.run} {cell.fingerprint} {cell.seed} {sorted(cell.config.items())}" for cell in self.cells
+        )
+
+
+def load_table(paper: str, name: str, scale: str, root: Path, *, check: bool = False) -> Table:
+    """Compose every row of a table. With `check`, the project also looks at each row's config (`check_config`), which imports torch."""
+    project = find_project(paper, root)
+    if name not in (known := project.tables(root)):
+        raise UserError(f"{paper} has no table {name!r}.{nearest(name, known)} It has: {', '.join(known)}")
+    base = [f"table={name}", f"scale={check_scale(scale)}"]
+    spec = _spec(compose(project.conf(root), base), name)
+    rows = []
+    for key in spec.rows:
+        composed = compose(project.conf(root), [*base, *as_overrides(key, spec.vary)])
+        if check:
+            check_config(project, composed.config, f"{paper}/{name}, row {key}: ")
+        slug = "-".join(str(part) for part in key.values())
+        rows.append(
+            [
+                make_cell(project, composed, name, f"{slug}-seed{seed}", seed, root, spec, key)
+                for seed in range(spec.seeds)
+            ]
+        )
+    return Table(paper=paper, name=name, scale=check_scale(scale), spec=spec, rows=rows)
+
+
+def make_cell(
+    project: Project,
+    composed: Composed,
+    table: str,
+    name: str,
+    seed: int,
+    root: Path,
+    spec: TableSpec,
+    key: dict[str, Any],
+) -> Cell:
+    """One cell of a composed config."""
+    config = composed.config | {"seed": seed}
+    modules = [spec.run.partition(":")[0], *project.modules(typed(project.schema, config))]
+    source = config["data"]["source"]
+    return Cell(
+        paper=project.name,
+        table=table,
+        scale=composed.scale,
+        id=name,
+        key=key,
+        seed=seed,
+        run=spec.run,
+        schema=f"{project.schema.__module__}:{project.schema.__qualname__}",
+        config=config,
+        fingerprint=code_fingerprint(modules, root),
+        data={name: expected_checksum(name, root, source) for name in spec.data_sets},
+    )
+
+
+def check_config(project: Project, config: dict[str, Any], where: str = "") -> None:
+    """Everything that can be known to be wrong before any work: keys, types, sizes, mechanisms and patterns."""
+    check: Callable[[Any], None] = load(project.check)
+    try:
+        check(typed(project.schema, config))
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{where}{error}") from None
+
+
+def result_of(table: Table, finished: list[Finished]) -> Result:
+    """The table's result, read out of what its cells left."""
+    by_id = {end.cell.id: end for end in finished}
+    rows = [
+        _row(table.spec, [by_id.get(cell.id) or Finished(cell, "not run", None, "not started") for cell in row])
+        for row in table.rows
+    ]
+    records = {cell.id: by_id[cell.id].record for cell in table.cells if cell.id in by_id and by_id[cell.id].record}
+    uses = {name: checksum for cell in table.cells for name, checksum in cell.data.items()}
+    return Result(
+        paper=table.paper,
+        table=table.name,
+        scale=table.scale,
+        fingerprint=table.fingerprint,
+        data=[DataUse(name, table.spec.data_sets[name], checksum) for name, checksum in uses.items()],
+        rows=rows,
+        records={name: record for name, record in records.items() if record is not None},
+    )
+
+
+def current_fingerprint(paper: str, name: str, scale: str, root: Path = Path()) -> str | None:
+    """The fingerprint that a result would have if it were made now; `None` when its table is no longer there."""
+    try:
+        return load_table(paper, name, scale, root).fingerprint
+    except UserError:
+        return None
+
+
+def expected_checksum(name: str, root: Path, source: str) -> str:
+    """The checksum that a data set must have: pinned on its card, or that of the prepared set for a source that cannot be pinned.
+
+    Empty for a set of the latter kind that is not prepared yet; a cell prepares its data before it is made.
+    """
+    pinned = data.card(name).source(source).sha256
+    if pinned:
+        return pinned
+    try:
+        return data.checksum(name, root, source)
+    except DataMissing:
+        return ""
+
+
+def _spec(composed: Composed, name: str) -> TableSpec:
+    if composed.table is None:
+        raise UserError(
+            f"conf/table/{name}.yaml does not describe a table (it must set run, rows, vary, metrics, seeds, data_sets, curves)"
+        )
+    return composed.table
+
+
+def _row(spec: TableSpec, ends: list[Finished]) -> Row:
+    done = [(end.cell, end.record) for end in ends if end.record is not None]
+    missing = [end for end in ends if end.record is None]
+    status: Status = "ok" if not missing else "failed" if any(end.outcome == "failed" for end in missing) else "not run"
+    reason = "; ".join(f"seed {end.cell.seed}: {end.reason}" for end in missing)
+    metrics = {
+        name: Metric.of([record["metrics"][name] for _, record in done], unit)
+        for name, unit in spec.metrics.items()
+        if done
+    }
+    curves = {
+        name: Curve(unit, [record["curves"][name] for _, record in done]) for name, unit in spec.curves.items() if done
+    }
+    return Row(
+        key=ends[0].cell.key,
+        metrics=metrics,
+        status=status,
+        reason=reason,
+        seeds=[cell.seed for cell, _ in done],
+        cells=[cell.id for cell, _ in done],
+        curves=curves,
+    )

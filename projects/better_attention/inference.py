@@ -1,0 +1,57 @@
+"""How fast is one attention layer at inference? Every mechanism against softmax attention with the fused kernel, in turns, in one run."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from projects.better_attention.model import attention_layer, tokens_of
+from projects.better_attention.project import Config
+from projects.better_attention.train import median
+from regard.layer import Attention
+from regard_lab.cells import Measured
+
+BATCH = 32
+ROUND_S = 0.01  # how long one timed round should last: long against the clock, short against what else the machine does
+
+
+def measure(config: Config, folder: Path) -> Measured:
+    """Latency of one layer on a batch of 32, one thread: `time_us` a call, `speedup` over softmax attention, `flop_ratio` to it.
+
+    The two layers are timed in turns and each keeps its median, so that what disturbs the machine disturbs both.
+    """
+    length = tokens_of(config.data)
+    torch.manual_seed(config.seed)
+    layer = attention_layer(config.model, length).eval()
+    baseline = attention_layer(softmax_like(config), length).eval()
+    x = torch.randn(BATCH, length, config.model.width)
+    calls = rounds_of(baseline, x)
+    times: dict[str, list[float]] = {"layer": [], "baseline": []}
+    for _ in range(config.budget.repeats):
+        times["layer"].append(seconds_of(layer, x, calls))
+        times["baseline"].append(seconds_of(baseline, x, calls))
+    seconds, against = median(times["layer"]), median(times["baseline"])
+    ratio = flops(layer, length) / flops(baseline, length)
+    return Measured(metrics={"time_us": 1e6 * seconds, "speedup": against / seconds, "flop_ratio": ratio})
+
+
+def softmax_like(config: Config) -> Config:
+    """The same config with softmax attention: what the others are measured against."""
+    return replace(config, model=replace(config.model, attention="softmax"))
+
+
+@torch.inference_mode()
+def seconds_of(layer: Attention, x: Tensor, calls: int) -> float:
+    """Seconds a call, over `calls` calls in a row."""
+    begin = time.perf_counter()
+    for _ in range(calls):
+        layer(x)
+    return (time.perf_counter() - begin) / calls
+
+
+def rounds_of(layer: Attention, x: Tensor) -> int:
+    """How many calls make a round of about `ROUND_S`; also the warm-up."""
+    seconds_of(layer, x, 5)
+    return max(1, round(ROUND_S / seconds_of(layer, x, 5)))

@@ -1,0 +1,81 @@
+"""The typed config of a cell, and what the lab must know of this project. Imports no torch: see `regard_lab.project`."""
+
+from dataclasses import dataclass
+
+from regard_lab.project import Project
+
+
+@dataclass
+class Data:
+    """Which data set and how it enters the model. Texts have `vocabulary` and `length` (words), images `image_size` and `patch` (pixels)."""
+
+    name: str
+    source: str
+    classes: int
+    vocabulary: int | None
+    length: int | None
+    image_size: int | None
+    patch: int | None
+
+
+@dataclass
+class Model:
+    """The encoder. `hidden` and `head` are widths of dense layers, in order."""
+
+    attention: str
+    width: int
+    heads: int
+    blocks: int
+    norm: str
+    norm_epsilon: float
+    hidden: list[int]
+    activation: str
+    dropout: float
+    pool: str
+    head: list[int]
+    head_activation: str
+    head_dropout: float
+
+
+@dataclass
+class Training:
+    """Optimiser and batches; `devices`, `strategy` and `precision` are Lightning's."""
+
+    optimiser: str
+    learning_rate: float
+    weight_decay: float
+    batch_size: int
+    devices: int
+    strategy: str
+    precision: str
+
+
+@dataclass
+class Budget:
+    """What a scale spends: epochs, training examples (None: all), repeats of a timing."""
+
+    epochs: int
+    train_examples: int | None
+    repeats: int
+
+
+@dataclass
+class Config:
+    """Everything that makes a cell what it is."""
+
+    data: Data
+    model: Model
+    training: Training
+    budget: Budget
+    seed: int
+    scale: str
+
+
+def modules(config: Config) -> list[str]:
+    """The one module that a cell reaches by name: its mechanism."""
+    return [f"regard.mechanisms.{config.model.attention}"]
+
+
+PROJECT = Project(
+    name="better_attention", schema=Config, check="projects.better_attention.model:check", modules=modules
+)
