@@ -50,7 +50,7 @@ def test_equivalence_by_hand() -> None:
     assert verdict.statistic["low"] == pytest.approx(0.2 - 2.919986 * 0.2 / 3**0.5, rel=1e-5)
     assert verdict.statistic["n"] == 3
     assert verdict.statistic["p"] < 0.05
-    assert "new − old = +0.2000 points, 90 % interval [" in verdict.sentence
+    assert "new − old = +0.20 points, 90 % interval [" in verdict.sentence
     assert "3 paired seeds" in verdict.sentence
 
 
@@ -201,7 +201,7 @@ def test_monotone(per_length: dict[int, list[float]], more: dict[str, Any], word
 def test_monotone_along_named_rows() -> None:
     verdict = decide(claim("monotone", row={}, rows=(OLD, NEW)), two([5.0, 6.0, 7.0], [4.0, 5.0, 6.1]))
     assert verdict.verdict == "holds"
-    assert verdict.sentence.startswith("Weakest of 1 steps: old to new, rise +0.9667 points")
+    assert verdict.sentence.startswith("Weakest of 1 steps: old to new, rise +0.97 points")
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_bound_sentence() -> None:
     evidence = result(row(NEW, {"accuracy": [1.4, 1.5, 1.6]}, unit="×"))
     sentence = decide(claim("bound", at_least=1.0, at_most=2.0), evidence).sentence
     assert sentence.startswith(
-        "Accuracy of new is 1.500 ×, 95 % interval [1.252, 1.748] ×, claimed at least 1 and at most 2"
+        "Accuracy of new is 1.50 ×, 95 % interval [1.25, 1.75] ×, claimed at least 1 and at most 2"
     )
 
 

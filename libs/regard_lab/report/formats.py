@@ -1,0 +1,110 @@
+"""A table as csv, Markdown and LaTeX: the same lines and numbers as its page."""
+
+import csv
+import io
+
+from regard_lab.report.view import NOT_COMPARED, NOT_KNOWN, Cell, Line, TableView
+
+TEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "−": r"$-$",
+    "≈": r"$\approx$",
+    "×": r"$\times$",
+    "µ": r"$\mu$",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "→": r"$\rightarrow$",
+    "—": "---",
+    "–": "--",
+}
+
+
+def as_csv(table: TableView) -> str:
+    """A line a row and scale, numbers in full: `<metric> <what> [unit]` for paper, mean, sd, n, difference."""
+    fields = list(dict.fromkeys(field for line in table.lines for field in line.key))
+    header = [*fields, "scale", "data", "status", "stale"]
+    for column in table.published.columns:
+        unit = f" [{column.unit}]" if column.unit else ""
+        header += [f"{column.name} {what}{unit}" for what in ("paper", "mean", "sd")]
+        header += [f"{column.name} n", f"{column.name} difference{unit}"]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    for line in table.lines:
+        start = [*(line.key.get(field, "") for field in fields), line.scale_text, line.data_text]
+        status = f"{line.status}: {line.reason}" if line.reason else line.status
+        cells = [value for cell in line.cells for value in _csv_cell(cell)]
+        writer.writerow([*start, status, "yes" if line.stale else "no", *cells])
+    return text.getvalue()
+
+
+def _csv_cell(cell: Cell) -> list[str | float | int]:
+    ours, difference = cell.ours, cell.difference
+    published = NOT_KNOWN if cell.published is None else cell.published
+    if ours is None:
+        return [published, "", "", "", ""]
+    gap = difference if difference is not None else NOT_COMPARED if cell.published is not None else ""
+    return [published, ours.mean, "" if ours.sd is None else ours.sd, ours.n, gap]
+
+
+def in_words(cell: Cell) -> str:
+    """ "71.90 ± 0.31 (5); paper ≈ 78; −6.10 points"."""
+    ours = f"{cell.mean_sd} ({cell.ours.n})" if cell.ours else "—"
+    return "; ".join(part for part in (ours, f"paper {cell.paper_text}", cell.difference_text) if part)
+
+
+def _header(table: TableView) -> list[str]:
+    units = [f"{c.label} ({c.unit})" if c.unit else c.label for c in table.published.columns]
+    return ["row", "scale", "data", "status", *units]
+
+
+def _words(line: Line) -> list[str]:
+    row = f"{line.name}, {line.detail}" if line.detail else line.name
+    return [row, line.scale_text, line.data_text, line.status_text, *(in_words(cell) for cell in line.cells)]
+
+
+def as_markdown(table: TableView) -> str:
+    """A GitHub table under its title; each cell: ours mean ± sd (n); the paper's; the difference."""
+    rows = [_header(table), ["---"] * len(_header(table)), *(_words(line) for line in table.lines)]
+    lines = ["| " + " | ".join(_markdown(cell) for cell in row) + " |" for row in rows]
+    return (
+        f"**{_markdown(table.published.title)}** (ours mean ± sd (n); paper; difference)\n\n" + "\n".join(lines) + "\n"
+    )
+
+
+def _markdown(text: str) -> str:
+    return " ".join(text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").split())
+
+
+def as_tex(table: TableView) -> str:
+    """A `tabular` for booktabs."""
+    rows = [" & ".join(_tex(cell) for cell in row) + r" \\" for row in (_header(table), *map(_words, table.lines))]
+    head, *body = rows
+    columns = "l" * len(_header(table))
+    title = f"% {' '.join(table.published.title.split())}: ours mean ± sd (n); paper; difference"
+    lines = [
+        title,
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\toprule",
+        head,
+        r"\midrule",
+        *body,
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _tex(text: str) -> str:
+    return "".join(TEX.get(letter, letter) for letter in " ".join(text.split()))

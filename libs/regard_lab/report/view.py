@@ -1,0 +1,258 @@
+"""What a page shows of a table, before any HTML: a line a row and scale, a cell a metric, with the published number beside ours."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from regard_lab.claims import Verdict, headline, judge
+from regard_lab.errors import UserError
+from regard_lab.figures import QUICK
+from regard_lab.paper import Claim, Column, Paper, PublishedRow, PublishedTable
+from regard_lab.results import SCALES, DataUse, Key, Metric, Result, Row, Scale, Status
+from regard_lab.wording import label, number, parts, signed, step
+
+NOT_KNOWN = "not known"
+NOT_COMPARED = "not compared"
+Fingerprint = Callable[[str, str, str], str | None]
+SHOWN: tuple[Scale, ...] = tuple(reversed(SCALES))  # best evidence first
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One metric of one line: ours, the paper's, and their difference in the column's unit."""
+
+    column: Column
+    ours: Metric | None
+    published: float | None
+    approximate: bool
+    source: str
+    compared: bool
+
+    @property
+    def difference(self) -> float | None:
+        """Ours minus the paper's; `None` where either is missing, or where ours is no evidence."""
+        if self.ours is None or self.published is None or not self.compared:
+            return None
+        return self.ours.mean - self.published
+
+    @property
+    def mean_sd(self) -> str:
+        """Mean ± standard deviation; a single seed has no deviation."""
+        if self.ours is None:
+            return ""
+        mean = number(self.ours.mean, self.column.digits)
+        return mean if self.ours.sd is None else f"{mean} ± {number(self.ours.sd, self.column.digits)}"
+
+    @property
+    def paper_text(self) -> str:
+        """The published number, "≈" before one that a source calls approximate; or "not known"."""
+        if self.published is None:
+            return NOT_KNOWN
+        return f"≈ {number(self.published)}" if self.approximate else number(self.published, self.column.digits)
+
+    @property
+    def difference_text(self) -> str:
+        """The difference with sign and unit or "equal", "not compared" for what is no evidence, or nothing."""
+        if self.difference == 0:
+            return "equal"
+        if self.difference is not None:
+            return f"{signed(self.difference, self.column.digits)} {step(self.column.unit)}".strip()
+        return NOT_COMPARED if self.ours is not None and self.published is not None else ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row at a scale; `scale` is `None` for a row of a table that has not been run at any."""
+
+    key: Key
+    scale: Scale | None
+    status: Status
+    reason: str
+    stale: bool
+    data: list[DataUse]
+    cells: list[Cell]
+    records: list[str]
+
+    @property
+    def name(self) -> str:
+        return parts(self.key)[0]
+
+    @property
+    def detail(self) -> str:
+        return parts(self.key)[1]
+
+    @property
+    def quick(self) -> bool:
+        return self.scale == "quick"
+
+    @property
+    def scale_text(self) -> str:
+        return QUICK if self.quick else self.scale or "—"
+
+    @property
+    def data_text(self) -> str:
+        return "; ".join(data_text(use) for use in self.data) or "none"
+
+    @property
+    def other_data(self) -> bool:
+        """Was any data set used in place of the paper's own?"""
+        return any(use.stands_in_for for use in self.data)
+
+    @property
+    def status_text(self) -> str:
+        text = f"{self.status}: {self.reason}" if self.reason else self.status
+        return f"{text} (stale)" if self.stale else text
+
+
+def data_text(use: DataUse) -> str:
+    return f"{use.name}, stands in for {use.stands_in_for}" if use.stands_in_for else use.name
+
+
+@dataclass(frozen=True)
+class TableView:
+    """A table with its results, by scale. `stale`: scales whose result is not that of today's code."""
+
+    paper: str
+    published: PublishedTable
+    results: Mapping[Scale, Result]
+    stale: frozenset[Scale]
+
+    @property
+    def name(self) -> str:
+        return self.published.name
+
+    @property
+    def slug(self) -> str:
+        return f"{self.paper}-{self.name}"
+
+    @cached_property
+    def groups(self) -> list[tuple[Scale | None, list[Line]]]:
+        """The lines of each scale that has a result, best evidence first; one group without a scale if none has."""
+        scales = [scale for scale in SHOWN if scale in self.results]
+        return [(scale, self._lines(scale)) for scale in scales] or [(None, self._lines(None))]
+
+    @property
+    def lines(self) -> list[Line]:
+        return [line for _, lines in self.groups for line in lines]
+
+    @property
+    def states(self) -> list[tuple[Scale, str]]:
+        """What has been run at each scale, in words."""
+        return [(scale, self._state(scale)) for scale in SHOWN]
+
+    @property
+    def unlisted(self) -> list[str]:
+        """Metrics that were measured but are no column of this table; the run records show them."""
+        known = {column.name for column in self.published.columns}
+        return sorted({name for result in self.results.values() for row in result.rows for name in row.metrics} - known)
+
+    def _state(self, scale: Scale) -> str:
+        if scale not in self.results:
+            return "not run"
+        lines = [line for line in self.lines if line.scale == scale]
+        count = f"{sum(line.status == 'ok' for line in lines)} of {len(lines)} rows"
+        return f"{count}, stale" if scale in self.stale else count
+
+    def _lines(self, scale: Scale | None) -> list[Line]:
+        result = self.results[scale] if scale else None
+        listed = [row.key for row in self.published.rows]
+        ours = [row.key for row in result.rows if row.key not in listed] if result else []
+        return [self._line(key, result) for key in [*listed, *ours]]
+
+    def _line(self, key: Key, result: Result | None) -> Line:
+        row = result.row(**key) if result else None
+        published = self.published.row(key) or PublishedRow(key, {})
+        scale = result.scale if result else None
+        reason = row.reason if row else "this result has no such row" if result else "no result at any scale"
+        return Line(
+            key=key,
+            scale=scale,
+            status=row.status if row else "not run",
+            reason=reason,
+            stale=scale in self.stale,
+            data=result.data if result else [],
+            cells=[self._cell(column, row, published, result) for column in self.published.columns],
+            records=row.cells if row else [],
+        )
+
+    def _cell(self, column: Column, row: Row | None, published: PublishedRow, result: Result | None) -> Cell:
+        ours = row.metrics.get(column.name) if row else None
+        if ours is not None and row is not None and result is not None:
+            where = f"results of {self.paper}/{self.name} at scale {result.scale}, row {label(row.key)}"
+            if ours.unit != column.unit:
+                raise UserError(
+                    f"{where}: {column.name} is in {ours.unit!r}, but paper.yaml gives it in {column.unit!r}"
+                )
+            if not len(ours.values) == len(row.seeds) == ours.n:
+                raise UserError(
+                    f"{where}: {len(ours.values)} values of {column.name} for {len(row.seeds)} seeds, n = {ours.n}"
+                )
+        return Cell(
+            column=column,
+            ours=ours,
+            published=published.values.get(column.name),
+            approximate=column.name in published.approximate,
+            source=published.sources.get(column.name, self.published.source),
+            compared=result is not None and result.scale != "quick",
+        )
+
+
+@dataclass(frozen=True)
+class ClaimView:
+    """A claim, its verdicts at each scale, and the data behind them."""
+
+    claim: Claim
+    verdicts: list[Verdict]
+    other_data: list[str]
+
+    @property
+    def headline(self) -> Verdict:
+        return headline(self.verdicts)
+
+
+@dataclass(frozen=True)
+class PaperView:
+    paper: Paper
+    tables: list[TableView]
+    claims: list[ClaimView]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many claims have each verdict."""
+        words = [claim.headline.verdict for claim in self.claims]
+        return {word: words.count(word) for word in ("holds", "fails", "undecided", "not run")}
+
+    @property
+    def gaps(self) -> list[tuple[str, str]]:
+        """What is not reproduced and why: whole tables, then single rows at scales that count, then what the paper's file says."""
+        tables = [
+            (f"Table {table.name}: {table.published.title}", "not run at a scale that counts as evidence")
+            for table in self.tables
+            if not {"paper", "laptop"} & set(table.results)
+        ]
+        rows = [
+            (f"Table {table.name}, {label(line.key)} at scale {line.scale}", line.status_text)
+            for table in self.tables
+            for line in table.lines
+            if line.scale in ("paper", "laptop") and line.status != "ok"
+        ]
+        return [*tables, *rows, *self.paper.not_reproduced]
+
+
+def paper_view(paper: Paper, results: Mapping[tuple[str, Scale], Result], fingerprint_of: Fingerprint) -> PaperView:
+    """Put a paper's tables and claims beside its results, by (table, scale)."""
+    tables = []
+    for name, published in paper.tables.items():
+        own = {scale: results[name, scale] for scale in SHOWN if (name, scale) in results}
+        stale = {scale for scale, one in own.items() if fingerprint_of(paper.name, name, scale) != one.fingerprint}
+        tables.append(TableView(paper.name, published, own, frozenset(stale)))
+    by_name = {table.name: table for table in tables}
+    claims = [_claim_view(claim, by_name[claim.table]) for claim in paper.claims]
+    return PaperView(paper, tables, claims)
+
+
+def _claim_view(claim: Claim, table: TableView) -> ClaimView:
+    verdicts = judge(claim, table.results, table.stale)
+    scales = [verdict.scale for verdict in verdicts if verdict.scale]
+    uses = [use for scale in scales for use in table.results[scale].data if use.stands_in_for]
+    return ClaimView(claim, verdicts, sorted({data_text(use) for use in uses}))
