@@ -1,0 +1,188 @@
+"""ABC, attention with bounded-memory control: keys and values are summed into c slots, and queries attend to the slots.
+
+    K̃_c = Σ_j softmax_j(k_j · φ_c) k_j        Ṽ_c = Σ_j softmax_j(v_j · ψ_c) v_j
+    out_i = Σ_c softmax_c(scale · q_i · K̃_c) Ṽ_c        scale = d^(-1/2)
+
+The sums run over every key, or over j ≤ i when causal self, so that every query then has slots of its own. φ = `key_slots` (d, c) and
+ψ = `value_slots` (e, c) are learned and shared by the heads; values are weighed by scores of the values. Peng et al., "ABC: Attention with
+Bounded-memory Control", 2022, in the form of CAB's library, whose causal branch forgets the sum over j (`variant="released"`).
+Time O((n + m) c (d + e)), memory O((n + m) c).
+Causal: O(n c (d + e + chunk)) and O(n c (chunk + (d + e) / chunk)), the slots being kept once a chunk; every weight is relative to the
+running log-sum-exp L_i = log Σ_{j ≤ i} exp(k_j · φ_c), so that none exceeds 1 and no later key touches an earlier row.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from regard.layer import Attention
+from regard.patterns import ALL_PATTERNS, Pattern
+from regard.registry import mechanism
+from regard.running import UNSEEN, running_softmax
+from regard.shapes import check_choice, check_count, check_heads
+
+VARIANTS = ("paper", "released")
+
+
+def naive_abc(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    key_slots: Tensor,
+    value_slots: Tensor,
+    causal: bool = False,
+    key_mask: Tensor | None = None,
+    scale: float | None = None,
+    variant: str = "paper",
+) -> Tensor:
+    """The definition, with slots of every query in full: n × c × (d + e). Arguments as `abc`."""
+    seen = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool, device=q.device)
+    seen = (seen.tril() if causal else seen)[None, None]
+    if key_mask is not None:
+        seen = seen & key_mask[:, None, None, :]
+        k, v = (x.masked_fill(~key_mask[:, None, :, None], 0) for x in (k, v))
+    seen = seen[..., None]  # b 1 n m 1
+
+    def slots(x: Tensor, control: Tensor) -> Tensor:
+        logits = (x @ control)[:, :, None].masked_fill(~seen, -torch.inf)  # b h n m c
+        weights = torch.where(seen.any(3, keepdim=True), logits.softmax(3), 0)
+        if causal and variant == "released":
+            weights = weights * torch.eye(q.shape[2], dtype=x.dtype, device=x.device)[:, :, None]
+        return torch.einsum("bhnmc,bhmd->bhncd", weights, x)
+
+    scores = torch.einsum("bhnd,bhncd->bhnc", q, slots(k, key_slots))
+    weights = (scores * (q.shape[-1] ** -0.5 if scale is None else scale)).softmax(-1)
+    return torch.einsum("bhnc,bhnce->bhne", weights, slots(v, value_slots))
+
+
+def abc(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    key_slots: Tensor,
+    value_slots: Tensor,
+    causal: bool = False,
+    key_mask: Tensor | None = None,
+    scale: float | None = None,
+    variant: str = "paper",
+    chunk: int = 16,
+) -> Tensor:
+    """ABC on split heads.
+
+    q (b, h, n, d), k (b, h, m, d), v (b, h, m, e) -> (b, h, n, e); `key_slots` (d, c), `value_slots` (e, c). `key_mask` (b, m), True = keep;
+    a query that may see no key gets 0. Causal needs n = m. `chunk` trades memory against steps and does not change the result.
+    `variant="released"` is CAB's code: causal, it weighs the current key and value only. Half precision is summed in float32.
+    Raises ValueError or TypeError for shapes that do not agree.
+    """
+    check_heads(q, k, v, key_mask=key_mask, self_attention=causal)
+    check_choice(variant, VARIANTS, "variant")
+    check_count(chunk, 1, "chunk")
+    (d, e), c = (q.shape[-1], v.shape[-1]), key_slots.shape[-1]
+    if key_slots.shape != (d, c) or value_slots.shape != (e, c) or c < 1:
+        shapes = f"{tuple(key_slots.shape)} and {tuple(value_slots.shape)}"
+        raise ValueError(f"key_slots and value_slots must be (d = {d}, c) and (e = {e}, c) with c ≥ 1, got {shapes}")
+    dtype, wide = v.dtype, torch.promote_types(v.dtype, torch.float32)
+    q, k, v = q.to(wide) * (d**-0.5 if scale is None else scale), k.to(wide), v.to(wide)
+    if key_mask is not None:
+        k, v = (x.masked_fill(~key_mask[:, None, :, None], 0) for x in (k, v))
+    key_logits, value_logits = k @ key_slots.to(wide), v @ value_slots.to(wide)  # b h m c
+    if key_mask is not None:
+        key_logits, value_logits = (
+            x.masked_fill(~key_mask[:, None, :, None], UNSEEN) for x in (key_logits, value_logits)
+        )
+    if not causal:
+        weights = (q @ (key_logits.softmax(2).mT @ k).mT).softmax(-1)  # b h n c
+        return (weights @ (value_logits.softmax(2).mT @ v)).to(dtype)
+    if variant == "released":
+        key_weights, value_weights = (x - x.logcumsumexp(2) for x in (key_logits, value_logits))
+        weights = ((q * k).sum(-1, keepdim=True) * key_weights.exp()).softmax(-1)
+        return ((weights * value_weights.exp()).sum(-1, keepdim=True) * v).to(dtype)
+    n = q.shape[2]
+    q, k, v, key_logits, value_logits = (
+        rearrange(F.pad(x, (0, 0, 0, -n % chunk)), "b h (s i) d -> b h s i d", i=chunk)
+        for x in (q, k, v, key_logits, value_logits)
+    )
+    within, faded, slots = running_softmax(key_logits, k)
+    scores = torch.einsum("bhsij,bhsijc->bhsic", (q @ k.mT).tril(), within) + faded * (q @ slots.mT)
+    weights = scores.softmax(-1)
+    within, faded, slots = running_softmax(value_logits, v)
+    out = torch.einsum("bhsic,bhsijc->bhsij", weights, within).tril() @ v + (weights * faded) @ slots
+    return out.flatten(2, 3)[:, :, :n].to(dtype)
+
+
+@mechanism("abc", patterns=ALL_PATTERNS, paper="Peng et al. 2022, as in CAB (Zhang et al. 2023)")
+class AbcAttention(Attention):
+    """Multi-head ABC with two learned slot matrices, `key_slots` and `value_slots` (d, slots), shared by the heads."""
+
+    example: ClassVar[Mapping[str, Any]] = {"slots": 4}
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        heads: int,
+        slots: int = 16,
+        variant: str = "paper",
+        pattern: Pattern = "noncausal_self",
+        bias: bool = True,
+    ) -> None:
+        check_count(slots, 1, "slots")
+        check_choice(variant, VARIANTS, "variant")
+        super().__init__(width=width, heads=heads, pattern=pattern, bias=bias)
+        self.slots, self.variant = slots, variant
+        self.key_slots, self.value_slots = (nn.Parameter(torch.empty(width // heads, slots)) for _ in range(2))
+        for slot in (self.key_slots, self.value_slots):
+            nn.init.xavier_uniform_(slot, gain=1 / math.sqrt(2))
+
+    def options(self) -> dict[str, Any]:
+        """What `abc` and `naive_abc` take from the layer."""
+        slots = {"key_slots": self.key_slots, "value_slots": self.value_slots}
+        return {**slots, "causal": self.causal, "variant": self.variant}
+
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None) -> Tensor:
+        return abc(q, k, v, key_mask=key_mask, **self.options())
+
+    def naive(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None) -> Tensor:
+        return naive_abc(q, k, v, key_mask=key_mask, **self.options())
+
+    def mix_step(self, q: Tensor, k: Tensor, v: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """The state is (K̃, L) of the keys and (Ṽ, L) of the values: (b, h, c, d or e) and (b, h, c, 1), in float32 at least."""
+        wide = torch.promote_types(q.dtype, torch.float32)
+        slots, following = [], []
+        for x, control, past in zip((k, v), (self.key_slots, self.value_slots), state or (None, None), strict=True):
+            logit = (x.to(wide) @ control.to(wide)).mT  # b h c 1
+            total = logit if past is None else torch.logaddexp(past[1], logit)
+            own = (logit - total).exp() * x.to(wide)
+            summed = own if past is None else own + (past[1] - total).exp() * past[0]
+            slots.append(own if self.variant == "released" else summed)
+            following.append((summed, total))
+        weights = (q.to(wide) @ slots[0].mT * q.shape[-1] ** -0.5).softmax(-1)
+        return (weights @ slots[1]).to(q.dtype), tuple(following)
+
+    @classmethod
+    def parameter_count(
+        cls, *, width: int, heads: int, length: int, bias: bool = True, slots: int = 16, **options: Any
+    ) -> int:
+        """4 (w² + w) + 2 d c."""
+        maps = super().parameter_count(width=width, heads=heads, length=length, bias=bias)
+        return maps + 2 * (width // heads) * slots
+
+    @classmethod
+    def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, slots: int = 16, **options: Any) -> int:
+        """2 c (2 m + n) (d + e) a head; the triangles inside the chunks of causal self attention, n chunk (d + e + 2 c), are not in it."""
+        return 2 * heads * slots * (2 * m + n) * (d + e)
+
+    @classmethod
+    def score_entries(cls, *, heads: int, n: int, m: int, slots: int = 16, **options: Any) -> int:
+        """c m weights of keys, c m of values and c n of queries."""
+        return heads * slots * (2 * m + n)
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, slots={self.slots}, variant={self.variant}"
