@@ -18,8 +18,9 @@ UNSEEN = (
 def running_softmax(logits: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Weights of x (b, h, s, chunk, d) by the softmax over j ≤ i of logits (b, h, s, chunk, c), a sequence in s chunks.
 
-    Returns within (b, h, s, i, j, c), the weights inside each chunk, 1 where j > i (the caller's `tril` of (i, j) is cheaper); faded (b, h, s, i, c), the weight left to all that stands
-    before it; means (b, h, s, c, d), the softmax-weighed mean of x over that. Weighed sums are then within · x + faded · means.
+    Returns within (b, h, s, i, j, c), the weights inside each chunk, 1 where j > i (the caller's `tril` of (i, j) costs less); faded
+    (b, h, s, i, c), the weight left to all that stands before the chunk; means (b, h, s, c, d), the softmax-weighed mean of x over that.
+    A weighed sum is then within · x + faded · means.
     """
     chunk = logits.shape[3]
     total = logits.flatten(2, 3).logcumsumexp(2).reshape(logits.shape)  # L_i
