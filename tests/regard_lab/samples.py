@@ -40,17 +40,24 @@ def result(
     """A result whose records look like those of the cell runner."""
     records = {
         cell: {
-            "config": {"model": {"attention": str(line.key)}, "optimiser": {"rate": 0.001}},
-            "fingerprint": fingerprint,
-            "versions": {"torch": "2.13.0"},
-            "device": "cpu <one>",
-            "seed": seed,
+            "identity": {
+                "run": "projects.sample.train:train",
+                "config": {"model": {"attention": str(line.key)}, "optimiser": {"rate": 0.001}},
+                "seed": seed,
+                "fingerprint": fingerprint,
+                "data": {"imdb": "abc"},
+            },
+            "key": line.key,
+            "metrics": {name: metric.values[line.seeds.index(seed)] for name, metric in line.metrics.items()},
+            "curves": {},
             "wall_time_s": 12.5,
             "peak_mib": 321.0,
-            "metrics": {name: metric.values[line.seeds.index(seed)] for name, metric in line.metrics.items()},
+            "versions": {"torch": "2.13.0"},
+            "environment": {"device": "cpu <one>"},
+            "revision": None,
         }
         for line in rows
         for seed, cell in zip(line.seeds, line.cells, strict=True)
     }
-    data = [DataUse("words", stands_in_for, "abc")]
+    data = [DataUse("imdb", stands_in_for, "abc")]
     return Result(paper, table, scale, fingerprint, data, list(rows), records)

@@ -7,7 +7,15 @@ from typing import Any
 
 from regard_lab.results import Result, Row
 
-FIRST = ("seed", "device", "wall_time_s", "peak_mib", "fingerprint", "started", "revision")
+FIRST = {
+    "seed": "seed",
+    "device": "device",
+    "wall_time_s": "wall time (s)",
+    "peak_mib": "peak memory (MiB)",
+    "started": "started",
+    "revision": "revision",
+    "fingerprint": "code fingerprint",
+}
 
 
 @dataclass(frozen=True)
@@ -33,19 +41,13 @@ def anchor(result: Result, cell: str) -> str:
 
 def _record(cell: str, row: Row, result: Result) -> Record:
     record = {name: value for name, value in result.records.get(cell, {}).items() if name != "curves"}
-    everything = flat(record)
-    found: list[tuple[str, str]] = []
-    for name in FIRST:
-        value = next((text for path, text in everything if path.split(".")[-1] == name), None)
-        if value is not None:
-            found.append((name, value))
+    everything = [(path.removeprefix("identity."), text) for path, text in (flat(record) if record else [])]
+    by_last_name = {path.split(".")[-1]: text for path, text in reversed(everything)}
+    found = [(words, by_last_name[name]) for name, words in FIRST.items() if name in by_last_name]
     sections: dict[str, list[tuple[str, str]]] = {}
     for path, text in everything:
-        section, _, rest = path.rpartition(".") if path.startswith("identity.") else path.partition(".")
-        if path.startswith("identity."):  # the run's config, fingerprint and data stand one level down
-            _, section, *deeper = path.split(".")
-            rest = ".".join(deeper)
-        sections.setdefault(section if rest else "run", []).append((rest or section, text))
+        section, dot, rest = path.partition(".")
+        sections.setdefault(section if dot else "run", []).append((rest if dot else path, text))
     return Record(cell, anchor(result, cell), row, found, list(sections.items()))
 
 

@@ -38,6 +38,7 @@ class Drawn:
     script: str
     sources: list[str]
     quick: bool
+    stale: bool
 
 
 def read_results(paper: Paper, root: Path) -> dict[tuple[str, Scale], Result]:
@@ -68,7 +69,7 @@ def render(root: Path, fingerprint_of: Fingerprint) -> Files:
         results = read_results(paper, root)
         view = paper_view(paper, results, fingerprint_of)
         views.append(view)
-        figures = _draw(paper, list(results.values()), root, files)
+        figures = _draw(view, list(results.values()), root, files)
         context: dict[str, Any] = {"view": view, "figures": figures, "formats": list(FORMATS), "anchor": anchor}
         files[f"{paper.name}.html"] = _page(pages, "paper.html", papers=all_papers, **context)
         for table in view.tables:
@@ -142,8 +143,10 @@ def _page(environment: jinja2.Environment, template: str, base: str = "", **cont
     return (environment.get_template(template).render(base=base, here=template, **context) + "\n").encode()
 
 
-def _draw(paper: Paper, results: list[Result], root: Path, files: Files) -> list[Drawn]:
+def _draw(view: PaperView, results: list[Result], root: Path, files: Files) -> list[Drawn]:
     """Draw a paper's figures into `files`; each knows the results it asked for."""
+    paper = view.paper
+    stale = {(table.name, scale) for table in view.tables for scale in table.stale}
     script = root / "projects" / paper.name / "figures.py"
     if not script.exists():
         return []
@@ -157,8 +160,17 @@ def _draw(paper: Paper, results: list[Result], root: Path, files: Files) -> list
             files[path] = svg(figure)
         caption = " ".join((make.__doc__ or name.replace("_", " ")).split())
         sources = [result_path(Path(), one.paper, one.table, one.scale).as_posix() for one in own.used]
-        quick = any(one.scale == "quick" for one in own.used)
-        drawn.append(Drawn(name, caption, path, script.relative_to(root).as_posix(), sources, quick))
+        drawn.append(
+            Drawn(
+                name=name,
+                caption=caption,
+                path=path,
+                script=script.relative_to(root).as_posix(),
+                sources=sources,
+                quick=any(one.scale == "quick" for one in own.used),
+                stale=any((one.table, one.scale) in stale for one in own.used),
+            )
+        )
     return drawn
 
 
