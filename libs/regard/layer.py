@@ -126,6 +126,26 @@ class Attention(nn.Module):
         causal = {"causal": self.causal} if "causal" in inspect.signature(reference).parameters else {}
         return reference(q, k, v, key_mask=key_mask, **causal)  # type: ignore[no-any-return]
 
+    def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """The next token of causal self attention: x (b, 1, w) and the state so far, `None` to begin -> output (b, 1, w), next state.
+
+        Fed one after the other, the tokens of a sequence give the rows of `forward`. A state is never changed in place.
+        """
+        if self.pattern != "causal_self":
+            raise ValueError(f"step needs the pattern 'causal_self', this layer has {self.pattern!r}")
+        self._check(x, None, None, None)
+        if x.shape[1] != 1:
+            raise ValueError(f"step takes one token at a time, x (batch, 1, {self.width}), got {tuple(x.shape)}")
+        q, k, v = (self._split(name, x) for name in ("query", "key", "value"))
+        mixed, state = self.mix_step(q, k, v, state)
+        return self.get_submodule("output")(rearrange(mixed, "b h n d -> b n (h d)")), state
+
+    def mix_step(self, q: Tensor, k: Tensor, v: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """One token of `mix`: q, k, v (b, h, 1, d) and the state so far or `None` -> (b, h, 1, d), next state."""
+        raise NotImplementedError(
+            f"{type(self).__name__} has no step-by-step form: it defines no mix_step(q, k, v, state)"
+        )
+
     def extra_repr(self) -> str:
         return f"width={self.width}, heads={self.heads}, pattern={self.pattern}"
 

@@ -35,5 +35,7 @@ def check_mask(mask: Tensor | None, batch: int, length: int, name: str) -> None:
 
 
 def zero_masked(x: Tensor, mask: Tensor | None) -> Tensor:
-    """x (b, n, ·) with masked rows set to 0, whatever they held: a NaN times a weight of zero would still be NaN."""
-    return x if mask is None else x.masked_fill(~mask[:, :, None], 0)
+    """x (b, n, ·) or (b, h, n, ·) with masked rows set to 0, whatever they held: a NaN times a weight of zero would still be NaN."""
+    if mask is None:
+        return x
+    return x.masked_fill(~(mask[:, :, None] if x.ndim == 3 else mask[:, None, :, None]), 0)

@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from regard.layer import Attention
-from regard.patterns import ALL_PATTERNS
+from regard.patterns import ALL_PATTERNS, zero_masked
 from regard.registry import mechanism
+from regard.shapes import check_heads
 
 
 def naive_softmax(
@@ -23,8 +24,7 @@ def naive_softmax(
     seen = (seen.tril() if causal else seen)[None, None]
     if key_mask is not None:
         seen = seen & key_mask[:, None, None, :]
-        dropped = ~key_mask[:, None, :, None]
-        k, v = k.masked_fill(dropped, 0), v.masked_fill(dropped, 0)
+        k, v = zero_masked(k, key_mask), zero_masked(v, key_mask)
     scores = (q.shape[-1] ** -0.5 if scale is None else scale) * (q @ k.mT)  # b h n m
     weights = scores.masked_fill(~seen, torch.finfo(scores.dtype).min).softmax(-1)
     return weights.masked_fill(~seen, 0) @ v
@@ -38,12 +38,10 @@ def softmax(
     q (b, h, n, d), k (b, h, m, d), v (b, h, m, e) -> (b, h, n, e). `key_mask` (b, m), True = keep; a query that may see no key gets 0.
     `scale` multiplies q · k and defaults to d ** -0.5. Causal needs n = m.
     """
-    if causal and q.shape[2] != k.shape[2]:
-        raise ValueError(f"causal attention needs as many queries as keys, got n = {q.shape[2]} and m = {k.shape[2]}")
+    check_heads(q, k, v, key_mask=key_mask, self_attention=causal)
     if key_mask is None:
         return F.scaled_dot_product_attention(q, k, v, is_causal=causal, scale=scale)
-    dropped = ~key_mask[:, None, :, None]
-    k, v = k.masked_fill(dropped, 0), v.masked_fill(dropped, 0)
+    k, v = zero_masked(k, key_mask), zero_masked(v, key_mask)
     seen = key_mask[:, None, None, :]
     if causal:
         seen = seen & torch.ones(q.shape[2], k.shape[2], dtype=torch.bool, device=q.device).tril()
@@ -58,3 +56,11 @@ class SoftmaxAttention(Attention):
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None) -> Tensor:
         return softmax(q, k, v, causal=self.causal, key_mask=key_mask)
+
+    def mix_step(
+        self, q: Tensor, k: Tensor, v: Tensor, state: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """The state holds all keys and values so far, (b, h, ·, d)."""
+        if state is not None:
+            k, v = torch.cat((state[0], k), 2), torch.cat((state[1], v), 2)
+        return softmax(q, k, v), (k, v)

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from regard.layer import Attention
 from regard.mechanisms.softmax import naive_softmax, softmax
-from regard.patterns import ALL_PATTERNS, Pattern
+from regard.patterns import ALL_PATTERNS, Pattern, check_mask, zero_masked
 from regard.registry import mechanism
+from regard.shapes import check_count
 
 
 def naive_super_values(
@@ -52,12 +53,13 @@ def super_values(
         raise ValueError(
             f"Super attention of length {weight.shape[0]} cannot take {m} tokens: build it with length={m}"
         )
-    weight = weight[:m, :m]
-    if causal:
-        weight = weight.tril()
-    if key_mask is not None:
-        v = v.masked_fill(~key_mask[:, None, :, None], 0)
-    mixed = weight @ v
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ValueError(
+            f"the bias of Super attention must be ({weight.shape[0]},), as its weight, got {tuple(bias.shape)}"
+        )
+    check_mask(key_mask, v.shape[0], m, "key_mask")
+    weight = weight[:m, :m].tril() if causal else weight[:m, :m]
+    mixed = weight @ zero_masked(v, key_mask)
     return mixed if bias is None else mixed + bias[:m, None]
 
 
@@ -75,8 +77,7 @@ class SuperAttention(Attention):
     def __init__(
         self, *, width: int, heads: int, length: int, pattern: Pattern = "noncausal_self", bias: bool = True
     ) -> None:
-        if length < 1:
-            raise ValueError(f"length must be at least 1, got {length}")
+        check_count(length, 1, "length")
         super().__init__(width=width, heads=heads, pattern=pattern, bias=bias)
         self.length = length
         self.mixing = nn.Linear(length, length, bias=bias)
