@@ -1,0 +1,180 @@
+"""cosFormer: rectified linear attention whose weights fall with the distance as a cosine does.
+
+    out_i = Σ_j w_ij v_j / max(Σ_j w_ij, 1e-6)        w_ij = ReLU(q_i) · ReLU(k_j) · cos(π (i − j) / 2M)        M = max(n, m)
+
+Since cos(a − b) = cos a cos b + sin a sin b, w_ij is the product of [ReLU(q) sin; ReLU(q) cos] and [ReLU(k) sin; ReLU(k) cos], and the sums run
+over keys once; over j ≤ i when causal. Qin et al., "cosFormer: Rethinking Softmax in Attention", 2022, equations 8 to 11; no softmax scale.
+Two choices where the paper is silent. Padding: positions and lengths count real tokens only, so that a row of a padded batch equals its
+unpadded run. Causal: M = n would let an output depend on how long the future is, so that a causal *layer* has a fixed M, `horizon`.
+Time O((n + m) d e), memory O((n + m) (d + e)), causal too.
+"""
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from regard.layer import Attention
+from regard.patterns import Pattern, check_mask
+from regard.prefix import prefix_product
+from regard.registry import mechanism
+from regard.shapes import check_count, check_heads
+
+EPSILON = 1e-6
+CAUSAL_HORIZON = 8192  # CAB's longest causal length
+
+
+def naive_cosformer(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    causal: bool = False,
+    key_mask: Tensor | None = None,
+    query_mask: Tensor | None = None,
+    horizon: int | None = None,
+) -> Tensor:
+    """The definition, with its n × m matrix in full. Arguments as `cosformer`."""
+    b, n, m = q.shape[0], q.shape[2], k.shape[2]
+    if query_mask is None and key_mask is not None and n == m:
+        query_mask = key_mask
+    queries = torch.ones(b, n, dtype=torch.bool, device=q.device) if query_mask is None else query_mask
+    keys = torch.ones(b, m, dtype=torch.bool, device=q.device) if key_mask is None else key_mask
+    k, v = (x.masked_fill(~keys[:, None, :, None], 0) for x in (k, v))
+    i, j = queries.cumsum(1)[:, :, None].to(q.dtype), keys.cumsum(1)[:, None, :].to(q.dtype)  # b n 1, b 1 m
+    M = torch.maximum(queries.sum(1), keys.sum(1)).clamp(min=1)[:, None, None] if horizon is None else horizon
+    weights = q.relu() @ k.relu().mT * (math.pi * (i - j) / (2 * M)).cos()[:, None]
+    if causal:
+        weights = weights.tril()
+    return weights @ v / weights.sum(-1, keepdim=True).clamp(min=EPSILON)
+
+
+def cosformer(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    causal: bool = False,
+    key_mask: Tensor | None = None,
+    query_mask: Tensor | None = None,
+    horizon: int | None = None,
+) -> Tensor:
+    """cosFormer attention on split heads.
+
+    q (b, h, n, d), k (b, h, m, d), v (b, h, m, e) -> (b, h, n, e). Masks (b, m) and (b, n), True = keep; a query that may see no key gets 0.
+    `query_mask` matters to positions and M alone; left out, it is `key_mask` if n = m (self attention) and all True otherwise.
+    `horizon` is M, at least n and m; left out, M is each row's larger number of real tokens. Half precision is summed in float32.
+    Raises ValueError or TypeError for sizes that cannot be; causal needs n = m.
+    """
+    check_heads(q, k, v, key_mask=key_mask, self_attention=causal)
+    b, _, n, _ = q.shape
+    m = k.shape[2]
+    if query_mask is None:
+        query_mask = key_mask if n == m else None
+    check_mask(query_mask, b, n, "query_mask")
+    if horizon is not None:
+        check_count(horizon, 1, "horizon")
+        if horizon < max(n, m):
+            raise ValueError(f"horizon must be at least the longest length, got {horizon} for n = {n} and m = {m}")
+    narrow, wide = v.dtype, torch.promote_types(v.dtype, torch.float32)
+    q_place, q_length = _places(query_mask, n, q.device)
+    k_place, k_length = _places(key_mask, m, q.device)
+    quarter = math.pi / 2 / (torch.maximum(q_length, k_length).clamp(min=1).to(wide) if horizon is None else horizon)
+    if key_mask is not None:
+        dropped = ~key_mask[:, None, :, None]
+        k, v = k.masked_fill(dropped, 0), v.masked_fill(dropped, 0)
+    q = _turned(q.to(wide), q_place * quarter)
+    k = _turned(k.to(wide), k_place * quarter)
+    v = F.pad(v.to(wide), (0, 1), value=1)  # the last value column sums to the denominator
+    summed = prefix_product(q, k, v) if causal else q @ (k.mT @ v)
+    return (summed[..., :-1] / summed[..., -1:].clamp(min=EPSILON)).to(narrow)
+
+
+def _places(mask: Tensor | None, length: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Each token's place among the real ones, from 1, (b or 1, 1, length, 1), and how many those are (b or 1, 1, 1, 1)."""
+    real = torch.ones(1, length, dtype=torch.bool, device=device) if mask is None else mask
+    place = real.cumsum(1)[:, None, :, None]
+    return place, place[:, :, -1:]
+
+
+def _turned(x: Tensor, angle: Tensor) -> Tensor:
+    """[ReLU(x) sin; ReLU(x) cos]: x (b, h, n, d) -> (b, h, n, 2d)."""
+    x = x.relu()
+    return torch.cat((x * angle.sin(), x * angle.cos()), -1)
+
+
+@mechanism(
+    "cosformer",
+    patterns=("noncausal_self", "causal_self", "noncausal_cross"),
+    paper="Qin et al. 2022, as in CAB (Zhang et al. 2023)",
+)
+class CosformerAttention(Attention):
+    """Multi-head cosFormer; no parameters beyond the four maps of `Attention`.
+
+    `horizon` is M. Set it, when causal, to the longest sequence to come: M = n is the paper's at that length. Left out, it is 8,192 when
+    causal (nearly no decay over short sequences) and max(n, m) otherwise. Longer input than the horizon is a ValueError.
+    """
+
+    needs_query_mask = True
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        heads: int,
+        horizon: int | None = None,
+        pattern: Pattern = "noncausal_self",
+        bias: bool = True,
+    ) -> None:
+        if horizon is not None:
+            check_count(horizon, 1, "horizon")
+        super().__init__(width=width, heads=heads, pattern=pattern, bias=bias)
+        self.horizon = CAUSAL_HORIZON if horizon is None and self.causal else horizon
+
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None, query_mask: Tensor | None = None) -> Tensor:
+        options: dict[str, Any] = {"causal": self.causal, "horizon": self.horizon}
+        return cosformer(q, k, v, key_mask=key_mask, query_mask=self._queries(q, query_mask), **options)
+
+    def naive(
+        self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None, query_mask: Tensor | None = None
+    ) -> Tensor:
+        options: dict[str, Any] = {"causal": self.causal, "horizon": self.horizon}
+        return naive_cosformer(q, k, v, key_mask=key_mask, query_mask=self._queries(q, query_mask), **options)
+
+    def _queries(self, q: Tensor, query_mask: Tensor | None) -> Tensor | None:
+        if self.cross and query_mask is None:  # n = m would be taken for self attention
+            return torch.ones(q.shape[0], q.shape[2], dtype=torch.bool, device=q.device)
+        return query_mask
+
+    def mix_step(
+        self, q: Tensor, k: Tensor, v: Tensor, state: tuple[Tensor, int] | None
+    ) -> tuple[Tensor, tuple[Tensor, int]]:
+        """The state: the sums (b, h, 2d, e + 1), and how many tokens they hold."""
+        assert self.horizon is not None
+        place = 1 if state is None else state[1] + 1
+        if place > self.horizon:
+            raise ValueError(
+                f"token {place} is beyond the horizon of {self.horizon}; build the layer with a longer one"
+            )
+        narrow, wide = v.dtype, torch.promote_types(v.dtype, torch.float32)
+        angle = torch.tensor(math.pi / 2 * place / self.horizon, dtype=wide, device=q.device)
+        sums = _turned(k.to(wide), angle).mT @ F.pad(v.to(wide), (0, 1), value=1)
+        if state is not None:
+            sums = state[0] + sums
+        summed = _turned(q.to(wide), angle) @ sums
+        return (summed[..., :-1] / summed[..., -1:].clamp(min=EPSILON)).to(narrow), (sums, place)
+
+    @classmethod
+    def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, **options: Any) -> int:
+        """2 (n + m) 2d (e + 1) a head: sums and outputs, the denominator beside the values. Causal form: the same definition."""
+        return 2 * heads * (n + m) * 2 * d * (e + 1)
+
+    @classmethod
+    def score_entries(cls, *, heads: int, n: int, m: int, **options: Any) -> int:
+        """None: there are only sums over the keys."""
+        return 0
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, horizon={self.horizon}"

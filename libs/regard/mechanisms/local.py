@@ -1,0 +1,172 @@
+"""Local attention: softmax over a window of keys around each query.
+
+    out_i = Σ_{j ∈ W(i)} softmax_j(scale · q_i · k_j) v_j        scale = d^(-1/2)
+    W(i) = [i − window, i + window], or [i − window + 1, i] when causal
+
+CAB (Zhang et al. 2023) after Luong et al. 2015: 2 · window + 1 keys, or the last `window` keys with one's own. Keys outside the sequence *or*
+padded are left out. Time O(n · window · (d + e)), memory O(n (window + d + e)): blocks of queries against the block and its two margins.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from regard.layer import Attention
+from regard.mechanisms.softmax import softmax
+from regard.patterns import Pattern
+from regard.registry import mechanism
+from regard.shapes import check_choice, check_count, check_heads
+
+VARIANTS = ("paper", "released")
+
+
+def naive_local(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    window: int,
+    causal: bool = False,
+    key_mask: Tensor | None = None,
+    scale: float | None = None,
+) -> Tensor:
+    """The definition, with its n × n matrix in full. Arguments as `local`."""
+    place = torch.arange(q.shape[2], device=q.device)
+    ahead = place - place[:, None]  # j − i
+    seen = ((ahead > -window) & (ahead <= 0) if causal else ahead.abs() <= window)[None, None]
+    if key_mask is not None:
+        seen = seen & key_mask[:, None, None, :]
+        k, v = (x.masked_fill(~key_mask[:, None, :, None], 0) for x in (k, v))
+    scores = (q.shape[-1] ** -0.5 if scale is None else scale) * (q @ k.mT)
+    return scores.masked_fill(~seen, torch.finfo(scores.dtype).min).softmax(-1).masked_fill(~seen, 0) @ v
+
+
+def local(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    window: int,
+    causal: bool = False,
+    key_mask: Tensor | None = None,
+    scale: float | None = None,
+    variant: str = "paper",
+) -> Tensor:
+    """Local attention on split heads.
+
+    q, k (b, h, n, d), v (b, h, n, e) -> (b, h, n, e). Noncausal sees `window` keys on each side, causal the last `window` keys with itself.
+    `key_mask` (b, n), True = keep; a query that may see no key gets 0. `variant="released"` is CAB's code, which with a mask leaves out
+    only keys that are outside *and* padded. Raises ValueError or TypeError unless n = m and window ≥ 1.
+    """
+    check_heads(q, k, v, key_mask=key_mask, self_attention=True)
+    check_count(window, 1, "window")
+    check_choice(variant, VARIANTS, "variant")
+    before, after = (window - 1, 0) if causal else (window, window)
+    if variant == "released" and key_mask is not None:
+        return _released(q, k, v, before, after, key_mask, scale)
+    if before >= q.shape[2] - 1 or q.numel() == 0:
+        return softmax(q, k, v, causal=causal, key_mask=key_mask, scale=scale)
+    return _blocks(q, k, v, before, after, key_mask, scale)
+
+
+def _blocks(
+    q: Tensor, k: Tensor, v: Tensor, before: int, after: int, key_mask: Tensor | None, scale: float | None
+) -> Tensor:
+    """The batch's rows one after the other, a gap between them, in blocks; a block's keys are a view of its tokens and their margins."""
+    b, h, n, d = q.shape
+    block = max(32, before)
+    row = n + before  # a row and a gap as long as a window reaches
+    row += -row % block
+    real = torch.ones(1, n, dtype=torch.bool, device=q.device) if key_mask is None else key_mask
+    if key_mask is not None:
+        k, v = (x.masked_fill(~key_mask[:, None, :, None], 0) for x in (k, v))
+
+    def rows(x: Tensor) -> Tensor:  # b h n · -> (b row) h ·
+        return F.pad(x.transpose(1, 2), (0, 0, 0, 0, 0, row - n)).flatten(0, 1)
+
+    def with_margins(x: Tensor) -> Tensor:  # (b row) h · -> blocks h (before + block + after) ·
+        margins = F.pad(x, (0, 0) * (x.ndim - 1) + (before, after))
+        return margins.unfold(0, before + block + after, block).movedim(-1, -2)
+
+    queries = rows(q).reshape(b * row // block, block, h, d).transpose(1, 2)
+    kept = F.pad(real, (0, row - n)).expand(b, row).reshape(-1, 1)
+    ahead = torch.arange(-before, block + after, device=q.device) - torch.arange(block, device=q.device)[:, None]
+    seen = ((ahead >= -before) & (ahead <= after)) & with_margins(kept).mT  # blocks block keys
+    blind = ~seen.any(-1, keepdim=True)  # would be NaN: let it see all, then set it to 0
+    out = F.scaled_dot_product_attention(
+        queries, with_margins(rows(k)), with_margins(rows(v)), attn_mask=(seen | blind)[:, None], scale=scale
+    )
+    out = out.masked_fill(blind[:, None], 0).transpose(1, 2).flatten(0, 1)
+    return out.reshape(b, row, h, v.shape[-1])[:, :n].transpose(1, 2)
+
+
+def _released(
+    q: Tensor, k: Tensor, v: Tensor, before: int, after: int, key_mask: Tensor, scale: float | None
+) -> Tensor:
+    """CAB's code with a mask: places outside repeat the edge key, and a place is left out only if it is outside and that key is padded."""
+    n = q.shape[2]
+    place = torch.arange(n, device=q.device)[:, None] + torch.arange(-before, after + 1, device=q.device)  # n window
+    nearest = place.clamp(0, n - 1)
+    dropped = (place != nearest) & ~key_mask[:, nearest]  # b n window
+    scores = (q[:, :, :, None] @ k[:, :, nearest].mT)[:, :, :, 0] * (q.shape[-1] ** -0.5 if scale is None else scale)
+    weights = scores.masked_fill(dropped[:, None], torch.finfo(scores.dtype).min).softmax(-1)
+    return (weights[:, :, :, None] @ v[:, :, nearest])[:, :, :, 0]
+
+
+@mechanism(
+    "local", patterns=("noncausal_self", "causal_self"), paper="CAB (Zhang et al. 2023), after Luong et al. 2015"
+)
+class LocalAttention(Attention):
+    """Multi-head local attention; no parameters beyond the four maps of `Attention`."""
+
+    example: ClassVar[Mapping[str, Any]] = {"window": 5}
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        heads: int,
+        window: int = 15,  # CAB's
+        variant: str = "paper",
+        pattern: Pattern = "noncausal_self",
+        bias: bool = True,
+    ) -> None:
+        check_count(window, 1, "window")
+        check_choice(variant, VARIANTS, "variant")
+        super().__init__(width=width, heads=heads, pattern=pattern, bias=bias)
+        self.window, self.variant = window, variant
+
+    @classmethod
+    def exact(cls, length: int) -> Mapping[str, Any]:
+        return {"window": length}
+
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None) -> Tensor:
+        return local(q, k, v, window=self.window, causal=self.causal, key_mask=key_mask, variant=self.variant)
+
+    def naive(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None) -> Tensor:
+        return naive_local(q, k, v, window=self.window, causal=self.causal, key_mask=key_mask)
+
+    def mix_step(
+        self, q: Tensor, k: Tensor, v: Tensor, state: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """The state holds the last `window` keys and values, (b, h, ≤ window, ·)."""
+        if state is not None:
+            first = max(0, state[0].shape[2] + 1 - self.window)
+            k, v = torch.cat((state[0][:, :, first:], k), 2), torch.cat((state[1][:, :, first:], v), 2)
+        return softmax(q, k, v), (k, v)
+
+    @classmethod
+    def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, window: int = 15, **options: Any) -> int:
+        """2 n (2 window + 1) (d + e) a head, at most those of softmax attention: what the definition asks for, edges included."""
+        return 2 * heads * n * min(m, 2 * window + 1) * (d + e)
+
+    @classmethod
+    def score_entries(cls, *, heads: int, n: int, m: int, window: int = 15, **options: Any) -> int:
+        """n (2 window + 1) a head, at most n m."""
+        return heads * n * min(m, 2 * window + 1)
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, window={self.window}, variant={self.variant}"

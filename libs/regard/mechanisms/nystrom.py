@@ -1,0 +1,195 @@
+"""Nyströmformer: the softmax matrix from its columns and rows at landmarks.
+
+    out = F A⁺ (G V)        F = softmax(s Q K̃ᵀ)        A = softmax(s Q̃ K̃ᵀ)        G = softmax(s Q̃ Kᵀ)        s = d^(-1/2)
+    A⁺: Z ← ¼ Z (13 I − A Z (15 I − A Z (7 I − A Z))), from Z₀ = Aᵀ / (‖A‖₁ ‖A‖∞) of each (batch, head)
+
+Q̃ and K̃ are segment means over each row's real tokens (`regard.segments`). Xiong et al., "Nyströmformer", 2021, equations 13 to 15, with
+CAB's segments; a row with at most `landmarks` tokens has softmax attention. Six iterations have not converged on most A: their number
+is part of the definition. Time O(n c (d + e) + c³), memory O(n (d + e)): F and G live inside fused attention.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from regard.layer import Attention
+from regard.mechanisms.softmax import naive_softmax, softmax
+from regard.patterns import Pattern
+from regard.registry import mechanism
+from regard.segments import segment_means
+from regard.shapes import check_choice, check_count, check_heads
+
+VARIANTS = ("paper", "released")
+
+
+def naive_nystrom(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    landmarks: int,
+    iterations: int = 6,
+    key_mask: Tensor | None = None,
+    scale: float | None = None,
+) -> Tensor:
+    """The definition, row by row on the real tokens alone. Arguments as `nystrom`."""
+    s = q.shape[-1] ** -0.5 if scale is None else scale
+    outs = []
+    for row in range(q.shape[0]):
+        real = slice(None) if key_mask is None else key_mask[row].nonzero()[:, 0]
+        queries, keys, values = q[row][:, real], k[row][:, real], v[row][:, real]  # h length ·
+        length = queries.shape[1]
+        if length <= landmarks:
+            mixed = naive_softmax(queries[None], keys[None], values[None], scale=s)[0]
+        else:
+            short = length // landmarks
+            sizes = [short + (c >= (short + 1) * landmarks - length) for c in range(landmarks)]
+            q_mean = torch.stack([part.mean(1) for part in torch.split(queries, sizes, 1)], 1)
+            k_mean = torch.stack([part.mean(1) for part in torch.split(keys, sizes, 1)], 1)
+            F, A, G = ((s * (x @ y.mT)).softmax(-1) for x, y in ((queries, k_mean), (q_mean, k_mean), (q_mean, keys)))
+            Z = A.mT / (A.sum(1).amax(-1) * A.sum(2).amax(-1))[:, None, None]
+            eye = torch.eye(landmarks, dtype=A.dtype, device=A.device)
+            for _ in range(iterations):
+                Z = Z @ (13 * eye - A @ Z @ (15 * eye - A @ Z @ (7 * eye - A @ Z))) / 4
+            mixed = F @ Z @ (G @ values)
+        out = torch.zeros_like(v[row])
+        out[:, real] = mixed
+        outs.append(out)
+    return torch.stack(outs) if outs else v
+
+
+def nystrom(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    landmarks: int,
+    iterations: int = 6,
+    key_mask: Tensor | None = None,
+    scale: float | None = None,
+    variant: str = "paper",
+) -> Tensor:
+    """Nyström attention on split heads; self attention only, because queries are pooled.
+
+    q, k (b, h, n, d), v (b, h, n, e) -> (b, h, n, e). `key_mask` (b, n), True = keep, drops keys and queries alike; masked rows are 0.
+    `variant="released"` is CAB's code: scale 1/d, and Z₀ from one maximum over the whole batch, so that rows depend on their neighbours.
+    Raises ValueError or TypeError unless n = m, landmarks ≥ 1 and iterations ≥ 0.
+    """
+    check_heads(q, k, v, key_mask=key_mask, self_attention=True)
+    check_count(landmarks, 1, "landmarks")
+    check_count(iterations, 0, "iterations")
+    check_choice(variant, VARIANTS, "variant")
+    dropped = None if key_mask is None else ~key_mask[:, None, :, None]
+    if dropped is not None:
+        q, k, v = (x.masked_fill(dropped, 0) for x in (q, k, v))
+    if scale is None:
+        scale = q.shape[-1] ** (-1.0 if variant == "released" else -0.5)
+    if q.shape[2] <= landmarks or q.numel() == 0:
+        out = softmax(q, k, v, key_mask=key_mask, scale=scale)
+    else:
+        wide = torch.promote_types(v.dtype, torch.float32)  # A⁺ magnifies what half precision would round off
+        q, k, values = q.to(wide), k.to(wide), v.to(wide)
+        q_mean, _ = segment_means(q, landmarks, key_mask)  # b h c d
+        k_mean, present = segment_means(k, landmarks, key_mask)
+        A = (scale * (q_mean @ k_mean.mT)).softmax(-1)
+        summaries = softmax(q_mean, k, values, key_mask=key_mask, scale=scale)  # G V: b h c e
+        if (
+            key_mask is not None
+        ):  # where there are too few tokens, A = I and K̃, V̄ are the tokens: F V̄ is softmax attention
+            few = (key_mask.sum(1) <= landmarks)[:, None, None, None]
+            A = torch.where(few, torch.eye(landmarks, dtype=wide, device=A.device), A)
+        middle = _inverse(A, iterations, variant) @ summaries
+        if key_mask is not None:
+            middle = torch.where(few, segment_means(values, landmarks, key_mask)[0], middle)
+        out = softmax(q, k_mean, middle, key_mask=None if key_mask is None else present, scale=scale).to(v.dtype)
+    return out if dropped is None else out.masked_fill(dropped, 0)
+
+
+def _inverse(A: Tensor, iterations: int, variant: str) -> Tensor:
+    """`iterations` steps towards the pseudo-inverse of A (b, h, c, c), whose rows sum to 1: ‖A‖∞ = 1."""
+    columns = A.sum(-2)
+    largest = columns.max() if variant == "released" else columns.amax(-1)[..., None, None]
+    Z = A.mT / largest
+    eye = torch.eye(A.shape[-1], dtype=A.dtype, device=A.device)
+    for _ in range(iterations):
+        AZ = A @ Z
+        Z = Z @ (13 * eye - AZ @ (15 * eye - AZ @ (7 * eye - AZ))) / 4
+    return Z
+
+
+@mechanism("nystrom", patterns=("noncausal_self",), paper="Xiong et al. 2021, as in CAB (Zhang et al. 2023)")
+class NystromAttention(Attention):
+    """Multi-head Nyström attention. `convolution` (odd, none by default) adds a depthwise convolution of v along the tokens, one filter a head."""
+
+    example: ClassVar[Mapping[str, Any]] = {"landmarks": 8}
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        heads: int,
+        landmarks: int = 16,  # CAB's
+        iterations: int = 6,
+        convolution: int | None = None,
+        variant: str = "paper",
+        pattern: Pattern = "noncausal_self",
+        bias: bool = True,
+    ) -> None:
+        check_count(landmarks, 1, "landmarks")
+        check_count(iterations, 0, "iterations")
+        check_choice(variant, VARIANTS, "variant")
+        if convolution is not None:
+            check_count(convolution, 1, "convolution")
+            if convolution % 2 == 0:
+                raise ValueError(f"convolution must be odd, so that it has a middle, got {convolution}")
+        super().__init__(width=width, heads=heads, pattern=pattern, bias=bias)
+        self.landmarks, self.iterations, self.variant = landmarks, iterations, variant
+        self.convolution: nn.Conv2d | None = None
+        if convolution is not None:
+            self.convolution = nn.Conv2d(heads, heads, (convolution, 1), padding="same", groups=heads, bias=False)
+
+    @classmethod
+    def exact(cls, length: int) -> Mapping[str, Any]:
+        return {"landmarks": length}
+
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None) -> Tensor:
+        options: dict[str, Any] = {"landmarks": self.landmarks, "iterations": self.iterations, "variant": self.variant}
+        return self._convolved(nystrom(q, k, v, key_mask=key_mask, **options), v, key_mask)
+
+    def naive(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None) -> Tensor:
+        out = naive_nystrom(q, k, v, landmarks=self.landmarks, iterations=self.iterations, key_mask=key_mask)
+        return self._convolved(out, v, key_mask)
+
+    def _convolved(self, out: Tensor, v: Tensor, key_mask: Tensor | None) -> Tensor:
+        if self.convolution is None:
+            return out
+        v = v if key_mask is None else v.masked_fill(~key_mask[:, None, :, None], 0)
+        return torch.add(out, self.convolution(v))
+
+    @classmethod
+    def parameter_count(
+        cls, *, width: int, heads: int, length: int, bias: bool = True, convolution: int | None = None, **options: Any
+    ) -> int:
+        """Those of the four maps, and `convolution` a head."""
+        maps = super().parameter_count(width=width, heads=heads, length=length, bias=bias, **options)
+        return maps + heads * (convolution or 0)
+
+    @classmethod
+    def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, landmarks: int = 16, **options: Any) -> int:
+        """2 a head times: means c (n + m) d, F and G c (n + m) (d + e), A c² d, A⁺ 4 iterations c³, A⁺ (G V) c² e, convolution m e · size."""
+        if n <= landmarks:
+            return super().mix_flops(heads=heads, n=n, m=m, d=d, e=e)
+        c, iterations, size = landmarks, int(options.get("iterations", 6)), int(options.get("convolution") or 0)
+        return 2 * heads * (c * (n + m) * (2 * d + e) + c * c * (d + e) + 4 * iterations * c**3 + m * e * size)
+
+    @classmethod
+    def score_entries(cls, *, heads: int, n: int, m: int, landmarks: int = 16, **options: Any) -> int:
+        """n c + c² + c m a head; n m when n ≤ c."""
+        return heads * (n * m if n <= landmarks else landmarks * (n + landmarks + m))
+
+    def extra_repr(self) -> str:
+        return (
+            f"{super().extra_repr()}, landmarks={self.landmarks}, iterations={self.iterations}, variant={self.variant}"
+        )

@@ -1,0 +1,200 @@
+"""Performer: positive random features whose products are, on average, the exponential of the scores (FAVOR+).
+
+    out_i = φ(q_i)ᵀ Σ_j φ(k_j) v_jᵀ / φ(q_i)ᵀ Σ_j φ(k_j)
+    φ(x) = f^(-1/2) (exp(W x̂ − ‖x̂‖² / 2 − top) + ε)        x̂ = x d^(-1/4)
+
+W (f, d) has orthogonal blocks of rows, as long as those of a Gaussian matrix. `top` is the largest W x̂: over the features of a query, over
+features and real keys of a (batch, head). The sums run over every key, or over j ≤ i when causal self; ε is then 0, because `top` would
+let a row see the future through ε. Without ε `top` cancels, and whatever is safest stands in for it. Choromanski et al., "Rethinking
+Attention with Performers", 2021, equation 5 and lemma 1; ε and `top` as in CAB's library (Zhang et al. 2023), whose floor of 0.1 under
+the denominator is left out.
+Time O(n f (d + e)), memory O(n (f + e)), causal too.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from regard.layer import Attention
+from regard.patterns import ALL_PATTERNS, Pattern
+from regard.prefix import prefix_product
+from regard.registry import mechanism
+from regard.shapes import check_choice, check_count, check_heads
+
+VARIANTS = ("paper", "released")
+
+
+def exponents(x: Tensor, projection: Tensor) -> tuple[Tensor, Tensor]:
+    """W x̂ (b, h, n, f) and ‖x̂‖² / 2 (b, h, n, 1): x (b, h, n, d), `projection` (f, d) or (h, f, d)."""
+    x = x * x.shape[-1] ** -0.25
+    return x @ projection.mT, x.square().sum(-1, keepdim=True) / 2
+
+
+def naive_performer(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    projection: Tensor,
+    causal: bool = False,
+    key_mask: Tensor | None = None,
+    epsilon: float | None = None,
+) -> Tensor:
+    """The definition, with its n × m matrix in full. Arguments as `performer`."""
+    epsilon = (0.0 if causal else 1e-4) if epsilon is None else epsilon
+    if key_mask is not None:
+        k, v = (x.masked_fill(~key_mask[:, None, :, None], 0) for x in (k, v))
+    (along_q, half_q), (along_k, half_k) = exponents(q, projection), exponents(k, projection)
+    if key_mask is not None:
+        along_k = along_k.masked_fill(~key_mask[:, None, :, None], torch.finfo(along_k.dtype).min)
+    phi_q = (along_q - half_q - along_q.amax(-1, keepdim=True)).exp() + epsilon
+    phi_k = (along_k - half_k - along_k.amax((-2, -1), keepdim=True)).exp() + epsilon
+    weights = phi_q @ phi_k.mT / projection.shape[-2]
+    if key_mask is not None:
+        weights = weights.masked_fill(~key_mask[:, None, None, :], 0)
+    if causal:
+        weights = weights.tril()
+    total = weights.sum(-1, keepdim=True)
+    return weights @ v / total.masked_fill(total == 0, 1)
+
+
+def performer(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    projection: Tensor,
+    causal: bool = False,
+    key_mask: Tensor | None = None,
+    epsilon: float | None = None,
+    variant: str = "paper",
+) -> Tensor:
+    """Performer attention on split heads.
+
+    q (b, h, n, d), k (b, h, m, d), v (b, h, m, e) -> (b, h, n, e). `projection` is W, (f, d) or (h, f, d); `orthogonal_projection` draws one.
+    `key_mask` (b, m), True = keep; a query that may see no key gets 0. `epsilon` defaults to 1e-4, causal to 0, which is all it can be.
+    `variant="released"` is CAB's code, with its floor of 0.1 under the denominator, noncausal only. Half precision is summed in float32.
+    Raises ValueError or TypeError for sizes and options that cannot be; causal needs n = m.
+    """
+    check_heads(q, k, v, key_mask=key_mask, self_attention=causal)
+    check_choice(variant, VARIANTS, "variant")
+    h, d = q.shape[1], q.shape[3]
+    if projection.ndim not in (2, 3) or projection.shape[-1] != d or (projection.ndim == 3 and len(projection) != h):
+        raise ValueError(
+            f"projection must be (features, d = {d}) or (h = {h}, features, d = {d}), got {tuple(projection.shape)}"
+        )
+    epsilon = (0.0 if causal else 1e-4) if epsilon is None else epsilon
+    if epsilon < 0:
+        raise ValueError(f"epsilon must be at least 0, got {epsilon}")
+    if causal and epsilon:
+        raise ValueError(
+            f"causal Performer needs epsilon = 0, got {epsilon}: it would see the future through the largest key"
+        )
+    if causal and variant == "released":
+        raise ValueError("the released Performer has no causal form")
+    narrow, wide = v.dtype, torch.promote_types(v.dtype, torch.float32)
+    lowest = torch.finfo(wide).min
+    dropped = None if key_mask is None else ~key_mask[:, None, :, None]
+    if dropped is not None:
+        k, v = k.masked_fill(dropped, 0), v.masked_fill(dropped, 0)
+    v = F.pad(v.to(wide), (0, 1), value=1)  # the last value column sums to the denominator
+    (along_q, half_q), (along_k, half_k) = (exponents(x.to(wide), projection.to(wide)) for x in (q, k))
+    if dropped is not None:
+        along_k = along_k.masked_fill(dropped, -torch.inf)
+    log_q, log_k = along_q - half_q, along_k - half_k
+    phi_q = (log_q - (along_q if epsilon else log_q).amax(-1, keepdim=True)).exp() + epsilon
+    if causal:
+        top = log_k.detach().amax(-1)  # of each key alone; `prefix_product` puts back what this divides out
+        phi_k = (log_k - top.clamp(min=lowest)[..., None]).exp()
+        summed = prefix_product(phi_q, phi_k, v, log_weight=top)
+    else:
+        top = (along_k if epsilon else log_k).amax((-2, -1), keepdim=True)
+        phi_k = (log_k - top.clamp(min=lowest)).exp() + epsilon
+        if dropped is not None:
+            phi_k = phi_k.masked_fill(dropped, 0)
+        summed = phi_q @ (phi_k.mT @ v)
+    numerator, total = summed[..., :-1], summed[..., -1:]
+    if variant == "released":
+        total = total.clamp(min=0.1 * projection.shape[-2])  # φ here is without its f^(-1/2)
+    return (numerator / total.masked_fill(total == 0, 1)).to(narrow)
+
+
+def orthogonal_projection(heads: int, features: int, width: int, *, generator: torch.Generator | None = None) -> Tensor:
+    """W (heads, features, width): blocks of `width` orthogonal rows, each as long as a row of a fresh Gaussian matrix."""
+    blocks = -(-features // width)
+    basis, triangle = torch.linalg.qr(torch.randn(heads, blocks, width, width, generator=generator))
+    basis = basis * triangle.diagonal(dim1=-2, dim2=-1).sign()[..., None, :]  # else not uniform over the rotations
+    length = torch.linalg.vector_norm(torch.randn(heads, features, width, generator=generator), dim=-1, keepdim=True)
+    return torch.mul(basis.mT.flatten(1, 2)[:, :features], length)
+
+
+@mechanism("performer", patterns=ALL_PATTERNS, paper="Choromanski et al. 2021, as in CAB (Zhang et al. 2023)")
+class PerformerAttention(Attention):
+    """Multi-head Performer. W, one a head, is the buffer `projection`: fixed, and in the state dict; `redraw` draws it anew."""
+
+    projection: Tensor
+    example: ClassVar[Mapping[str, Any]] = {"features": 16}
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        heads: int,
+        features: int = 16,  # CAB's
+        epsilon: float | None = None,
+        generator: torch.Generator | None = None,
+        variant: str = "paper",
+        pattern: Pattern = "noncausal_self",
+        bias: bool = True,
+    ) -> None:
+        check_count(features, 1, "features")
+        check_choice(variant, VARIANTS, "variant")
+        super().__init__(width=width, heads=heads, pattern=pattern, bias=bias)
+        self.features, self.epsilon, self.variant = features, epsilon, variant
+        self.register_buffer("projection", orthogonal_projection(heads, features, width // heads, generator=generator))
+
+    def redraw(self, generator: torch.Generator | None = None) -> None:
+        """Draw W anew, as Performers do from time to time in training."""
+        self.projection.copy_(orthogonal_projection(*self.projection.shape, generator=generator))
+
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None) -> Tensor:
+        options: dict[str, Any] = {"projection": self.projection, "epsilon": self.epsilon, "variant": self.variant}
+        return performer(q, k, v, causal=self.causal, key_mask=key_mask, **options)
+
+    def naive(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None) -> Tensor:
+        options: dict[str, Any] = {"projection": self.projection, "epsilon": self.epsilon}
+        return naive_performer(q, k, v, causal=self.causal, key_mask=key_mask, **options)
+
+    def mix_step(
+        self, q: Tensor, k: Tensor, v: Tensor, state: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """The state: the sums (b, h, f, e + 1) relative to the exponential of their largest exponent, and that (b, h, 1, 1)."""
+        narrow, wide = v.dtype, torch.promote_types(v.dtype, torch.float32)
+        v = F.pad(v.to(wide), (0, 1), value=1)
+        (along_q, half_q), (along_k, half_k) = (exponents(x.to(wide), self.projection.to(wide)) for x in (q, k))
+        log_q, log_k = along_q - half_q, along_k - half_k
+        top = log_k.detach().amax(-1, keepdim=True)
+        if state is None:
+            sums, highest = (log_k - top).exp().mT @ v, top
+        else:
+            highest = torch.maximum(top, state[1])
+            sums = state[0] * (state[1] - highest).exp() + (log_k - highest).exp().mT @ v
+        summed = (log_q - log_q.amax(-1, keepdim=True)).exp() @ sums
+        total = summed[..., -1:]
+        return (summed[..., :-1] / total.masked_fill(total == 0, 1)).to(narrow), (sums, highest)
+
+    @classmethod
+    def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, features: int = 16, **options: Any) -> int:
+        """2 (n + m) f (d + e + 1) a head: features, sums, outputs, the denominator beside the values. Causal form: the same definition."""
+        return 2 * heads * (n + m) * features * (d + e + 1)
+
+    @classmethod
+    def score_entries(cls, *, heads: int, n: int, m: int, features: int = 16, **options: Any) -> int:
+        """The features: (n + m) f a head."""
+        return heads * (n + m) * features
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, features={self.features}, epsilon={self.epsilon}, variant={self.variant}"
