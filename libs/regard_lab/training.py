@@ -21,13 +21,14 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
-warnings.filterwarnings(
-    "ignore", message=".*does not have many workers.*"
-)  # the data are tensors in memory: workers would only copy them
-warnings.filterwarnings(
-    "ignore", message=".*Checkpoint directory .* exists and is not empty.*"
-)  # that is what resuming is
-
+# What Lightning says that is meant so, or is not ours to mend: data that are tensors in memory need no workers, resuming finds a folder
+# that is not empty, and its own use of torch's trees is deprecated.
+for message in (
+    "does not have many workers",
+    "Checkpoint directory .* exists and is not empty",
+    "isinstance.treespec, LeafSpec",
+):
+    warnings.filterwarnings("ignore", message=f".*{message}.*")
 logging.getLogger("lightning.pytorch").setLevel(
     logging.WARNING
 )  # which accelerators there are not, and where else one could log
