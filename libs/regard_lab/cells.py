@@ -11,12 +11,13 @@ import shutil
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from regard_lab import files, machine
 from regard_lab.errors import DataMissing, UserError
+from regard_lab.measured import Measured
 from regard_lab.results import Key
 
 Outcome = Literal["run", "reused", "failed", "not run"]
@@ -53,14 +54,6 @@ class Cell:
 
     def folder(self, root: Path) -> Path:
         return self.record_path(root).with_suffix("")
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What a `run` function returns: one value a metric, and the values an epoch of what was followed over training."""
-
-    metrics: dict[str, float]
-    curves: dict[str, list[float]] = field(default_factory=dict)
 
 
 Run = Callable[[Any, Path], Measured]

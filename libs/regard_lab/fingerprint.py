@@ -59,7 +59,7 @@ def _read_module(path: Path, _changed: int, name: str, is_package: bool) -> tupl
 
 
 def _imports(tree: ast.Module, package: str) -> Iterable[str]:
-    """Names that may be modules, also those imported inside functions; `_file_of` sorts out which are. Type-checking imports never run."""
+    """Names that may be modules, also those imported inside functions; `_file_of` sorts out which are."""
     for node in _walk_run_time(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -76,7 +76,8 @@ def _imports(tree: ast.Module, package: str) -> Iterable[str]:
 
 def _walk_run_time(node: ast.AST) -> Iterable[ast.AST]:
     yield node
-    if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+    # Neither runs when a module is imported: imports for the type checker, and the command at a module's end.
+    if isinstance(node, ast.If) and any(word in ast.unparse(node.test) for word in ("TYPE_CHECKING", "__name__ ==")):
         children: Iterable[ast.AST] = node.orelse
     else:
         children = ast.iter_child_nodes(node)

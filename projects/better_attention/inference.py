@@ -3,15 +3,16 @@
 import time
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 import torch
 from torch import Tensor
 
 from projects.better_attention.model import attention_layer, tokens_of
 from projects.better_attention.project import Config
-from projects.better_attention.train import median
+from regard import cost
 from regard.layer import Attention
-from regard_lab.cells import Measured
+from regard_lab.measured import Measured
 
 BATCH = 32
 ROUND_S = 0.01  # how long one timed round should last: long against the clock, short against what else the machine does
@@ -25,7 +26,7 @@ def measure(config: Config, folder: Path) -> Measured:
     length = tokens_of(config.data)
     torch.manual_seed(config.seed)
     layer = attention_layer(config.model, length).eval()
-    baseline = attention_layer(softmax_like(config), length).eval()
+    baseline = attention_layer(replace(config.model, attention="softmax"), length).eval()
     x = torch.randn(BATCH, length, config.model.width)
     calls = rounds_of(baseline, x)
     times: dict[str, list[float]] = {"layer": [], "baseline": []}
@@ -33,13 +34,9 @@ def measure(config: Config, folder: Path) -> Measured:
         times["layer"].append(seconds_of(layer, x, calls))
         times["baseline"].append(seconds_of(baseline, x, calls))
     seconds, against = median(times["layer"]), median(times["baseline"])
-    ratio = flops(layer, length) / flops(baseline, length)
+    sizes = {"width": config.model.width, "heads": config.model.heads, "n": length}
+    ratio = cost.flops(config.model.attention, **sizes) / cost.flops("softmax", **sizes)
     return Measured(metrics={"time_us": 1e6 * seconds, "speedup": against / seconds, "flop_ratio": ratio})
-
-
-def softmax_like(config: Config) -> Config:
-    """The same config with softmax attention: what the others are measured against."""
-    return replace(config, model=replace(config.model, attention="softmax"))
 
 
 @torch.inference_mode()

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from statistics import median
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +12,7 @@ from projects.better_attention.data import splits
 from projects.better_attention.model import Encoder
 from projects.better_attention.project import PROJECT, Config
 from projects.better_attention.project import Training as TrainingConfig
-from regard_lab.cells import Measured
-from regard_lab.one_cell import command_of
+from regard_lab.measured import Measured
 from regard_lab.training import Task, evaluate, fit, load_weights, loader
 
 EVALUATION_BATCH = 500  # larger batches only make evaluation faster
@@ -88,10 +88,7 @@ def optimiser(model: nn.Module, training: TrainingConfig) -> torch.optim.Optimiz
     )  # Keras' epsilon
 
 
-def median(values: list[float]) -> float:
-    """The median; timings have outliers."""
-    return float(torch.tensor(values, dtype=torch.float64).quantile(0.5))
-
-
 if __name__ == "__main__":
+    from regard_lab.one_cell import command_of  # the command's own code decides nothing of what a cell gives
+
     sys.exit(command_of(PROJECT, "projects.better_attention.train:train"))
