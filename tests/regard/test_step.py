@@ -1,0 +1,79 @@
+"""Step by step decoding equals the parallel form, for every mechanism that has it."""
+
+from typing import Any
+
+import pytest
+import torch
+from vectors import draw
+
+from regard.layer import Attention
+from regard.registry import build, mechanism_class
+
+STEPPED = [
+    ("softmax", {}),
+    ("local", {"window": 5}),
+    ("local", {"window": 1}),
+    ("performer", {"features": 6}),
+    ("cosformer", {"horizon": 90}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), STEPPED)
+def test_steps_equal_the_parallel_form(name: str, options: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    layer = build(name, width=8, heads=2, pattern="causal_self", **options).double().eval()
+    x = 3 * draw(3, 70, 8, seed=1)
+    state, rows = None, []
+    for t in range(70):
+        row, state = layer.step(x[:, t : t + 1], state)
+        rows.append(row)
+    torch.testing.assert_close(torch.cat(rows, 1), layer(x))
+
+
+@pytest.mark.parametrize(("name", "options"), STEPPED)
+def test_a_state_can_be_used_twice(name: str, options: dict[str, Any]) -> None:
+    layer = build(name, width=8, heads=2, pattern="causal_self", **options).double().eval()
+    x = draw(2, 9, 8, seed=2)
+    state = None
+    for t in range(8):
+        _, state = layer.step(x[:, t : t + 1], state)
+    first, _ = layer.step(x[:, 8:], state)
+    layer.step(-x[:, 8:], state)
+    again, _ = layer.step(x[:, 8:], state)
+    assert torch.equal(first, again)
+
+
+def test_the_state_of_local_attention_stays_as_short_as_its_window() -> None:
+    layer = build("local", width=8, heads=2, pattern="causal_self", window=4)
+    state = None
+    for t in range(10):
+        _, state = layer.step(draw(1, 1, 8, seed=t, dtype=torch.float32), state)
+    assert state[0].shape == state[1].shape == (1, 2, 4, 4)
+
+
+def test_half_precision_steps() -> None:
+    for name in ("performer", "cosformer"):
+        layer = build(name, width=8, heads=2, pattern="causal_self").bfloat16()
+        x = draw(1, 1, 8, seed=3).bfloat16()
+        row, state = layer.step(x)
+        row, state = layer.step(x, state)
+        assert row.dtype == torch.bfloat16
+        assert state[0].dtype == torch.float32
+
+
+def test_errors_give_the_numbers() -> None:
+    with pytest.raises(ValueError, match="step needs the pattern 'causal_self', this layer has 'noncausal_self'"):
+        build("softmax", width=8, heads=2).step(torch.zeros(1, 1, 8))
+    with pytest.raises(ValueError, match=r"one token at a time, x \(batch, 1, 8\), got \(1, 2, 8\)"):
+        build("softmax", width=8, heads=2, pattern="causal_self").step(torch.zeros(1, 2, 8))
+    layer = build("cosformer", width=8, heads=2, pattern="causal_self", horizon=1)
+    _, state = layer.step(torch.zeros(1, 1, 8))
+    with pytest.raises(ValueError, match="token 2 is beyond the horizon of 1"):
+        layer.step(torch.zeros(1, 1, 8), state)
+
+    class Stepless(Attention):
+        pass
+
+    with pytest.raises(NotImplementedError, match="Stepless has no step-by-step form"):
+        Stepless(width=8, heads=2, pattern="causal_self").step(torch.zeros(1, 1, 8))
+    assert mechanism_class("nystrom").mix_step is Attention.mix_step
