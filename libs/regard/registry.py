@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-import regard.mechanisms
 from regard.patterns import ALL_PATTERNS, Pattern
 
 Module = TypeVar("Module", bound=type[nn.Module])
@@ -51,7 +50,8 @@ def mechanism(name: str, *, patterns: Iterable[Pattern], paper: str) -> Callable
 
 def mechanisms() -> list[str]:
     """The names of all mechanisms: those of this library and those that were registered beside it."""
-    shipped = {module.name for module in pkgutil.iter_modules(regard.mechanisms.__path__)}
+    package = importlib.import_module("regard.mechanisms")  # `regard.mechanisms` is this function
+    shipped = {module.name for module in pkgutil.iter_modules(package.__path__)}
     return sorted(shipped | set(_registered))
 
 

@@ -1,0 +1,66 @@
+"""What a mechanism costs, by formula: parameters, FLOPs, score entries, and the part that it saves of softmax attention's.
+
+    cost.parameters("super", width=32, heads=4, length=32)                       -> 3168
+    cost.saved(cost.parameters, "super", width=32, heads=4, length=32)           -> 0.25
+    cost.score_memory("smyrf", n=128, rounds=2, cluster_size=32)                 -> 0.5
+
+A mechanism is a registered name or a class; `options` are the layer's own. The formulas stand in the classes, beside what they count.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from regard.registry import mechanism_class
+from regard.shapes import check_count
+
+
+def parameters(
+    mechanism: str | type[Any], *, width: int, heads: int, length: int, bias: bool = True, **options: Any
+) -> int:
+    """Parameters of one attention layer for sources of `length` tokens."""
+    check_sizes(width=width, heads=heads, length=length)
+    return int(class_of(mechanism).parameter_count(width=width, heads=heads, length=length, bias=bias, **options))
+
+
+def flops(mechanism: str | type[Any], *, width: int, heads: int, n: int, m: int | None = None, **options: Any) -> int:
+    """FLOPs of one layer for one batch row of n queries and m keys (default n): 2 a multiply-add, matrix products only, maps included.
+
+    Causal masks save nothing: the papers count whole matrices.
+    """
+    m = n if m is None else m
+    check_sizes(width=width, heads=heads, n=n, m=m)
+    cls = class_of(mechanism)
+    rows = {"query": n, "key": m, "value": m, "output": n}
+    maps = 2 * width * width * sum(rows[name] for name in cls.maps)
+    d = width // heads
+    return int(maps + cls.mix_flops(heads=heads, n=n, m=m, d=d, e=d, **options))
+
+
+def score_entries(mechanism: str | type[Any], *, heads: int, n: int, m: int | None = None, **options: Any) -> int:
+    """Entries of the score-like matrices of one layer, for one batch row of n queries and m keys (default n)."""
+    m = n if m is None else m
+    check_sizes(heads=heads, n=n, m=m)
+    return int(class_of(mechanism).score_entries(heads=heads, n=n, m=m, **options))
+
+
+def score_memory(mechanism: str | type[Any], *, n: int, m: int | None = None, **options: Any) -> float:
+    """Score entries as a part of softmax attention's n m (1 = as many). Not the memory that a program takes: see the benchmarks for that."""
+    return score_entries(mechanism, heads=1, n=n, m=m, **options) / score_entries("softmax", heads=1, n=n, m=m)
+
+
+def saved(cost: Callable[..., int], mechanism: str | type[Any], **sizes: Any) -> float:
+    """The part of softmax attention's `cost` (a function of this module) that the mechanism saves; negative where it costs more."""
+    return 1 - cost(mechanism, **sizes) / cost("softmax", **sizes)
+
+
+def class_of(mechanism: str | type[Any]) -> Any:
+    """The class of a registered name; a class is its own."""
+    return mechanism_class(mechanism) if isinstance(mechanism, str) else mechanism
+
+
+def check_sizes(**sizes: int) -> None:
+    """Every size is an integer of at least 1, and heads divide the width."""
+    for name, size in sizes.items():
+        check_count(size, 1, name)
+    if sizes.get("width", 0) % sizes.get("heads", 1):
+        raise ValueError(f"heads must divide the width, got width = {sizes['width']} and heads = {sizes['heads']}")
