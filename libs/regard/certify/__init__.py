@@ -63,7 +63,7 @@ def certify(
 def name_of(cls: Any) -> str:
     """The name under which a class is registered, or its own. TypeError for a class that is no mechanism."""
     if not isinstance(cls, type) or not hasattr(cls, "patterns"):
-        called = cls.__name__ if isinstance(cls, type) else repr(cls)
+        called = getattr(cls, "__name__", repr(cls))
         raise TypeError(
             f"{called} is no mechanism: it declares no patterns; decorate the class with "
             "@mechanism(name, patterns=…, paper=…) or give it `patterns`"

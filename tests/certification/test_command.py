@@ -1,0 +1,150 @@
+"""`python -m regard list | certify`, in this process where that will do, and a user's own mechanism from outside the repository."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from regard import registry
+from regard.__main__ import main
+from regard.certify import PROPERTIES, Outcome, certify
+from regard.patterns import ALL_PATTERNS
+
+OWN = Path(__file__).parent / "linear_attention.py"
+BROKEN = """
+import torch
+from regard.layer import Attention
+
+class Peeking(Attention):
+    patterns = ("causal_self",)
+
+    def mix(self, q, k, v, key_mask):
+        return v.roll(-1, 2)
+
+class Patternless(Attention):
+    pass
+
+def function(q, k, v):
+    return v
+"""
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Commands run from a user's folder; what they register and import is forgotten."""
+    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_peeking.py").write_text(BROKEN)
+    (tmp_path / "own_unready.py").write_text("import a_package_that_is_not_there\n")
+    yield
+    for name in [name for name in sys.modules if name.startswith(("own_", "user_"))]:
+        del sys.modules[name]
+
+
+def test_list_gives_every_mechanism_on_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["name", *registry.mechanisms()]
+    (softmax,) = (line for line in lines if line.startswith("softmax "))
+    assert softmax.split()[1:5] == list(ALL_PATTERNS)
+    assert softmax.endswith("Vaswani et al. 2017")
+
+
+def test_a_certified_mechanism(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["certify", "softmax", "--pattern", "causal_self"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["property", "causal_self"]
+    assert [line[:-1].rstrip() for line in lines[1 : 1 + len(PROPERTIES)]] == [name for name, _ in PROPERTIES]
+    assert {line[-1] for line in lines[1 : 1 + len(PROPERTIES)]} <= {"✓", "–"}
+    assert lines[-1] == "softmax: certified for 1 pattern"
+
+
+def test_a_users_file_from_their_own_folder() -> None:
+    shutil.copy(OWN, "linear_attention.py")
+    command = [
+        sys.executable,
+        "-m",
+        "regard",
+        "certify",
+        "linear_attention:LinearAttention",
+        "--pattern",
+        "causal_self",
+    ]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert run.stdout.splitlines()[-1] == "linear: certified for 1 pattern"
+
+
+def test_a_users_file_by_its_path_in_every_pattern(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["certify", f"{OWN}:LinearAttention", "--markdown"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [cell.strip() for cell in lines[0].strip("|").split("|")] == ["property", *ALL_PATTERNS]
+    assert set(lines[1]) == set("|- ")
+    assert lines[-1] == "linear: certified for 4 patterns"
+
+
+def test_failures_are_told_with_their_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["certify", "own_peeking.py:Peeking"]) == 1
+    out = capsys.readouterr().out
+    assert "✗ causality, causal_self: another future after 1 positions: differs by" in out
+    assert out.splitlines()[-1].startswith("Peeking: not certified, ")
+
+
+def test_the_matrix_of_all(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def faked(cls: type, patterns: list[str]) -> list[Outcome]:
+        return [Outcome(p, "padding", cls.name != "super" or p != "causal_self", "a reason") for p in patterns]  # type: ignore[attr-defined,arg-type]
+
+    monkeypatch.setattr("regard.__main__.certify", faked)
+    assert main(["certify", "--all", "--markdown"]) == 1
+    out = capsys.readouterr().out
+    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in out.splitlines() if line.startswith("|")]
+    rows = {name: cells for name, *cells in table}
+    assert rows["mechanism"] == list(ALL_PATTERNS)
+    assert rows["super"] == ["✓", "✗ 1", "✓", "✓"]
+    assert rows["nystrom"] == ["✓", "–", "–", "–"]
+    assert "✗ padding, causal_self: a reason" in out
+    assert main(["certify", "--all", "--pattern", "noncausal_self"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["sofmax"], "there is no mechanism 'sofmax'. Did you mean 'softmax'?"),
+        (["softmax", "--pattern", "causal"], "there is no pattern 'causal'. Did you mean 'causal_self'?"),
+        (["nystrom", "--pattern", "causal_self"], "'nystrom' does not have the pattern 'causal_self'; it has"),
+        (["softmax", "--option", "rounds=2"], "unexpected keyword argument 'rounds'"),
+        (["softmax", "--option", "width=2"], "certification sets width itself"),
+        (["softmax", "--option", "rounds"], "--option takes KEY=VALUE, got 'rounds'"),
+        (["super", "--option", "length=50"], "certification runs at lengths up to 100, got length = 50"),
+        (["no_such_module:Class"], "there is no module 'no_such_module'"),
+        (["no_such_file.py:Class"], "there is no file no_such_file.py"),
+        (["own_unready:Class"], "own_unready cannot be imported: No module named 'a_package_that_is_not_there'"),
+        (["own_unready.py:Class"], "own_unready.py cannot be imported: ModuleNotFoundError"),
+        (["own_peeking:Peekin"], "own_peeking has no class 'Peekin'. Did you mean 'Peeking'?"),
+        (["own_peeking:Patternless"], "Patternless is no mechanism: it declares no patterns"),
+        (["own_peeking:function"], "is no mechanism"),
+        ([], "name one mechanism to certify, or give --all"),
+        (["softmax", "--all"], "name one mechanism to certify, or give --all"),
+        (["--all", "--pattern", "causal"], "there is no pattern 'causal'"),
+        (["--all", "--option", "rounds=2"], "--option belongs to one mechanism"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_status_2(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["certify", *arguments]) == 2
+    told = capsys.readouterr()
+    assert not told.out
+    assert len(told.err.splitlines()) == 1
+    assert sentence in told.err
+
+
+def test_options_reach_the_mechanism() -> None:
+    outcomes = certify("softmax", ["causal_self"], options={"bias": False}, properties=["state dict"])
+    assert outcomes[0].detail.startswith("4 entries")  # four weights and no bias
+    with pytest.raises(ValueError, match="there is no property 'paddin'; there are shape and dtype, batch"):
+        certify("softmax", properties=["paddin"])
