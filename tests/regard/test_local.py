@@ -120,6 +120,7 @@ def test_memory_is_that_of_a_few_copies() -> None:
 def test_costs() -> None:
     assert LocalAttention.score_entries(heads=2, n=100, m=100, window=7) == 2 * 100 * 15
     assert LocalAttention.score_entries(heads=2, n=10, m=10, window=7) == 2 * 10 * 10
+    assert LocalAttention.score_entries(heads=2, n=100, m=100, window=7, pattern="causal_self") == 2 * 100 * 7
     assert LocalAttention.mix_flops(heads=2, n=100, m=100, d=4, e=8, window=7) == 2 * 2 * 100 * 15 * 12
 
 

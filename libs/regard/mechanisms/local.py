@@ -16,7 +16,7 @@ from torch import Tensor
 
 from regard.layer import Attention
 from regard.mechanisms.softmax import softmax
-from regard.patterns import Pattern
+from regard.patterns import Pattern, is_causal
 from regard.registry import mechanism
 from regard.shapes import check_choice, check_count, check_heads
 
@@ -159,14 +159,16 @@ class LocalAttention(Attention):
         return softmax(q, k, v), (k, v)
 
     @classmethod
-    def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, window: int = 15, **options: Any) -> int:
-        """2 n (2 window + 1) (d + e) a head, at most those of softmax attention: what the definition asks for, edges included."""
-        return 2 * heads * n * min(m, 2 * window + 1) * (d + e)
+    def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, **options: Any) -> int:
+        """2 (d + e) a score entry: what the definition asks for, the edges of the sequence included."""
+        return 2 * (d + e) * cls.score_entries(heads=heads, n=n, m=m, **options)
 
     @classmethod
-    def score_entries(cls, *, heads: int, n: int, m: int, window: int = 15, **options: Any) -> int:
-        """n (2 window + 1) a head, at most n m."""
-        return heads * n * min(m, 2 * window + 1)
+    def score_entries(
+        cls, *, heads: int, n: int, m: int, window: int = 15, pattern: Pattern = "noncausal_self", **options: Any
+    ) -> int:
+        """n (2 window + 1) a head, n window when causal; at most n m."""
+        return heads * n * min(m, window if is_causal(pattern) else 2 * window + 1)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, window={self.window}, variant={self.variant}"
