@@ -54,7 +54,8 @@ class Texts:
             raise UserError(
                 f"{path} does not exist; a folder of texts holds train.jsonl, validation.jsonl and test.jsonl"
             )
-        return cls.of(parsed(path, number, line) for number, line in enumerate(path.open("rb"), start=1))
+        with path.open("rb") as lines:
+            return cls.of(parsed(path, number, line) for number, line in enumerate(lines, start=1))
 
 
 def parsed(path: Path, number: int, line: bytes) -> tuple[str, int]:

@@ -64,6 +64,7 @@ def test_mnist_from_a_package(tiny_mnist, root):
     data.prepare("mnist", root)
     splits = data.load("mnist", root)
     assert splits["train"].labels.tolist() == [7, 2, 1, 0, 4]
+    assert splits["train"].labels.dtype == np.int64
     assert splits["validation"].labels.tolist() == [1, 4, 9]
     assert splits["validation"].images.tolist()[0] == [[30, 31, 32], [33, 34, 35]]
     assert splits["test"].images[1].tolist() == [[106, 107, 108], [109, 110, 111]]

@@ -14,6 +14,7 @@ from regard_lab.errors import UserError
 
 def test_copies_that_differ_in_case_marks_and_breaks_are_the_same():
     assert normalised("It's <br />GREAT — ﬁne!\n") == "it s great fine" == normalised("it s great, fine")
+    assert normalised("cafe\u0301") == normalised("caf\u00e9")
     assert normalised("not great") != normalised("great")
 
 
