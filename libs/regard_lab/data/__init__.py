@@ -23,7 +23,7 @@ from regard_lab.data.packages import fetch
 from regard_lab.errors import DataMissing, UserError, nearest
 from regard_lab.files import combined_sha256, read_json, sha256, write_atomically, write_json
 
-__all__ = ["Card", "card", "checksum", "expected_checksum", "folder_of", "load", "module_name", "names", "prepare"]
+__all__ = ["Card", "card", "checksum", "expected_checksum", "folder_of", "load", "names", "prepare"]
 
 SETS = "regard_lab.data.sets"
 MANIFEST = "manifest.json"
@@ -41,7 +41,7 @@ def card(name: str) -> Card:
 
 
 def module_name(name: str) -> str:
-    """The dotted name of a data set's module, for a code fingerprint; an unknown name is a `UserError`."""
+    """The dotted name of a data set's module; an unknown name is a `UserError`."""
     if name not in (known := names()):
         raise UserError(f"unknown data set {name!r}; there are {', '.join(known)}.{nearest(name, known)}")
     return f"{SETS}.{name}"
