@@ -109,10 +109,11 @@ def _explain(error: Exception, conf: Path, overrides: list[str]) -> str:
 
 
 def _known_keys(conf: Path) -> list[str]:
-    """Every `group.key` that a config file of this project sets, for a suggestion."""
-    found = {"seed"}
-    for path in conf.glob("*/*.yaml"):
+    """Every key and `group.key` that a config file of this project sets, for a suggestion."""
+    found: set[str] = set()
+    for path in [conf / "config.yaml", *conf.glob("*/*.yaml")]:
         content = OmegaConf.load(path)
         if isinstance(content, DictConfig):
-            found |= {f"{path.parent.name}.{key!s}" for key in map(str, content)} | {path.parent.name}
-    return sorted(found)
+            group = "" if path.parent == conf else f"{path.parent.name}."
+            found |= {f"{group}{key}" for key in map(str, content)} | ({group[:-1]} if group else set())
+    return sorted(found - {"defaults"})

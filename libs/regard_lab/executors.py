@@ -102,7 +102,7 @@ class Ray:
             self._ray.shutdown()
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future:
-        return self._ray.remote(function).remote(*arguments).future()  # type: ignore[no-any-return]
+        return self._ray.remote(_call).remote(function, *arguments).future()  # type: ignore[no-any-return]
 
 
 EXECUTORS = ("inline", "processes", "slurm", "ray")
@@ -133,6 +133,11 @@ def as_finished(futures: Iterable[Future], *, every_s: float = 0.1) -> Iterator[
         yield from ready
         if waiting and not ready:
             time.sleep(every_s)
+
+
+def _call(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Ray makes tasks of Python functions only; this one calls whatever can be pickled."""
+    return function(*arguments)
 
 
 def _extra(module: str, extra: str) -> Any:

@@ -190,11 +190,11 @@ def fit(
         "strategy": "auto",
         "log_every_n_steps": 10,
         "enable_progress_bar": alone and sys.stderr.isatty(),
+        "logger": TensorBoardLogger(folder, name="tensorboard", version=""),
     } | dict(trainer_options or {})
     trainer = lightning.Trainer(
         max_epochs=epochs,
         callbacks=[SeedEachStep(seed), history, keep],
-        logger=TensorBoardLogger(folder, name="tensorboard", version=""),
         default_root_dir=folder,
         deterministic=True,
         num_sanity_val_steps=0,

@@ -1,0 +1,232 @@
+"""Cells and tables: what is run, what is reused, what a failure leaves, and what a user is told."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import toy
+
+from regard_lab import files
+from regard_lab.cells import finished_record, run_cell
+from regard_lab.errors import UserError
+from regard_lab.reproduce import line, main, read_scales, reproduce_table
+from regard_lab.results import read_result, result_path
+from regard_lab.stages import write_fingerprints
+from regard_lab.tables import current_fingerprint, load_table
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    (tmp_path / "params.yaml").write_text("scales: [quick]\n")
+    return toy.write_toy(tmp_path, monkeypatch)
+
+
+def reproduce(root, scale="quick"):
+    return reproduce_table("toy", "lines", scale, root, where="inline")
+
+
+def change(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_a_table_is_read_out_of_its_cells(root):
+    summary = reproduce(root, "laptop")
+    assert summary["cells"] == {"run": 8, "reused": 0, "failed": 0, "not run": 0}
+    result = read_result(result_path(root, "toy", "lines", "laptop"))
+    row = result.row(slope=3.0)
+    assert row.metrics["height"].values == [3.0, 6.0, 9.0, 12.0]
+    assert (row.metrics["height"].mean, row.metrics["height"].n, row.metrics["height"].unit) == (7.5, 4, "m")
+    assert row.metrics["height"].sd == pytest.approx(15**0.5)  # sample: (4.5² + 1.5² + 1.5² + 4.5²) / 3 = 15
+    assert row.curves["climb"].values[1] == [6.0, 6.0, 6.0]
+    assert (row.status, row.seeds, row.cells[0]) == ("ok", [0, 1, 2, 3], "3.0-seed0")
+    record = result.records["3.0-seed2"]
+    assert record["identity"]["config"]["seed"] == 2
+    assert record["wall_time_s"] >= 0
+    assert record["peak_mib"] > 1
+    assert set(record["versions"]) >= {"python", "torch"}
+    assert result.fingerprint == current_fingerprint("toy", "lines", "laptop", root)
+
+
+def test_what_has_run_is_not_run_again(root):
+    reproduce(root)
+    assert reproduce(root)["cells"] == {"run": 0, "reused": 4, "failed": 0, "not run": 0}
+    assert toy.calls(root) == 4
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "runs"),
+    [
+        ("run.py", "# A comment.", "# Another.", 0),
+        ("run.py", "1 + config.seed", "2 + config.seed", 4),
+        ("conf/table/lines.yaml", "{slope: 3.0}", "{slope: 4.0}", 2),  # one row is new, the other is kept
+        ("conf/scale/quick.yaml", "epochs: 1", "epochs: 2", 4),
+        ("conf/scale/quick.yaml", "seeds: 2", "seeds: 3", 2),
+        ("conf/scale/laptop.yaml", "epochs: 3", "epochs: 5", 0),
+        ("project.py", "must not be 0", "cannot be 0", 0),
+    ],
+)
+def test_exactly_what_changed_is_run_again(root, file, old, new, runs):
+    reproduce(root)
+    change(root / "projects" / "toy" / file, old, new)
+    assert reproduce(root)["cells"]["run"] == runs
+
+
+def test_a_removed_row_is_gone_from_the_result(root):
+    reproduce(root)
+    change(root / "projects/toy/conf/table/lines.yaml", "{slope: 1.0}, ", "")
+    reproduce(root)
+    assert [row.key for row in read_result(result_path(root, "toy", "lines", "quick")).rows] == [{"slope": 3.0}]
+
+
+def test_a_cell_that_fails_says_why_and_the_others_go_on(root):
+    change(root / "projects/toy/run.py", "if config.fail:", "if config.slope == 3.0 and config.seed == 1:")
+    summary = reproduce(root)
+    assert summary["cells"] == {"run": 3, "reused": 0, "failed": 1, "not run": 0}
+    row = read_result(result_path(root, "toy", "lines", "quick")).row(slope=3.0)
+    assert (row.status, row.seeds, row.metrics["height"].values) == ("failed", [0], [3.0])
+    assert row.reason == "seed 1: ArithmeticError: no height"
+    assert "no height" in (root / "runs/quick/toy/lines/3.0-seed1/error.txt").read_text()
+    assert "no height" in line(summary)
+    change(root / "projects/toy/run.py", "if config.slope == 3.0 and config.seed == 1:", "if False:")
+    toy.forget()
+    assert reproduce(root)["rows"] == {"ok": 2, "failed": 0, "not run": 0}
+
+
+def test_a_number_that_is_not_finite_is_a_failure(root):
+    change(root / "projects/toy/run.py", "height = config.slope", "height = float('nan') * config.slope")
+    assert reproduce(root)["reasons"] == [
+        "seed 0: ArithmeticError: not a finite number: height = nan; seed 1: ArithmeticError: not a finite number: height = nan"
+    ]
+
+
+def test_a_record_cut_in_half_is_run_again(root):
+    reproduce(root)
+    cell = load_table("toy", "lines", "quick", root).cells[0]
+    path = cell.record_path(root)
+    path.write_text(path.read_text()[:100])
+    assert finished_record(cell, root) is None
+    assert reproduce(root)["cells"]["run"] == 1
+
+
+def test_a_folder_is_kept_for_the_same_cell_only(root):
+    cell = load_table("toy", "lines", "quick", root).cells[0]
+    folder = cell.folder(root)
+    (folder / "checkpoints").mkdir(parents=True)
+    files.write_json(folder / "identity.json", cell.identity())
+    (folder / "mine").write_text("kept")
+    run_cell(cell, root)
+    assert (folder / "mine").exists()
+    assert not (folder / "checkpoints").exists()  # finished: nothing to go on from
+    cell.record_path(root).unlink()
+    files.write_json(folder / "identity.json", cell.identity() | {"fingerprint": "of other code"})
+    run_cell(cell, root)
+    assert not (folder / "mine").exists()
+
+
+def test_a_wrong_row_is_named_before_any_work(root):
+    change(root / "projects/toy/conf/table/lines.yaml", "{slope: 3.0}", "{slope: 0.0}")
+    with pytest.raises(UserError, match=r"toy/lines, row \{'slope': 0.0\}: slope must not be 0, got 0.0"):
+        reproduce(root)
+    assert toy.calls(root) == 0
+
+
+def test_a_full_disk_leaves_the_old_result(root, monkeypatch):
+    reproduce(root)
+    path = result_path(root, "toy", "lines", "quick")
+    before = path.read_bytes()
+    change(root / "projects/toy/run.py", "1 + config.seed", "2 + config.seed")
+    real = files.os.replace
+
+    def full(source, target):
+        if str(target).endswith("results/quick/toy/lines.json"):
+            raise OSError(28, "No space left on device")
+        real(source, target)
+
+    monkeypatch.setattr(files.os, "replace", full)
+    with pytest.raises(
+        UserError,
+        match=r"could not write [\d,]+ bytes to .*lines.json: No space left on device; the old file is intact",
+    ):
+        reproduce(root)
+    assert path.read_bytes() == before
+    assert not list(path.parent.glob(".*part"))
+
+
+def test_two_runs_of_one_table_at_once_are_refused(root):
+    holder = """
+import fcntl, pathlib, sys
+path = pathlib.Path("runs/quick/toy/lines/.lock"); path.parent.mkdir(parents=True)
+file = open(path, "w"); fcntl.flock(file, fcntl.LOCK_EX); print("held", flush=True); sys.stdin.read()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", holder], cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        other.stdout.readline()
+        with pytest.raises(UserError, match="is being run by another process"):
+            reproduce(root)
+        other.stdin.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["toy/lines", "--scale", "quick"], 0, ""),
+        (["toy/lines", "--scale", "hug"], 2, "there is no scale 'hug'"),
+        (["toy/lane"], 2, "toy has no table 'lane'. Did you mean 'lines'"),
+        (["tay/lines"], 2, "there is no project 'tay'. Did you mean 'toy'"),
+        (["lines"], 2, "a table is named PAPER/TABLE"),
+        (["toy/lines", "--option", "x"], 2, "--option takes KEY=VALUE"),
+        (["--scale", "quick"], 2, "--scale goes with a table"),
+        (["toy/lines", "--workers", "-3"], 2, "workers must be at least 1, got -3"),
+    ],
+)
+def test_the_command(root, monkeypatch, capsys, arguments, code, message):
+    monkeypatch.setattr(sys, "argv", ["reproduce", *arguments, "--executor", "inline"])
+    assert main() == code
+    assert message in capsys.readouterr().err
+
+
+def test_a_failed_cell_is_exit_code_1(root, monkeypatch, capsys):
+    change(root / "projects/toy/run.py", "if config.fail:", "if True:")
+    monkeypatch.setattr(sys, "argv", ["reproduce", "toy/lines", "--executor", "inline"])
+    assert main() == 1
+    assert "rows: 2 failed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [("scales: []", "must be a list"), ("x: 1", "KeyError"), ("scales: [big]", "'big'")]
+)
+def test_params_are_checked(root, content, message):
+    (root / "params.yaml").write_text(content)
+    with pytest.raises(UserError, match=message):
+        read_scales(root)
+
+
+def test_fingerprints_change_only_with_their_table(root, monkeypatch):
+    monkeypatch.setattr("regard_lab.stages.report_fingerprint", lambda root: "report")
+    paths = write_fingerprints(root)
+    mine = next(path for path in paths if path.name == "lines-quick.json")
+    before, touched = mine.read_text(), mine.stat().st_mtime_ns
+    change(root / "projects/toy/run.py", "# A comment.", "")
+    (root / "runs/fingerprints/toy/gone-quick.json").write_text("{}")
+    assert write_fingerprints(root) == paths
+    assert (mine.read_text(), mine.stat().st_mtime_ns) == (before, touched)
+    assert not (root / "runs/fingerprints/toy/gone-quick.json").exists()
+    change(root / "projects/toy/run.py", "1 + config.seed", "3 + config.seed")
+    write_fingerprints(root)
+    assert json.loads(mine.read_text())["table"] != json.loads(before)["table"]
+
+
+def test_a_result_of_old_code_is_seen_to_be_stale(root, monkeypatch):
+    monkeypatch.setattr("regard_lab.stages.report_fingerprint", lambda root: "report")
+    reproduce(root)
+    report = root / "runs/fingerprints/report.json"
+    write_fingerprints(root)
+    made = read_result(result_path(root, "toy", "lines", "quick")).fingerprint
+    assert json.loads(report.read_text())["results"] == {"results/quick/toy/lines.json": made}
+    change(root / "projects/toy/run.py", "1 + config.seed", "3 + config.seed")
+    write_fingerprints(root)
+    assert json.loads(report.read_text())["results"] != {"results/quick/toy/lines.json": made}

@@ -1,0 +1,62 @@
+"""Four executors, one behaviour: results, errors and the order of finishing."""
+
+import concurrent.futures
+import math
+import operator
+import sys
+
+import pytest
+
+from regard_lab.errors import UserError
+from regard_lab.executors import as_finished, executor
+
+
+def check(pool) -> None:
+    with pool:
+        futures = [pool.submit(math.factorial, n) for n in (3, 4, 5)]
+        assert sorted(future.result() for future in as_finished(futures)) == [6, 24, 120]
+        with pytest.raises(Exception, match="division by zero"):
+            pool.submit(operator.truediv, 1, 0).result()
+
+
+def test_inline():
+    check(executor("inline"))
+
+
+@pytest.mark.slow
+def test_processes():
+    check(executor("processes", workers=1))
+
+
+@pytest.mark.slow
+def test_slurm_runs_locally(tmp_path):
+    check(executor("slurm", folder=tmp_path, cluster="local", timeout_min=2))
+
+
+@pytest.mark.slow
+def test_ray_runs_locally():
+    check(executor("ray", workers=1))
+
+
+def test_results_come_in_the_order_in_which_they_finish():
+    first, second = concurrent.futures.Future(), concurrent.futures.Future()
+    second.set_result("second")
+    finished = as_finished([first, second], every_s=0.001)
+    assert next(finished) is second
+    first.set_result("first")
+    assert next(finished) is first
+    assert list(finished) == []
+
+
+def test_an_unknown_executor_and_a_wrong_number_of_workers():
+    with pytest.raises(UserError, match="Did you mean 'slurm'"):
+        executor("slrum")
+    with pytest.raises(UserError, match="workers must be at least 1, got -1"):
+        executor("processes", workers=-1)
+
+
+@pytest.mark.parametrize(("name", "module"), [("slurm", "submitit"), ("ray", "ray")])
+def test_a_missing_extra_says_what_to_install(name, module, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(UserError, match=rf"pip install 'regard\[{name}\]'"):
+        executor(name, folder=tmp_path)

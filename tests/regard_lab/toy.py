@@ -1,0 +1,106 @@
+"""A project of a few lines, written into a temporary repository: what the lab does to a project is tested on it."""
+
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import projects
+
+FILES = {
+    "conf/config.yaml": """
+        defaults: [{data: points}, {scale: quick}, {table: null}, _self_]
+        seed: 0
+        slope: 2.0
+        fail: false
+        epochs: ${scale.epochs}
+    """,
+    "conf/data/points.yaml": """
+        name: points
+        source: package
+    """,
+    "conf/scale/quick.yaml": """
+        name: quick
+        epochs: 1
+        seeds: 2
+    """,
+    "conf/scale/laptop.yaml": """
+        name: laptop
+        epochs: 3
+        seeds: 4
+    """,
+    "conf/table/lines.yaml": """
+        # @package _global_
+        defaults: []
+        table:
+          run: projects.toy.run:run
+          rows: [{slope: 1.0}, {slope: 3.0}]
+          vary: {slope: slope}
+          seeds: ${scale.seeds}
+          data_sets: {}
+          metrics: {height: m}
+          curves: {climb: m}
+    """,
+    "project.py": """
+        from dataclasses import dataclass
+        from regard_lab.project import Project
+
+        @dataclass
+        class Data:
+            name: str
+            source: str
+
+        @dataclass
+        class Config:
+            data: Data
+            slope: float
+            fail: bool
+            epochs: int
+            seed: int
+            scale: str
+
+        def check(config):
+            if config.slope == 0:
+                raise ValueError(f"slope must not be 0, got {config.slope}")
+
+        PROJECT = Project(name="toy", schema=Config, check="projects.toy.project:check", modules=lambda config: [])
+    """,
+    "run.py": '''
+        """Docstring."""
+        from pathlib import Path
+        from regard_lab.measured import Measured
+
+        def run(config, folder):
+            # A comment.
+            calls = Path.cwd() / "calls"
+            calls.write_text(calls.read_text() + "." if calls.exists() else ".")
+            if config.fail:
+                raise ArithmeticError("no height")
+            height = config.slope * (1 + config.seed)
+            return Measured({"height": height}, {"climb": [height] * config.epochs})
+    ''',
+}
+
+
+def write_toy(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Write the project below `root`, make it importable as `projects.toy`, and go there."""
+    for name, content in FILES.items():
+        path = root / "projects" / "toy" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(content).lstrip())
+    monkeypatch.setattr(projects, "__path__", [*projects.__path__, str(root / "projects")])
+    monkeypatch.chdir(root)
+    forget()
+    return root
+
+
+def forget() -> None:
+    """Let the next import read the project's files anew."""
+    for module in [name for name in sys.modules if name.startswith("projects.toy")]:
+        del sys.modules[module]
+
+
+def calls(root: Path) -> int:
+    """How often the project's `run` has really run."""
+    return len((root / "calls").read_text()) if (root / "calls").exists() else 0
