@@ -15,6 +15,9 @@ from regard.patterns import ALL_PATTERNS, Pattern
 
 Module = TypeVar("Module", bound=type[nn.Module])
 _registered: dict[str, Any] = {}
+# Imported here, before `regard` binds the function `mechanisms`: a first import later would put the package in that function's place.
+# `from regard.mechanisms.smyrf import smyrf` finds the package all the same.
+_FOLDER = importlib.import_module("regard.mechanisms").__path__
 
 
 class UnknownMechanism(ValueError):
@@ -50,8 +53,7 @@ def mechanism(name: str, *, patterns: Iterable[Pattern], paper: str) -> Callable
 
 def mechanisms() -> list[str]:
     """The names of all mechanisms: those of this library and those that were registered beside it."""
-    package = importlib.import_module("regard.mechanisms")  # `regard.mechanisms` is this function
-    shipped = {module.name for module in pkgutil.iter_modules(package.__path__)}
+    shipped = {module.name for module in pkgutil.iter_modules(_FOLDER)}
     return sorted(shipped | set(_registered))
 
 

@@ -46,6 +46,8 @@ def super_values(
     and columns. `causal` uses the lower triangle of `weight` and nothing else of it. `key_mask` (b, m), True = keep: masked rows of v stay
     out of the others, because the mask of the scores would come too late. Raises ValueError if m > length.
     """
+    if v.ndim != 4:
+        raise ValueError(f"v must be (batch, heads, length, width), got {tuple(v.shape)}")
     m = v.shape[2]
     if weight.ndim != 2 or weight.shape[0] != weight.shape[1]:
         raise ValueError(f"the weight of Super attention must be square, got {tuple(weight.shape)}")
