@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from regard.layer import Attention
-from regard.patterns import Pattern, check_mask
+from regard.patterns import Pattern, check_mask, zero_masked
 from regard.prefix import prefix_product
 from regard.registry import mechanism
 from regard.shapes import check_count, check_heads
@@ -42,7 +42,7 @@ def naive_cosformer(
         query_mask = key_mask
     queries = torch.ones(b, n, dtype=torch.bool, device=q.device) if query_mask is None else query_mask
     keys = torch.ones(b, m, dtype=torch.bool, device=q.device) if key_mask is None else key_mask
-    k, v = (x.masked_fill(~keys[:, None, :, None], 0) for x in (k, v))
+    k, v = zero_masked(k, keys), zero_masked(v, keys)
     i, j = queries.cumsum(1)[:, :, None].to(q.dtype), keys.cumsum(1)[:, None, :].to(q.dtype)  # b n 1, b 1 m
     M = torch.maximum(queries.sum(1), keys.sum(1)).clamp(min=1)[:, None, None] if horizon is None else horizon
     weights = q.relu() @ k.relu().mT * (math.pi * (i - j) / (2 * M)).cos()[:, None]
@@ -82,9 +82,7 @@ def cosformer(
     q_place, q_length = _places(query_mask, n, q.device)
     k_place, k_length = _places(key_mask, m, q.device)
     quarter = math.pi / 2 / (torch.maximum(q_length, k_length).clamp(min=1).to(wide) if horizon is None else horizon)
-    if key_mask is not None:
-        dropped = ~key_mask[:, None, :, None]
-        k, v = k.masked_fill(dropped, 0), v.masked_fill(dropped, 0)
+    k, v = zero_masked(k, key_mask), zero_masked(v, key_mask)
     q = _turned(q.to(wide), q_place * quarter)
     k = _turned(k.to(wide), k_place * quarter)
     v = F.pad(v.to(wide), (0, 1), value=1)  # the last value column sums to the denominator

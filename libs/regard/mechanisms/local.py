@@ -16,7 +16,7 @@ from torch import Tensor
 
 from regard.layer import Attention
 from regard.mechanisms.softmax import softmax
-from regard.patterns import Pattern, is_causal
+from regard.patterns import Pattern, is_causal, zero_masked
 from regard.registry import mechanism
 from regard.shapes import check_choice, check_count, check_heads
 
@@ -39,7 +39,7 @@ def naive_local(
     seen = ((ahead > -window) & (ahead <= 0) if causal else ahead.abs() <= window)[None, None]
     if key_mask is not None:
         seen = seen & key_mask[:, None, None, :]
-        k, v = (x.masked_fill(~key_mask[:, None, :, None], 0) for x in (k, v))
+    k, v = zero_masked(k, key_mask), zero_masked(v, key_mask)
     scores = (q.shape[-1] ** -0.5 if scale is None else scale) * (q @ k.mT)
     return scores.masked_fill(~seen, torch.finfo(scores.dtype).min).softmax(-1).masked_fill(~seen, 0) @ v
 
@@ -81,8 +81,7 @@ def _blocks(
     row = n + before  # a row and a gap as long as a window reaches
     row += -row % block
     real = torch.ones(1, n, dtype=torch.bool, device=q.device) if key_mask is None else key_mask
-    if key_mask is not None:
-        k, v = (x.masked_fill(~key_mask[:, None, :, None], 0) for x in (k, v))
+    k, v = zero_masked(k, key_mask), zero_masked(v, key_mask)
 
     def rows(x: Tensor) -> Tensor:  # b h n · -> (b row) h ·
         return F.pad(x.transpose(1, 2), (0, 0, 0, 0, 0, row - n)).flatten(0, 1)

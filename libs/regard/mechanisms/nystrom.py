@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from regard.layer import Attention
 from regard.mechanisms.softmax import naive_softmax, softmax
-from regard.patterns import Pattern
+from regard.patterns import Pattern, zero_masked
 from regard.registry import mechanism
 from regard.segments import segment_means
 from regard.shapes import check_choice, check_count, check_heads
@@ -81,9 +81,7 @@ def nystrom(
     check_count(landmarks, 1, "landmarks")
     check_count(iterations, 0, "iterations")
     check_choice(variant, VARIANTS, "variant")
-    dropped = None if key_mask is None else ~key_mask[:, None, :, None]
-    if dropped is not None:
-        q, k, v = (x.masked_fill(dropped, 0) for x in (q, k, v))
+    q, k, v = (zero_masked(x, key_mask) for x in (q, k, v))
     if scale is None:
         scale = q.shape[-1] ** (-1.0 if variant == "released" else -0.5)
     if q.shape[2] <= landmarks or q.numel() == 0:
@@ -104,7 +102,7 @@ def nystrom(
         if key_mask is not None:
             middle = torch.where(few, segment_means(values, landmarks, key_mask)[0], middle)
         out = softmax(q, k_mean, middle, key_mask=None if key_mask is None else present, scale=scale).to(v.dtype)
-    return out if dropped is None else out.masked_fill(dropped, 0)
+    return zero_masked(out, key_mask)
 
 
 def _inverse(A: Tensor, iterations: int, variant: str) -> Tensor:
@@ -165,8 +163,7 @@ class NystromAttention(Attention):
     def _convolved(self, out: Tensor, v: Tensor, key_mask: Tensor | None) -> Tensor:
         if self.convolution is None:
             return out
-        v = v if key_mask is None else v.masked_fill(~key_mask[:, None, :, None], 0)
-        return torch.add(out, self.convolution(v))
+        return torch.add(out, self.convolution(zero_masked(v, key_mask)))
 
     @classmethod
     def parameter_count(

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from regard.layer import Attention
-from regard.patterns import ALL_PATTERNS, Pattern
+from regard.patterns import ALL_PATTERNS, Pattern, zero_masked
 from regard.prefix import prefix_product
 from regard.registry import mechanism
 from regard.shapes import check_choice, check_count, check_heads
@@ -45,8 +45,7 @@ def naive_performer(
 ) -> Tensor:
     """The definition, with its n × m matrix in full. Arguments as `performer`."""
     epsilon = (0.0 if causal else 1e-4) if epsilon is None else epsilon
-    if key_mask is not None:
-        k, v = (x.masked_fill(~key_mask[:, None, :, None], 0) for x in (k, v))
+    k, v = zero_masked(k, key_mask), zero_masked(v, key_mask)
     (along_q, half_q), (along_k, half_k) = exponents(q, projection), exponents(k, projection)
     if key_mask is not None:
         along_k = along_k.masked_fill(~key_mask[:, None, :, None], torch.finfo(along_k.dtype).min)
@@ -97,13 +96,11 @@ def performer(
         raise ValueError("the released Performer has no causal form")
     narrow, wide = v.dtype, torch.promote_types(v.dtype, torch.float32)
     lowest = torch.finfo(wide).min
-    dropped = None if key_mask is None else ~key_mask[:, None, :, None]
-    if dropped is not None:
-        k, v = k.masked_fill(dropped, 0), v.masked_fill(dropped, 0)
+    k, v = zero_masked(k, key_mask), zero_masked(v, key_mask)
     v = F.pad(v.to(wide), (0, 1), value=1)  # the last value column sums to the denominator
     (along_q, half_q), (along_k, half_k) = (exponents(x.to(wide), projection.to(wide)) for x in (q, k))
-    if dropped is not None:
-        along_k = along_k.masked_fill(dropped, -torch.inf)
+    if key_mask is not None:
+        along_k = along_k.masked_fill(~key_mask[:, None, :, None], -torch.inf)
     log_q, log_k = along_q - half_q, along_k - half_k
     phi_q = (log_q - (along_q if epsilon else log_q).amax(-1, keepdim=True)).exp() + epsilon
     if causal:
@@ -112,9 +109,7 @@ def performer(
         summed = prefix_product(phi_q, phi_k, v, log_weight=top)
     else:
         top = (along_k if epsilon else log_k).amax((-2, -1), keepdim=True)
-        phi_k = (log_k - top.clamp(min=lowest)).exp() + epsilon
-        if dropped is not None:
-            phi_k = phi_k.masked_fill(dropped, 0)
+        phi_k = zero_masked((log_k - top.clamp(min=lowest)).exp() + epsilon, key_mask)
         summed = phi_q @ (phi_k.mT @ v)
     numerator, total = summed[..., :-1], summed[..., -1:]
     if variant == "released":
