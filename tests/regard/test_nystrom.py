@@ -143,3 +143,13 @@ def test_errors_give_the_numbers() -> None:
     with pytest.raises(ValueError, match="got 'original'"):
         build("nystrom", width=8, heads=2, variant="original")
     assert "landmarks=4" in repr(build("nystrom", width=8, heads=2, landmarks=4))
+
+
+def test_rows_of_few_tokens_stay_finite_however_many_iterations() -> None:
+    """Their absent landmarks would make A singular, and the iteration runs away on a singular matrix in the end."""
+    inputs = [x.float().requires_grad_() for x in heads(10, n=30)]
+    mask = torch.ones(2, 30, dtype=torch.bool)
+    mask[0, 3:] = False
+    out = nystrom(*inputs, landmarks=8, iterations=80, key_mask=mask)
+    assert all(gradient[0].isfinite().all() for gradient in gradients(out[:1].double(), inputs))
+    torch.testing.assert_close(out[:1, :, :3], softmax(*(x[:1, :, :3] for x in inputs)))
