@@ -106,7 +106,10 @@ def run_cell(cell: Cell, root: Path) -> Finished:
         raise
     except Exception as error:
         files.write_atomically(folder / "error.txt", traceback.format_exc())
-        return Finished(cell, "failed", None, f"{type(error).__name__}: {error}")
+        message = f"{type(error).__name__}: {error}".replace(
+            f"{root.resolve()}/", ""
+        )  # reports are published: no path of this machine
+        return Finished(cell, "failed", None, message)
     record = {
         "identity": cell.identity(),
         "key": cell.key,

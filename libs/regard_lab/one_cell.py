@@ -35,7 +35,7 @@ def train_one(project: Project, run: str, overrides: list[str], root: Path) -> i
     check_config(project, composed.config)
     source = composed.config["data"]["source"]
     for name in data_sets_of(composed):
-        data.prepare(name, root, source)
+        data.ensure(name, root, source)
     cell = cell_of(project, run, composed, table, root)  # not before: its data have their checksum now
     end = run_cell(cell, root)
     if end.record is None:

@@ -140,7 +140,7 @@ def read_scales(root: Path) -> list[str]:
 
 def _prepare_data(table: Table, root: Path) -> None:
     for name in table.spec.data_sets:
-        data.prepare(name, root, table.cells[0].config["data"]["source"])
+        data.ensure(name, root, table.cells[0].config["data"]["source"])
 
 
 @contextmanager

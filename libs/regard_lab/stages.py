@@ -45,15 +45,16 @@ def described(table: Table) -> dict[str, object]:
 
 
 def report_fingerprint(root: Path) -> str:
-    """The code of the report, its templates, each project's figures, published numbers and claims."""
+    """The code of the report, its templates, each project's figures, published numbers and claims, and the data cards."""
     modules = ["regard_lab.report", "regard_lab.report.__main__"]
     modules += [
         f"projects.{paper}.figures" for paper in papers(root) if (root / "projects" / paper / "figures.py").exists()
     ]
     folder = root / "libs" / "regard_lab" / "report"
-    templates = sorted(path for path in folder.rglob("*") if path.suffix in (".html", ".css", ".js"))
-    templates += sorted((root / "projects").glob("*/*.yaml"))
-    contents = [path.read_text(encoding="utf-8") for path in templates]
+    read = sorted(path for path in folder.rglob("*") if path.suffix in (".html", ".css", ".js"))
+    read += sorted((root / "projects").glob("*/*.yaml"))
+    read += sorted((root / "libs" / "regard_lab" / "data" / "sets").glob("*.py"))  # their cards are a page
+    contents = [path.read_text(encoding="utf-8") for path in read]
     return files.combined_sha256([code_fingerprint(modules, root), *contents])
 
 

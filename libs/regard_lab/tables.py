@@ -11,7 +11,7 @@ from typing import Any
 from regard_lab import data
 from regard_lab.cells import Cell, Finished
 from regard_lab.config import Composed, TableSpec, as_overrides, check_scale, compose, typed
-from regard_lab.errors import DataMissing, UserError, nearest
+from regard_lab.errors import UserError, nearest
 from regard_lab.files import combined_sha256
 from regard_lab.fingerprint import code_fingerprint
 from regard_lab.project import Project, find_project, load
@@ -87,7 +87,7 @@ def make_cell(
         schema=f"{project.schema.__module__}:{project.schema.__qualname__}",
         config=config,
         fingerprint=code_fingerprint(modules, root),
-        data={name: expected_checksum(name, root, source) for name in spec.data_sets},
+        data={name: data.expected_checksum(name, root, source) for name in spec.data_sets},
     )
 
 
@@ -126,20 +126,6 @@ def current_fingerprint(paper: str, name: str, scale: str, root: Path = Path()) 
         return load_table(paper, name, scale, root).fingerprint
     except UserError:
         return None
-
-
-def expected_checksum(name: str, root: Path, source: str) -> str:
-    """The checksum that a data set must have: pinned on its card, or that of the prepared set for a source that cannot be pinned.
-
-    Empty for a set of the latter kind that is not prepared yet; a cell prepares its data before it is made.
-    """
-    pinned = data.card(name).source(source).sha256
-    if pinned:
-        return pinned
-    try:
-        return data.checksum(name, root, source)
-    except DataMissing:
-        return ""
 
 
 def _spec(composed: Composed, name: str) -> TableSpec:

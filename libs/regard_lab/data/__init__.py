@@ -60,10 +60,7 @@ def load(name: str, root: Path, source: str = "package") -> dict[str, Any]:
     """
     form = module_of(name).FORM
     folder = folder_of(name, root, source)
-    manifest = read_manifest(name, root, source)
-    if problem := damage(manifest, folder, card(name).source(source), shown=folder.relative_to(root)):
-        raise UserError(problem)
-    return {split: form.read(folder, split) for split in manifest["sizes"]}
+    return {split: form.read(folder, split) for split in checked_manifest(name, root, source)["sizes"]}
 
 
 def checksum(name: str, root: Path, source: str = "package") -> str:
@@ -80,6 +77,23 @@ def expected_checksum(name: str, root: Path, source: str = "package") -> str:
         return checksum(name, root, source)
     except DataMissing:
         return "not prepared"
+
+
+def ensure(name: str, root: Path, source: str = "package") -> None:
+    """Prepare a set that is not there; one that is there and was changed is an error, not silently mended: results may hang on it."""
+    if (folder_of(name, root, source) / MANIFEST).exists():
+        checked_manifest(name, root, source)
+    else:
+        prepare(name, root, source)
+
+
+def checked_manifest(name: str, root: Path, source: str) -> dict[str, Any]:
+    """The manifest of a set whose files are all as they were written; `UserError` for the first that is not."""
+    folder = folder_of(name, root, source)
+    manifest = read_manifest(name, root, source)
+    if problem := damage(manifest, folder, card(name).source(source), shown=folder.relative_to(root)):
+        raise UserError(problem)
+    return manifest
 
 
 def prepare(

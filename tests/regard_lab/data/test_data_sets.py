@@ -89,6 +89,16 @@ def test_a_whole_set_is_left_alone_and_a_damaged_one_is_made_anew(tiny_mnist, ro
     assert len(tiny_mnist.calls) == 1  # the package was kept
 
 
+def test_work_prepares_what_is_not_there_and_refuses_what_was_changed(tiny_mnist, root):
+    data.ensure("mnist", root)
+    data.ensure("mnist", root)
+    with open(root / "data/mnist/test_labels.npy", "r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\x63")
+    with pytest.raises(UserError, match=r"data/mnist/test_labels.npy has SHA-256 .*delete data/mnist and run again"):
+        data.ensure("mnist", root)
+
+
 def test_load_finds_a_changed_byte_a_lost_file_and_a_cut_manifest(tiny_mnist, root):
     folder = data.prepare("mnist", root)
     whole = content_of(folder)
