@@ -35,6 +35,7 @@ class Attention(nn.Module):
     maps: ClassVar[tuple[str, ...]] = ("query", "key", "value", "output")
     example: ClassVar[Mapping[str, Any]] = {}
     needs_query_mask: ClassVar[bool] = False  # True: `mix` and `naive` are also given `query_mask=` (b, n)
+    needs_input: ClassVar[bool] = False  # True: `mix` and `naive` are also given `x=` (b, n, w), the layer's input
 
     def __init__(self, *, width: int, heads: int, pattern: Pattern = "noncausal_self", bias: bool = True) -> None:
         super().__init__()
@@ -108,8 +109,9 @@ class Attention(nn.Module):
         else:
             source, key_mask = zero_masked(context, context_mask), context_mask
         q, k, v = self._split("query", x), self._split("key", source), self._split("value", source)
-        masks = {"query_mask": x_mask} if self.needs_query_mask else {}
-        mixed = self.mix(q, k, v, key_mask, **masks)
+        also = {"query_mask": x_mask} if self.needs_query_mask else {}
+        also |= {"x": x} if self.needs_input else {}
+        mixed = self.mix(q, k, v, key_mask, **also)
         return self.get_submodule("output")(rearrange(mixed, "b h n d -> b n (h d)"))  # type: ignore[no-any-return]
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None) -> Tensor:
