@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 from vectors import GOLDEN_TOLERANCE, draw, golden, gradients, heads, masks, peak_bytes
 
-import regard.mechanisms.nystrom
+from regard.mechanisms import nystrom as module
 from regard.mechanisms.nystrom import NystromAttention, naive_nystrom, nystrom
 from regard.mechanisms.softmax import naive_softmax, softmax
 from regard.registry import build
@@ -77,7 +77,7 @@ def test_few_tokens_are_softmax_attention() -> None:
 
 def test_many_iterations_reach_the_pseudo_inverse() -> None:
     A = draw(2, 3, 6, 6, seed=4).softmax(-1)
-    found = regard.mechanisms.nystrom._inverse(A, 30, "paper")
+    found = module._inverse(A, 30, "paper")
     torch.testing.assert_close(found, torch.linalg.pinv(A), rtol=1e-6, atol=1e-6)
 
 
@@ -120,7 +120,7 @@ def test_convolution_reaches_as_far_as_its_filter_and_ignores_padding() -> None:
 def test_costs_against_real_counts() -> None:
     q, k, v = heads(8, b=1, h=2, n=40, d=4, e=3)
     with pytest.MonkeyPatch.context() as patch:  # fused attention is invisible to the counter
-        patch.setattr(regard.mechanisms.nystrom, "softmax", naive_softmax)
+        patch.setattr(module, "softmax", naive_softmax)
         with FlopCounterMode(display=False) as counter:
             nystrom(q, k, v, landmarks=8, iterations=5)
     sizes = {"heads": 2, "n": 40, "m": 40, "landmarks": 8}
@@ -153,3 +153,8 @@ def test_rows_of_few_tokens_stay_finite_however_many_iterations() -> None:
     out = nystrom(*inputs, landmarks=8, iterations=80, key_mask=mask)
     assert all(gradient[0].isfinite().all() for gradient in gradients(out[:1].double(), inputs))
     torch.testing.assert_close(out[:1, :, :3], softmax(*(x[:1, :, :3] for x in inputs)))
+
+
+@pytest.mark.parametrize("variant", ["paper", "released"])
+def test_no_rows_at_all(variant: str) -> None:
+    assert nystrom(*heads(11, b=0), landmarks=4, variant=variant).shape == (0, 2, 20, 3)

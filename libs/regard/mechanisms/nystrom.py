@@ -93,13 +93,9 @@ def nystrom(
         k_mean, present = segment_means(k, landmarks, key_mask)
         A = (scale * (q_mean @ k_mean.mT)).softmax(-1)
         summaries = softmax(q_mean, k, values, key_mask=key_mask, scale=scale)  # G V: b h c e
-        if (
-            key_mask is not None
-        ):  # where there are too few tokens, A = I and K̃, V̄ are the tokens: F V̄ is softmax attention
-            few = (key_mask.sum(1) <= landmarks)[:, None, None, None]
-            A = torch.where(few, torch.eye(landmarks, dtype=wide, device=A.device), A)
         middle = _inverse(A, iterations, variant) @ summaries
-        if key_mask is not None:
+        if key_mask is not None:  # of few tokens each is a segment, K̃ and V̄ are the tokens: F V̄ is softmax attention
+            few = (key_mask.sum(1) <= landmarks)[:, None, None, None]
             middle = torch.where(few, segment_means(values, landmarks, key_mask)[0], middle)
         out = softmax(q, k_mean, middle, key_mask=None if key_mask is None else present, scale=scale).to(v.dtype)
     return zero_masked(out, key_mask)
