@@ -148,6 +148,7 @@ def check(config: Config) -> None:
         "training.batch_size": training.batch_size,
         "budget.epochs": budget.epochs,
         "budget.repeats": budget.repeats,
+        "budget.train_examples": 1 if budget.train_examples is None else budget.train_examples,
     }
     for key, number in at_least_one.items():
         if number < 1:
