@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from regard.certify import certify
 from regard.mechanisms.abc import AbcAttention, abc, naive_abc
 from regard.registry import build
 
@@ -49,6 +50,12 @@ def test_released_causal_weighs_only_the_current_key(function: Any) -> None:
     v = arrays["v"]
     cosine = torch.cosine_similarity(out, v, dim=-1)
     torch.testing.assert_close(cosine, torch.ones_like(cosine))  # every output is its own value, scaled
+
+
+def test_certification_finds_the_released_causal_branch() -> None:
+    options = {"variant": "released"}
+    outcomes = certify("abc", ["causal_self"], options=options, properties=["causality", "mixing"])
+    assert [(outcome.property, outcome.passed) for outcome in outcomes] == [("causality", True), ("mixing", False)]
 
 
 @settings(deadline=None, max_examples=60)

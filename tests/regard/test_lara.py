@@ -91,7 +91,7 @@ def test_cost_is_what_torch_counts() -> None:
 
 def test_errors_name_the_numbers() -> None:
     x = torch.ones(2, 2, 6, 4)
-    with pytest.raises(ValueError, match=r"one length, got \(2, 2, 6, 4\), \(2, 2, 5, 4\)"):
+    with pytest.raises(ValueError, match="n = 6 and m = 5"):
         lara(x, x[:, :, :5], x[:, :, :5], landmarks=2)
     with pytest.raises(ValueError, match="landmarks must be at least 1, got 0"):
         lara(x, x, x, landmarks=0)

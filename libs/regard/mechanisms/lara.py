@@ -18,9 +18,10 @@ import torch
 from torch import Tensor
 
 from regard.layer import Attention
-from regard.patterns import Pattern, check_mask
+from regard.patterns import Pattern
 from regard.registry import mechanism
 from regard.segments import segment_means
+from regard.shapes import check_count, check_heads
 
 
 def naive_lara(
@@ -61,18 +62,15 @@ def lara(
 
     q, k (b, h, n, d), v (b, h, n, e) -> (b, h, n, e). `noise` is ε, (b or 1, h, landmarks, d); None is ε = 0. `key_mask` (b, n),
     True = keep, drops keys and queries alike, as in self attention: the landmarks are means of both; masked rows are 0.
-    Raises ValueError unless n = m, landmarks ≥ 1 and the shapes agree.
+    Raises ValueError or TypeError unless n = m, landmarks ≥ 1 and the shapes agree.
     """
-    if q.shape != k.shape or k.shape[:3] != v.shape[:3]:
-        raise ValueError(
-            f"LARA is self attention: q, k and v need one length, got {tuple(q.shape)}, {tuple(k.shape)} and {tuple(v.shape)}"
-        )
-    b, h, n, d = q.shape
+    check_heads(q, k, v, key_mask=key_mask, self_attention=True)
+    check_count(landmarks, 1, "landmarks")
+    b, h, _, d = q.shape
     if noise is not None and (noise.ndim != 4 or noise.shape[0] not in (1, b) or noise.shape[1:] != (h, landmarks, d)):
         raise ValueError(
             f"noise must be (b = {b} or 1, h = {h}, landmarks = {landmarks}, d = {d}), got {tuple(noise.shape)}"
         )
-    check_mask(key_mask, b, n, "key_mask")
     if key_mask is not None:
         q, k, v = (x.masked_fill(~key_mask[:, None, :, None], 0) for x in (q, k, v))
     wide = torch.promote_types(q.dtype, torch.float32)
@@ -111,8 +109,7 @@ class LaraAttention(Attention):
         pattern: Pattern = "noncausal_self",
         bias: bool = True,
     ) -> None:
-        if landmarks < 1:
-            raise ValueError(f"landmarks must be at least 1, got {landmarks}")
+        check_count(landmarks, 1, "landmarks")
         super().__init__(width=width, heads=heads, pattern=pattern, bias=bias)
         self.landmarks = landmarks
 

@@ -18,6 +18,7 @@ from regard.layer import Attention
 from regard.patterns import Pattern, check_mask
 from regard.registry import mechanism
 from regard.sampling import count_drawn, counts_drawn, sample_keys
+from regard.shapes import check_count, check_heads
 
 
 def naive_probsparse(
@@ -70,10 +71,9 @@ def probsparse(
     True = keep; masked queries, and queries that may see no key, get 0. In self attention pass the mask as both. The choice of
     queries has no gradient. Raises ValueError for a factor below 1, and for samples or masks that do not fit.
     """
+    check_heads(q, k, v, key_mask=key_mask)
     (b, _, n, d), m = q.shape, k.shape[2]
-    if factor < 1:
-        raise ValueError(f"factor must be at least 1, got {factor}")
-    check_mask(key_mask, b, m, "key_mask")
+    check_count(factor, 1, "factor")
     check_mask(query_mask, b, n, "query_mask")
     if sample is None:
         seed = torch.zeros((), dtype=torch.long, device=q.device)
@@ -145,8 +145,7 @@ class ProbSparseAttention(Attention):
         pattern: Pattern = "noncausal_self",
         bias: bool = True,
     ) -> None:
-        if factor < 1:
-            raise ValueError(f"factor must be at least 1, got {factor}")
+        check_count(factor, 1, "factor")
         super().__init__(width=width, heads=heads, pattern=pattern, bias=bias)
         self.factor = factor
         self.register_buffer("seed", torch.randint(2**31, ()) if seed is None else torch.tensor(seed))
