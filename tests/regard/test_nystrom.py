@@ -96,7 +96,7 @@ def test_half_precision_and_memory() -> None:
     half = nystrom(*(x.bfloat16() for x in (q, k, v)), landmarks=8)
     assert half.dtype == torch.bfloat16
     exact = nystrom(*(x.bfloat16().double() for x in (q, k, v)), landmarks=8)
-    torch.testing.assert_close(half.double(), exact, rtol=0, atol=0.02)
+    torch.testing.assert_close(half.double(), exact, rtol=0, atol=0.004)  # its own rounding; 0.011 with A⁺ in bfloat16
     x = [draw(1, 2, 2048, 32, seed=s, dtype=torch.float32) for s in (1, 2, 3)]
     assert peak_bytes(lambda: nystrom(*x, landmarks=16)) < 2 * 4 * x[0].numel()  # the result, and less than one more
 
