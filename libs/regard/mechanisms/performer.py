@@ -123,7 +123,7 @@ def orthogonal_projection(heads: int, features: int, width: int, *, generator: t
     basis, triangle = torch.linalg.qr(torch.randn(heads, blocks, width, width, generator=generator))
     basis = basis * triangle.diagonal(dim1=-2, dim2=-1).sign()[..., None, :]  # else not uniform over the rotations
     length = torch.linalg.vector_norm(torch.randn(heads, features, width, generator=generator), dim=-1, keepdim=True)
-    return torch.mul(basis.mT.flatten(1, 2)[:, :features], length)
+    return torch.mul(basis.flatten(1, 2)[:, :features], length)
 
 
 @mechanism("performer", patterns=ALL_PATTERNS, paper="Choromanski et al. 2021, as in CAB (Zhang et al. 2023)")
