@@ -35,12 +35,12 @@ def function(q, k, v):
 @pytest.fixture(autouse=True)
 def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Commands run from a user's folder; what they register and import is forgotten."""
-    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own_peeking.py").write_text(BROKEN)
     (tmp_path / "own_unready.py").write_text("import a_package_that_is_not_there\n")
     yield
+    registry._registered.pop("linear", None)
     for name in [name for name in sys.modules if name.startswith(("own_", "user_"))]:
         del sys.modules[name]
 
