@@ -90,7 +90,8 @@ def test_gradients_with_a_mask(causal: bool) -> None:
         [[0], [3], [11]]
     )  # the first queries of row 1 see no key, those of row 2 none ever
     options = slots(4, 4, 3)
-    leaves = [*(draw(3, 2, 11, 4, seed=seed) for seed in range(3)), options["key_slots"], options["value_slots"]]
+    k, v = (draw(3, 2, 11, 4, seed=seed).masked_fill(~mask[:, None, :, None], torch.nan) for seed in (1, 2))
+    leaves = [draw(3, 2, 11, 4, seed=0), k, v, options["key_slots"], options["value_slots"]]
     leaves = [leaf.requires_grad_() for leaf in leaves]
     weights = draw(3, 2, 11, 4, seed=10)
     gradients = []

@@ -53,10 +53,11 @@ def test_equals_the_definition(
 
 
 def test_gradients_with_a_mask_and_noise() -> None:
-    leaves = [draw(2, 2, 11, 4, seed=seed).requires_grad_() for seed in range(3)]
-    noise = draw(2, 2, 3, 4, seed=9).requires_grad_()
-    mask = torch.arange(11) < torch.tensor([[11], [0]])
-    weights = draw(2, 2, 11, 4, seed=10)
+    mask = torch.arange(11) < torch.tensor([[11], [5], [0]])
+    leaves = [draw(3, 2, 11, 4, seed=seed).masked_fill(~mask[:, None, :, None], torch.nan) for seed in range(3)]
+    leaves = [leaf.requires_grad_() for leaf in leaves]
+    noise = draw(3, 2, 3, 4, seed=9).requires_grad_()
+    weights = draw(3, 2, 11, 4, seed=10)
     gradients = [
         torch.autograd.grad(
             (function(*leaves, landmarks=3, noise=noise, key_mask=mask) * weights).sum(), [*leaves, noise]

@@ -99,7 +99,8 @@ def test_equals_the_definition(
 @pytest.mark.parametrize("causal", [False, True])
 def test_gradients_with_a_mask(causal: bool) -> None:
     mask = torch.arange(13) < torch.tensor([[13], [6], [0]])
-    leaves = {"q": draw(3, 2, 13, 4, seed=0), "k": draw(3, 2, 13, 4, seed=1), "v": draw(3, 2, 13, 4, seed=2)}
+    heads = (draw(3, 2, 13, 4, seed=i).masked_fill(~mask[:, None, :, None], torch.nan) for i in range(3))
+    leaves = dict(zip("qkv", heads, strict=True))
     leaves = {**leaves, "x": draw(3, 13, 8, seed=3), **arrays(2, 4, 2, causal, positions=True)}
     leaves = {name: leaf.requires_grad_() for name, leaf in leaves.items()}
     weights, gradients = draw(3, 2, 13, 4, seed=4), []
@@ -126,6 +127,20 @@ def test_noncausal_window_is_a_block_with_its_margins() -> None:
     assert changed.nonzero()[:, 0].tolist() == list(
         range(6, 18)
     )  # blocks 1 and 2 reach 3 beyond their ends; block 0 ends at 8
+
+
+def test_a_window_of_one_sees_one_key_beyond_each_end() -> None:
+    q, k, v = (draw(1, 1, 9, 4, seed=seed) for seed in range(3))
+    options: dict[str, Any] = {
+        "x": torch.zeros(1, 9, 4, dtype=torch.float64),
+        "window": 1,
+        **arrays(1, 4, 1, False, False),
+    }
+    options["ln_short_w"] = options["ln_short_b"] = torch.zeros(4, dtype=torch.float64)
+    before = longshort(q, k, v, **options)
+    v[:, :, 4, 0] += 1
+    changed = (longshort(q, k, v, **options) - before).abs().amax((0, 1, 3)) > 1e-9
+    assert changed.nonzero()[:, 0].tolist() == [3, 4, 5]
 
 
 def test_sinusoids() -> None:

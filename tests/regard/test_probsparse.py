@@ -86,10 +86,11 @@ def test_a_padded_row_equals_its_unpadded_run(kept: list[bool], kept_queries: li
 
 
 def test_gradients_with_a_mask() -> None:
-    leaves = [draw(2, 2, 11, 4, seed=seed).requires_grad_() for seed in range(3)]
-    mask = torch.arange(11) < torch.tensor([[11], [0]])
+    mask = torch.arange(11) < torch.tensor([[11], [5], [0]])
+    leaves = [draw(3, 2, 11, 4, seed=seed).masked_fill(~mask[:, None, :, None], torch.nan) for seed in range(3)]
+    leaves = [leaf.requires_grad_() for leaf in leaves]
     sample = torch.randint(11, (11, 5), generator=torch.Generator().manual_seed(0))
-    weights = draw(2, 2, 11, 4, seed=10)
+    weights = draw(3, 2, 11, 4, seed=10)
     gradients = []
     for function in (probsparse, naive_probsparse):
         out = function(*leaves, factor=2, sample=sample, key_mask=mask, query_mask=mask)
