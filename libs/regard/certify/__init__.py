@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from regard.certify.properties import PROPERTIES
 from regard.certify.subject import LONGEST, NotClaimed, Subject, Violation
 from regard.patterns import ALL_PATTERNS, Pattern
@@ -57,7 +59,14 @@ def certify(
     if options:
         for subject in subjects:
             subject.layer()  # options that cannot be are an error of the call, not a failure of the mechanism
-    return [outcome(subject, each, checks[each]) for subject in subjects for each in chosen]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(
+        1
+    )  # the tensors are tiny: on a busy machine, waiting for a second thread takes forty times the work
+    try:
+        return [outcome(subject, each, checks[each]) for subject in subjects for each in chosen]
+    finally:
+        torch.set_num_threads(threads)
 
 
 def name_of(cls: Any) -> str:
