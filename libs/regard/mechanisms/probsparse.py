@@ -110,18 +110,20 @@ def probsparse(
 def sparsity(q: Tensor, k: Tensor, sample: Tensor, key_mask: Tensor | None, real: Tensor) -> Tensor:
     """M_i on the sampled keys: (b, h, n), in float32 at least. The lowest finite number for a query without a sampled key."""
     wide = torch.promote_types(q.dtype, torch.float32)
-    q, k = q.to(wide), k.to(wide)
+    (b, _, m, _), queries = k.shape, q.to(wide).transpose(1, 2)  # b n h d
+    rows = k.to(wide).transpose(1, 2).flatten(0, 1)  # (b m) h d: a drawn key is one row, of all heads
     sample = (sample if sample.ndim == 3 else sample[None]).long()
     usable = sample >= 0
     if key_mask is not None:
         usable = usable & key_mask[:, None, :].take_along_dim(sample.clamp(min=0), 2)
-    largest = torch.full(q.shape[:3], torch.finfo(wide).min, dtype=wide, device=q.device)
+    place = sample.clamp(min=0) + m * torch.arange(b, device=q.device)[:, None, None]  # b n U
+    largest = torch.full(queries.shape[:3], torch.finfo(wide).min, dtype=wide, device=q.device)  # b n h
     total = torch.zeros_like(largest)
-    for indices, taken in zip(sample.clamp(min=0).unbind(2), usable.unbind(2), strict=True):  # (b or 1, n) each
-        score = (q * k.take_along_dim(indices[:, None, :, None], 2)).sum(-1)
-        largest = torch.where(taken[:, None], torch.maximum(largest, score), largest)
-        total = total + torch.where(taken[:, None], score, 0)
-    return largest - total / real.clamp(min=1)[:, None, None]
+    for indices, taken in zip(place.unbind(2), usable.unbind(2), strict=True):
+        score = (queries * rows.index_select(0, indices.flatten()).view_as(queries)).sum(-1)
+        largest = torch.where(taken[:, :, None], torch.maximum(largest, score), largest)
+        total = total + torch.where(taken[:, :, None], score, 0)
+    return (largest - total / real.clamp(min=1)[:, None, None]).transpose(1, 2)
 
 
 @mechanism("probsparse", patterns=("noncausal_self",), paper="Zhou et al. 2021")
