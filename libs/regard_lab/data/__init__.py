@@ -23,7 +23,7 @@ from regard_lab.data.packages import fetch
 from regard_lab.errors import DataMissing, UserError, nearest
 from regard_lab.files import combined_sha256, read_json, sha256, write_atomically, write_json
 
-__all__ = ["Card", "card", "checksum", "expected_checksum", "folder_of", "load", "names", "prepare"]
+__all__ = ["Card", "card", "checksum", "ensure", "expected_checksum", "folder_of", "load", "names", "prepare"]
 
 SETS = "regard_lab.data.sets"
 MANIFEST = "manifest.json"
