@@ -7,7 +7,7 @@ slots, `r` rounds. Inside: `b h n d`. At module borders: `b n w`. A mask named `
     y = layer(x)                                                        # (b, n, w) -> (b, n, w)
     out = regard.functional.smyrf(q, k, v, rounds=2, cluster_size=32)   # (b h n d), (b h m d), (b h m e) -> (b h n e)
 
-`functional`, `certify`, `cost` and `adapters` are imported on first use, and a mechanism's file when it is first asked for.
+Everything below `LAZY` is imported on first use, and a mechanism's file when it is first asked for.
 """
 
 import importlib
@@ -16,15 +16,24 @@ from typing import Any
 from regard.layer import Attention
 from regard.registry import UnknownMechanism, UnsupportedPattern, build, mechanism, mechanisms
 
-LAZY = ("adapters", "certify", "cost", "functional")
+LAZY = {
+    "adapters": "regard.adapters",
+    "certify": "regard.certify",
+    "cost": "regard.cost",
+    "functional": "regard.functional",
+    "observe": "regard.observers:observe",
+    "replace_attention": "regard.adapters.torch_modules:replace_attention",
+}
 
 __all__ = ["Attention", "UnknownMechanism", "UnsupportedPattern", "build", "mechanism", "mechanisms", *LAZY]
 
 
 def __getattr__(name: str) -> Any:
-    if name in LAZY:
-        return importlib.import_module(f"regard.{name}")
-    raise AttributeError(f"module 'regard' has no attribute {name!r}; it has {', '.join(__all__)}")
+    if name not in LAZY:
+        raise AttributeError(f"module 'regard' has no attribute {name!r}; it has {', '.join(__all__)}")
+    module, _, function = LAZY[name].partition(":")
+    found = importlib.import_module(module)
+    return getattr(found, function) if function else found
 
 
 def __dir__() -> list[str]:

@@ -23,6 +23,8 @@ def test_public_names() -> None:
         "functional",
         "mechanism",
         "mechanisms",
+        "observe",
+        "replace_attention",
     ]
     for name in dir(regard):
         assert getattr(regard, name) is not None

@@ -1,0 +1,232 @@
+"""A mechanism in the place of torch's own attention, with the trained weights that are there.
+
+    names = regard.replace_attention(model, "smyrf", rounds=2, cluster_size=32)
+
+Every `torch.nn.MultiheadAttention` inside the model, also those of Transformer layers, keeps its identity, its parameters and their names in
+the state dict; its heads are mixed by the mechanism from then on. What a mechanism draws becomes a buffer: `<name>.<pattern>.directions`.
+"""
+
+from collections.abc import Collection
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from regard.layer import Attention
+from regard.observers import WEIGHTED_MEANS, weights_of
+from regard.patterns import Pattern
+from regard.registry import UnsupportedPattern, build, mechanism_class
+
+PATTERNS: tuple[Pattern, ...] = ("noncausal_self", "causal_self", "noncausal_cross")
+MAPS = ("query", "key", "value", "output")
+
+
+class MixedAttention(nn.MultiheadAttention):
+    """`nn.MultiheadAttention` whose heads are mixed by a mechanism; `replace_attention` makes them.
+
+    A call without `attn_mask` is noncausal, one with the causal mask is causal; it is self attention if `key is query`, else cross attention.
+    Dropout of attention weights is left out, also in training: mechanisms have none.
+    """
+
+    mechanism: str
+
+    @property
+    def _qkv_same_embed_dim(self) -> bool:
+        """Never, so that the fused encoder layer of torch, which would pass `forward` by, is not taken."""
+        return False
+
+    def forward(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        key_padding_mask: Tensor | None = None,
+        need_weights: bool = True,
+        attn_mask: Tensor | None = None,
+        average_attn_weights: bool = True,
+        is_causal: bool = False,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Arguments and results of `nn.MultiheadAttention`; a query that may see no key gets the output map's bias instead of NaN.
+
+        The weights that `need_weights` asks for cost n × m of memory. Raises ValueError for masks other than padding and causal ones and for
+        weights of a mechanism that has none, `UnsupportedPattern` for a pattern that it does not have.
+        """
+        if query.is_nested or key.is_nested or value.is_nested:
+            raise ValueError(
+                "nested tensors have no padding mask; call replace_attention on the whole nn.TransformerEncoder, so that it sends none"
+            )
+        if need_weights and self.mechanism not in WEIGHTED_MEANS:
+            raise ValueError(f"{self.mechanism!r} has no attention weights: call with need_weights=False")
+        to_itself, batched = query is key, query.ndim == 3
+        query, key, value = (self._batch_first(x) for x in (query, key, value))  # b n ·
+        if key_padding_mask is not None and not batched:
+            key_padding_mask = key_padding_mask[None]
+        key_mask = kept_keys(key_padding_mask, key.shape[0], key.shape[1])
+        causal = is_causal_mask(attn_mask, query.shape[1], key.shape[1], hint=is_causal)
+        mixer = self._mixer("causal_self" if causal else "noncausal_self" if to_itself else "noncausal_cross")
+
+        heads = (F.linear(x, *maps) for x, maps in zip((query, key, value), self._maps(), strict=True))
+        q, k, v = (rearrange(x, "b n (h d) -> b h n d", h=self.num_heads) for x in heads)
+        also: dict[str, Any] = {}
+        if mixer.needs_query_mask:
+            also["query_mask"] = None if mixer.cross else key_mask
+        if mixer.needs_input:
+            also["x"] = query
+        mixed = rearrange(mixer.mix(q, k, v, key_mask, **also), "b h n d -> b n (h d)")
+        out: Tensor = self._like_input(self.out_proj(mixed), batched)
+        if not need_weights:
+            return out, None
+        weights = weights_of(self.mechanism, lambda q, k, v: type(mixer).mix(mixer, q, k, v, key_mask, **also), q, k)
+        weights = weights.mean(1) if average_attn_weights else weights
+        return out, weights if batched else weights[0]
+
+    def _mixer(self, pattern: Pattern) -> Attention:
+        if pattern not in self._modules:
+            there = ", ".join(name for name in PATTERNS if name in self._modules)
+            raise UnsupportedPattern(
+                f"this call asks {self.mechanism!r} for the pattern {pattern!r}; its replacement has {there}"
+            )
+        mixer = self._modules[pattern]
+        assert isinstance(mixer, Attention)
+        return mixer
+
+    def _maps(self) -> list[tuple[Tensor, Tensor | None]]:
+        """Weight and bias of the query, key and value maps."""
+        biases = (None, None, None) if self.in_proj_bias is None else self.in_proj_bias.chunk(3)
+        joint: Tensor | None = self.in_proj_weight
+        apart = (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)
+        return list(zip(apart if joint is None else joint.chunk(3), biases, strict=True))
+
+    def _batch_first(self, x: Tensor) -> Tensor:
+        if x.ndim not in (2, 3):
+            raise ValueError(f"query, key and value must have 2 or 3 dimensions, got {tuple(x.shape)}")
+        if x.ndim == 2:
+            return x[None]
+        return x if self.batch_first else x.transpose(0, 1)
+
+    def _like_input(self, x: Tensor, batched: bool) -> Tensor:
+        if not batched:
+            return x[0]
+        return x if self.batch_first else x.transpose(0, 1)
+
+
+def kept_keys(mask: Tensor | None, batch: int, length: int) -> Tensor | None:
+    """torch's key_padding_mask (True or −inf = drop) as a boolean mask (b, m), True = keep."""
+    if mask is None:
+        return None
+    if mask.shape != (batch, length):
+        raise ValueError(f"key_padding_mask must be (batch, keys) = ({batch}, {length}), got {tuple(mask.shape)}")
+    return ~dropped(mask, "key_padding_mask")
+
+
+def is_causal_mask(mask: Tensor | None, n: int, m: int, *, hint: bool) -> bool:
+    """Is torch's attn_mask the causal one? False for none and for one that hides nothing; ValueError for every other."""
+    if mask is None or hint:
+        return hint
+    hidden = dropped(mask, "attn_mask") if mask.ndim == 2 else None
+    if hidden is not None and hidden.shape == (n, m):
+        if not hidden.any():
+            return False
+        if torch.equal(hidden, torch.ones_like(hidden).triu(1)) and n == m:
+            return True
+    raise ValueError(
+        f"attn_mask {tuple(mask.shape)} for n = {n} queries and m = {m} keys is not the causal mask; mechanisms take that one and key_padding_mask"
+    )
+
+
+def dropped(mask: Tensor, name: str) -> Tensor:
+    """What a boolean mask of torch (True = drop), or one to add (0 or −inf), takes away."""
+    if mask.dtype == torch.bool:
+        return mask
+    if not mask.is_floating_point():
+        raise TypeError(f"{name} must be boolean (True = drop) or floating point (−inf = drop), got {mask.dtype}")
+    taken = mask <= torch.finfo(mask.dtype).min
+    if not torch.compiler.is_compiling() and not bool((taken | (mask == 0)).all()):
+        raise ValueError(f"{name} adds to the scores; mechanisms know only 0 (keep) and −inf (drop)")
+    return taken
+
+
+def replace_attention(
+    model: nn.Module,
+    mechanism: str,
+    *,
+    pattern: Pattern | None = None,
+    only: Collection[str] | None = None,
+    seed: int = 0,
+    **options: Any,
+) -> list[str]:
+    """Let a mechanism mix the heads of every `nn.MultiheadAttention` inside `model` (or of those named in `only`); returns their names.
+
+    The weights that are there are carried over, as the same parameters. `options` are the mechanism's. A mechanism without parameters of
+    its own gets every pattern that it has, and each call's masks choose; one with parameters, which start fresh, gets the one `pattern`.
+    What is drawn depends on `seed` and the place in the list. Called again, it puts another mechanism in place. Either all are replaced or,
+    after an error, none: ValueError if there is no such attention, if one cannot be replaced, or if the mechanism lacks a map that is trained.
+    """
+    found = {name: child for name, child in model.named_modules() if isinstance(child, nn.MultiheadAttention)}
+    if only is not None:
+        if unknown := sorted(set(only) - set(found)):
+            raise ValueError(f"no nn.MultiheadAttention is named {', '.join(unknown)}; there are {', '.join(found)}")
+        found = {name: child for name, child in found.items() if name in only}
+    if not found:
+        raise ValueError(f"{type(model).__name__} holds no torch.nn.MultiheadAttention to replace")
+    for name, child in found.items():
+        check_replaceable(name, child)
+    patterns = wanted_patterns(mechanism, pattern)
+    mixers = [
+        mixers_of(mechanism, patterns, child, seed * 10_007 + place, options)
+        for place, child in enumerate(found.values())
+    ]
+    if pattern is None and any(list(mixer.parameters()) for mixer in mixers[0].values()):
+        raise ValueError(f"{mechanism!r} has parameters of its own, for one pattern: say pattern={patterns[0]!r}")
+    for child, by_pattern in zip(found.values(), mixers, strict=True):
+        child.__class__ = MixedAttention
+        child.mechanism = mechanism  # type: ignore[assignment]
+        for old in PATTERNS:
+            child._modules.pop(old, None)
+        for one, mixer in by_pattern.items():
+            child.add_module(one, mixer)
+    for parent in model.modules():
+        if isinstance(parent, nn.TransformerEncoder):
+            parent.use_nested_tensor = False
+    return list(found)
+
+
+def check_replaceable(name: str, attention: nn.MultiheadAttention) -> None:
+    """Raises ValueError for what no mechanism can do."""
+    where = f"{name or 'the model itself'} ({type(attention).__name__})"
+    if type(attention) not in (nn.MultiheadAttention, MixedAttention):
+        raise ValueError(f"{where} is a subclass of nn.MultiheadAttention, whose own forward would be lost")
+    if attention.bias_k is not None or attention.add_zero_attn:
+        raise ValueError(f"{where} adds keys of its own (add_bias_kv or add_zero_attn), which no mechanism does")
+
+
+def wanted_patterns(mechanism: str, pattern: Pattern | None) -> list[Pattern]:
+    """The patterns to build; raises `UnknownMechanism`, `UnsupportedPattern`, or ValueError for a mechanism without all four maps."""
+    cls = mechanism_class(mechanism)
+    if lost := [name for name in MAPS if name not in cls.maps]:
+        raise ValueError(f"{mechanism!r} has no {' and no '.join(lost)} map: trained weights would be lost")
+    if pattern is None:
+        return [one for one in PATTERNS if one in cls.patterns]
+    if pattern not in cls.patterns or pattern not in PATTERNS:
+        raise UnsupportedPattern(
+            f"{mechanism!r} cannot be put in place with the pattern {pattern!r}; it has {', '.join(cls.patterns)}"
+        )
+    return [pattern]
+
+
+def mixers_of(
+    mechanism: str, patterns: list[Pattern], attention: nn.MultiheadAttention, seed: int, options: dict[str, Any]
+) -> dict[Pattern, Attention]:
+    """A layer of the mechanism for each pattern, without its four maps, on the attention's device; the same draws for each."""
+    mixers: dict[Pattern, Attention] = {}
+    for pattern in patterns:
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            mixer = build(mechanism, width=attention.embed_dim, heads=attention.num_heads, pattern=pattern, **options)
+        for name in MAPS:
+            delattr(mixer, name)
+        mixer.train(attention.training).to(attention.out_proj.weight.device)
+        mixers[pattern] = mixer
+    return mixers
