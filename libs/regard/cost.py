@@ -7,10 +7,11 @@
 A mechanism is a registered name or a class; `options` are the layer's own. The formulas stand in the classes, beside what they count.
 """
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from regard.registry import mechanism_class
+from regard.registry import check_options, mechanism_class
 from regard.shapes import check_count
 
 
@@ -19,7 +20,8 @@ def parameters(
 ) -> int:
     """Parameters of one attention layer for sources of `length` tokens."""
     check_sizes(width=width, heads=heads, length=length)
-    return int(class_of(mechanism).parameter_count(width=width, heads=heads, length=length, bias=bias, **options))
+    cls = class_of(mechanism, options)
+    return int(cls.parameter_count(width=width, heads=heads, length=length, bias=bias, **options))
 
 
 def flops(mechanism: str | type[Any], *, width: int, heads: int, n: int, m: int | None = None, **options: Any) -> int:
@@ -29,7 +31,7 @@ def flops(mechanism: str | type[Any], *, width: int, heads: int, n: int, m: int 
     """
     m = n if m is None else m
     check_sizes(width=width, heads=heads, n=n, m=m)
-    cls = class_of(mechanism)
+    cls = class_of(mechanism, options)
     rows = {"query": n, "key": m, "value": m, "output": n}
     maps = 2 * width * width * sum(rows[name] for name in cls.maps)
     d = width // heads
@@ -40,7 +42,7 @@ def score_entries(mechanism: str | type[Any], *, heads: int, n: int, m: int | No
     """Entries of the score-like matrices of one layer, for one batch row of n queries and m keys (default n)."""
     m = n if m is None else m
     check_sizes(heads=heads, n=n, m=m)
-    return int(class_of(mechanism).score_entries(heads=heads, n=n, m=m, **options))
+    return int(class_of(mechanism, options).score_entries(heads=heads, n=n, m=m, **options))
 
 
 def score_memory(mechanism: str | type[Any], *, n: int, m: int | None = None, **options: Any) -> float:
@@ -50,12 +52,15 @@ def score_memory(mechanism: str | type[Any], *, n: int, m: int | None = None, **
 
 def saved(cost: Callable[..., int], mechanism: str | type[Any], **sizes: Any) -> float:
     """The part of softmax attention's `cost` (a function of this module) that the mechanism saves; negative where it costs more."""
-    return 1 - cost(mechanism, **sizes) / cost("softmax", **sizes)
+    named = inspect.signature(cost).parameters  # sizes; anything else is an option of the mechanism alone
+    return 1 - cost(mechanism, **sizes) / cost("softmax", **{name: sizes[name] for name in sizes if name in named})
 
 
-def class_of(mechanism: str | type[Any]) -> Any:
-    """The class of a registered name; a class is its own."""
-    return mechanism_class(mechanism) if isinstance(mechanism, str) else mechanism
+def class_of(mechanism: str | type[Any], options: Iterable[str] = ()) -> Any:
+    """The class of a registered name; a class is its own. Raises TypeError for an option that its layers do not take."""
+    cls = mechanism if isinstance(mechanism, type) else mechanism_class(mechanism)
+    check_options(cls, set(options) - {"length"})  # what a layer is built for: known to every formula
+    return cls
 
 
 def check_sizes(**sizes: int) -> None:

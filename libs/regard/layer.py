@@ -16,7 +16,8 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from regard.patterns import Pattern, check_mask, is_causal, is_cross, zero_masked
+from regard.patterns import ALL_PATTERNS, Pattern, check_mask, is_causal, is_cross, zero_masked
+from regard.shapes import FLOATS, check_choice, check_count, check_flag
 
 
 class Attention(nn.Module):
@@ -39,8 +40,10 @@ class Attention(nn.Module):
 
     def __init__(self, *, width: int, heads: int, pattern: Pattern = "noncausal_self", bias: bool = True) -> None:
         super().__init__()
-        if width < 1 or heads < 1:
-            raise ValueError(f"width and heads must be at least 1, got width = {width} and heads = {heads}")
+        check_count(width, 1, "width")
+        check_count(heads, 1, "heads")
+        check_flag(bias, "bias")
+        check_choice(pattern, getattr(type(self), "patterns", ALL_PATTERNS), "pattern")
         if width % heads:
             raise ValueError(
                 f"heads must divide the width, got width = {width} and heads = {heads} ({width} / {heads} = {width / heads:.3g})"
@@ -109,6 +112,7 @@ class Attention(nn.Module):
         else:
             source, key_mask = zero_masked(context, context_mask), context_mask
         q, k, v = self._split("query", x), self._split("key", source), self._split("value", source)
+        k, v = k.to(q.dtype), v.to(q.dtype)  # under autocast a map gives half precision, and what has no map follows
         also = {"query_mask": x_mask} if self.needs_query_mask else {}
         also |= {"x": x} if self.needs_input else {}
         mixed = self.mix(q, k, v, key_mask, **also)
@@ -161,14 +165,25 @@ class Attention(nn.Module):
         if not self.cross and (context is not None or context_mask is not None):
             raise ValueError(f"the pattern {self.pattern!r} takes no context; build the layer with a cross pattern")
         for value, what in ((x, "x"), (context, "context")):
-            if value is None:
-                continue
-            if value.ndim != 3 or value.shape[-1] != self.width:
-                raise ValueError(f"{what} must be (batch, length, width = {self.width}), got {tuple(value.shape)}")
-            if not torch.is_floating_point(value):
-                raise TypeError(f"{what} must be floating point, got {value.dtype}")
-        check_mask(x_mask, x.shape[0], x.shape[1], "x_mask")
+            if value is not None:
+                self._check_input(value, what)
+        check_mask(x_mask, x.shape[0], x.shape[1], "x_mask", x.device)
         if context is not None:
             if context.shape[0] != x.shape[0]:
                 raise ValueError(f"x and context must have one batch size, got {x.shape[0]} and {context.shape[0]}")
-            check_mask(context_mask, context.shape[0], context.shape[1], "context_mask")
+            if context.device != x.device:
+                raise ValueError(f"x and context must be on one device, got {x.device} and {context.device}")
+            check_mask(context_mask, context.shape[0], context.shape[1], "context_mask", context.device)
+
+    def _check_input(self, value: Tensor, what: str) -> None:
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{what} must be a tensor, got a {type(value).__name__}")
+        if value.ndim != 3 or value.shape[-1] != self.width:
+            raise ValueError(f"{what} must be (batch, length, width = {self.width}), got {tuple(value.shape)}")
+        if value.dtype not in FLOATS:
+            raise TypeError(f"{what} must be floating point, got {value.dtype}")
+        output = self.get_submodule("output")
+        # Sharded, quantised or adapted maps are subclasses, and look after their types themselves, as autocast does.
+        plain = type(output) is nn.Linear and not torch.is_autocast_enabled(value.device.type)
+        if plain and value.dtype != output.weight.dtype:
+            raise TypeError(f"{what} is {value.dtype}, the layer's parameters are {output.weight.dtype}")

@@ -24,14 +24,18 @@ def is_cross(pattern: Pattern) -> bool:
     return pattern.endswith("cross")
 
 
-def check_mask(mask: Tensor | None, batch: int, length: int, name: str) -> None:
-    """A mask is boolean (b, length), True = keep; anything else is an error with the numbers in it."""
+def check_mask(mask: Tensor | None, batch: int, length: int, name: str, device: torch.device | None = None) -> None:
+    """A mask is a boolean tensor (b, length), True = keep, on `device` if one is given; anything else is an error with the numbers in it."""
     if mask is None:
         return
+    if not isinstance(mask, Tensor):
+        raise TypeError(f"{name} must be a boolean tensor (True = keep) or None, got a {type(mask).__name__}")
     if mask.dtype != torch.bool:
         raise TypeError(f"{name} must be boolean (True = keep), got {mask.dtype}")
     if mask.shape != (batch, length):
         raise ValueError(f"{name} must be (batch, length) = ({batch}, {length}), got {tuple(mask.shape)}")
+    if device is not None and mask.device != device:
+        raise ValueError(f"{name} must be on the device of what it masks, {device}, got {mask.device}")
 
 
 def zero_masked(x: Tensor, mask: Tensor | None) -> Tensor:
@@ -39,3 +43,11 @@ def zero_masked(x: Tensor, mask: Tensor | None) -> Tensor:
     if mask is None:
         return x
     return x.masked_fill(~(mask[:, :, None] if x.ndim == 3 else mask[:, None, :, None]), 0)
+
+
+def contained(x: Tensor) -> tuple[Tensor, Tensor]:
+    """x (…, n, ·) with NaN and infinities set to 0, and the mark that they leave (…, n, ·): NaN from their row on, 0 before it.
+
+    Causal forms add the mark to their result: a future key has a weight of zero, but zero times NaN would be NaN in the past.
+    """
+    return x.nan_to_num(0.0, 0.0, 0.0), (x.detach() * 0).cumsum(-2)

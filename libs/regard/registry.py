@@ -5,6 +5,7 @@
 
 import difflib
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
@@ -59,6 +60,8 @@ def mechanisms() -> list[str]:
 
 def mechanism_class(name: str) -> Any:
     """The class registered under `name`; its file is imported when it has not been yet."""
+    if not isinstance(name, str):
+        raise TypeError(f"a mechanism's name must be a string, got {name!r}")
     if name not in _registered:
         known = mechanisms()
         if name not in known:
@@ -79,4 +82,16 @@ def build(name: str, *, width: int, heads: int, pattern: Pattern = "noncausal_se
     if pattern not in cls.patterns:
         known = f"it has {', '.join(cls.patterns)}"
         raise UnsupportedPattern(f"{name!r} does not have the pattern {pattern!r}; {known}")
+    check_options(cls, options)
     return cls(width=width, heads=heads, pattern=pattern, **options)
+
+
+def check_options(cls: Any, options: Iterable[str]) -> None:
+    """Raises TypeError for an option that the mechanism's constructor does not take, and says which it takes."""
+    takes = inspect.signature(cls).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in takes.values()):
+        return
+    if unknown := sorted(set(options) - takes.keys()):
+        own = ", ".join(option for option in takes if option not in ("width", "heads", "pattern"))
+        name = getattr(cls, "name", cls.__name__)
+        raise TypeError(f"{name!r} takes no option {', '.join(map(repr, unknown))}; it takes {own or 'none'}")

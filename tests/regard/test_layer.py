@@ -20,9 +20,9 @@ SEEN = torch.ones(2, 5, dtype=torch.bool)
     ("sizes", "message"),
     [
         ({"width": 10, "heads": 4}, r"heads must divide the width, got width = 10 and heads = 4 \(10 / 4 = 2.5\)"),
-        ({"width": 0, "heads": 1}, "at least 1, got width = 0 and heads = 1"),
-        ({"width": 4, "heads": 0}, "at least 1, got width = 4 and heads = 0"),
-        ({"width": 4, "heads": -2}, "at least 1, got width = 4 and heads = -2"),
+        ({"width": 0, "heads": 1}, "width must be at least 1, got 0"),
+        ({"width": 4, "heads": 0}, "heads must be at least 1, got 0"),
+        ({"width": 4, "heads": -2}, "heads must be at least 1, got -2"),
     ],
 )
 def test_bad_sizes(sizes: dict[str, int], message: str) -> None:

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from regard.layer import Attention
-from regard.patterns import ALL_PATTERNS, zero_masked
+from regard.patterns import ALL_PATTERNS, contained, zero_masked
 from regard.registry import mechanism
-from regard.shapes import check_heads
+from regard.shapes import check_heads, check_scale
 
 
 def naive_softmax(
@@ -39,15 +39,22 @@ def softmax(
     `scale` multiplies q · k and defaults to d ** -0.5. Causal needs n = m.
     """
     check_heads(q, k, v, key_mask=key_mask, self_attention=causal)
+    check_scale(scale)
+    mark = None
+    if causal:
+        v, mark = contained(zero_masked(v, key_mask))
     if key_mask is None:
-        return F.scaled_dot_product_attention(q, k, v, is_causal=causal, scale=scale)
+        out = F.scaled_dot_product_attention(q, k, v, is_causal=causal, scale=scale)
+        return out if mark is None else out + mark
     k, v = zero_masked(k, key_mask), zero_masked(v, key_mask)
     seen = key_mask[:, None, None, :]
-    if causal:
+    if mark is not None:  # a mask is added to the scores, where a key's NaN would outlive it
+        k, key_mark = contained(k)
+        mark = mark + key_mark.sum(-1, keepdim=True)
         seen = seen & torch.ones(q.shape[2], k.shape[2], dtype=torch.bool, device=q.device).tril()
     blind = ~seen.any(-1, keepdim=True)  # a row that sees nothing would be NaN: let it see all, then set it to 0
     out = F.scaled_dot_product_attention(q, k, v, attn_mask=seen | blind, scale=scale)
-    return out.masked_fill(blind, 0)
+    return (out if mark is None else out + mark).masked_fill(blind, 0)
 
 
 @mechanism("softmax", patterns=ALL_PATTERNS, paper="Vaswani et al. 2017")

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from regard.layer import Attention
 from regard.mechanisms.softmax import naive_softmax, softmax
-from regard.patterns import ALL_PATTERNS, Pattern, check_mask, zero_masked
+from regard.patterns import ALL_PATTERNS, Pattern, check_mask, contained, zero_masked
 from regard.registry import mechanism
-from regard.shapes import check_count
+from regard.shapes import check_count, check_flag, check_tensor
 
 
 def naive_super_values(
@@ -46,23 +46,32 @@ def super_values(
     and columns. `causal` uses the lower triangle of `weight` and nothing else of it. `key_mask` (b, m), True = keep: masked rows of v stay
     out of the others, because the mask of the scores would come too late. Raises ValueError if m > length.
     """
+    check_flag(causal, "causal")
+    check_tensor(v, "v")
     if v.ndim != 4:
         raise ValueError(f"v must be (batch, heads, length, width), got {tuple(v.shape)}")
     m = v.shape[2]
+    check_tensor(weight, "the weight of Super attention", v.device)
     if weight.ndim != 2 or weight.shape[0] != weight.shape[1]:
         raise ValueError(f"the weight of Super attention must be square, got {tuple(weight.shape)}")
     if m > weight.shape[0]:
         raise ValueError(
             f"Super attention of length {weight.shape[0]} cannot take {m} tokens: build it with length={m}"
         )
-    if bias is not None and bias.shape != weight.shape[:1]:
-        raise ValueError(
-            f"the bias of Super attention must be ({weight.shape[0]},), as its weight, got {tuple(bias.shape)}"
-        )
-    check_mask(key_mask, v.shape[0], m, "key_mask")
-    weight = weight[:m, :m].tril() if causal else weight[:m, :m]
-    mixed = weight @ zero_masked(v, key_mask)
-    return mixed if bias is None else mixed + bias[:m, None]
+    if bias is not None:
+        check_tensor(bias, "the bias of Super attention", v.device)
+        if bias.shape != weight.shape[:1]:
+            raise ValueError(
+                f"the bias of Super attention must be ({weight.shape[0]},), as its weight, got {tuple(bias.shape)}"
+            )
+    check_mask(key_mask, v.shape[0], m, "key_mask", v.device)
+    v, weight = zero_masked(v, key_mask), weight[:m, :m].to(v.dtype)
+    if causal:
+        v, mark = contained(v)
+        mixed = weight.tril() @ v + mark
+    else:
+        mixed = weight @ v
+    return mixed if bias is None else mixed + bias[:m, None].to(v.dtype)
 
 
 @mechanism("super", patterns=ALL_PATTERNS, paper="Hosseini and Hosseini 2024")
