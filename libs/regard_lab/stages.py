@@ -59,8 +59,12 @@ def report_fingerprint(root: Path) -> str:
 
 
 def current_fingerprints(root: Path) -> dict[str, str | None]:
-    """What each result that stands would have for a fingerprint if it were made now: where it differs, the report marks it stale."""
-    found = sorted((root / "results").glob("*/*/*.json"))
+    """What each result of another scale than those of `params.yaml` would have for a fingerprint if it were made now.
+
+    Where it differs, the report marks the result stale. Those of the scales in `params.yaml` need no mark: their stages run before the report.
+    """
+    kept_up = set(read_scales(root))
+    found = sorted(path for path in (root / "results").glob("*/*/*.json") if path.parent.parent.name not in kept_up)
     return {
         str(path.relative_to(root)): current_fingerprint(path.parent.name, path.stem, path.parent.parent.name, root)
         for path in found
