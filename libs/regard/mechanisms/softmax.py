@@ -40,13 +40,14 @@ def softmax(
     """
     check_heads(q, k, v, key_mask=key_mask, self_attention=causal)
     check_scale(scale)
-    mark = None
+    k, v, mark = zero_masked(k, key_mask), zero_masked(v, key_mask), None
     if causal:
-        v, mark = contained(zero_masked(v, key_mask))
+        v, mark = contained(v)
+        if scale is not None and scale <= 0:  # torch hides the future by -inf first and scales then: 0 · -inf is NaN
+            q, scale = q * scale, 1.0
     if key_mask is None:
         out = F.scaled_dot_product_attention(q, k, v, is_causal=causal, scale=scale)
         return out if mark is None else out + mark
-    k, v = zero_masked(k, key_mask), zero_masked(v, key_mask)
     seen = key_mask[:, None, None, :]
     if mark is not None:  # a mask is added to the scores, where a key's NaN would outlive it
         k, key_mark = contained(k)
