@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from regard.registry import check_options, mechanism_class
-from regard.shapes import check_count
+from regard.shapes import check_count, check_flag
 
 
 def parameters(
@@ -20,6 +20,7 @@ def parameters(
 ) -> int:
     """Parameters of one attention layer for sources of `length` tokens."""
     check_sizes(width=width, heads=heads, length=length)
+    check_flag(bias, "bias")
     cls = class_of(mechanism, options)
     return int(cls.parameter_count(width=width, heads=heads, length=length, bias=bias, **options))
 

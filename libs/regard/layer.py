@@ -164,9 +164,9 @@ class Attention(nn.Module):
             raise ValueError(f"the pattern {self.pattern!r} needs a context: layer(x, context=z)")
         if not self.cross and (context is not None or context_mask is not None):
             raise ValueError(f"the pattern {self.pattern!r} takes no context; build the layer with a cross pattern")
-        for value, what in ((x, "x"), (context, "context")):
-            if value is not None:
-                self._check_input(value, what)
+        self._check_input(x, "x")
+        if context is not None:
+            self._check_input(context, "context")
         check_mask(x_mask, x.shape[0], x.shape[1], "x_mask", x.device)
         if context is not None:
             if context.shape[0] != x.shape[0]:
@@ -184,6 +184,10 @@ class Attention(nn.Module):
             raise TypeError(f"{what} must be floating point, got {value.dtype}")
         output = self.get_submodule("output")
         # Sharded, quantised or adapted maps are subclasses, and look after their types themselves, as autocast does.
-        plain = type(output) is nn.Linear and not torch.is_autocast_enabled(value.device.type)
-        if plain and value.dtype != output.weight.dtype:
+        if type(output) is nn.Linear and value.dtype != output.weight.dtype and not autocast(value.device.type):
             raise TypeError(f"{what} is {value.dtype}, the layer's parameters are {output.weight.dtype}")
+
+
+def autocast(device_type: str) -> bool:
+    """Is autocast on for this type of device?"""
+    return torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type)
