@@ -24,14 +24,15 @@ HUGGINGFACE = "regard-"  # how the attention implementations of `regard.adapters
 
 
 class Assignment(NamedTuple):
-    """The clusters of SMYRF: `queries` (r, b, h, n) and `keys` (r, b, h, m) hold each token's cluster, −1 for a masked token.
+    """The clusters of SMYRF in each round: `met` (r, b, h, n, m), may this query see that key; `queries` (r, b, h, n) and `keys` (r, b, h, m), the
+    number of each token's cluster, −1 for a token in none (a masked one).
 
-    There are `number` clusters a round. A key that neighbouring clusters share (fewer keys than clusters) bears the first one's number.
+    Queries that meet the same keys are in one cluster; clusters are numbered from 0 by their first key, in each round, row and head anew.
     """
 
+    met: Tensor
     queries: Tensor
     keys: Tensor
-    number: int
 
 
 @dataclass(frozen=True)
@@ -89,41 +90,37 @@ def weights_of(mechanism: str, mix: Callable[[Tensor, Tensor, Tensor], Tensor], 
         raise ValueError(
             f"the output of {mechanism!r} is not a weighted mean of its values; those with weights are {', '.join(WEIGHTED_MEANS)}"
         )
-    m = k.shape[2]
-    return mix(q, k, torch.eye(m, dtype=q.dtype, device=q.device).expand(*k.shape[:2], m, m))
+    return mix(q, k, identity(k))
 
 
 @torch.no_grad()
 def assignment(
-    q: Tensor,
-    k: Tensor,
-    query_mask: Tensor | None,
-    key_mask: Tensor | None,
-    *,
-    directions: Tensor,
-    cluster_size: int,
-    key_cluster_size: int | None = None,
+    q: Tensor, k: Tensor, query_mask: Tensor | None, key_mask: Tensor | None, *, directions: Tensor, **sizes: int | None
 ) -> Assignment:
-    """The clusters of SMYRF attention for q (b, h, n, d) and k (b, h, m, d)."""
-    from regard.clusters import cluster_sizes, cut
-    from regard.mechanisms.smyrf import sorted_tokens
-    from regard.patterns import zero_masked
+    """The clusters of SMYRF attention for q (b, h, n, d) and k (b, h, m, d). Time and memory O(r n m)."""
+    from regard.mechanisms.smyrf import smyrf
 
-    C, K = cluster_sizes(q.shape[2], k.shape[2], cluster_size, key_cluster_size)
-    orders = sorted_tokens(zero_masked(q, query_mask), zero_masked(k, key_mask), directions, query_mask, key_mask)
-    clusters = cut(*orders, C, K, query_mask, key_mask)
-    queries = clusters.place // C
-    number = torch.arange(clusters.number, device=q.device).repeat_interleave(K)  # of each place for a key
-    owner = clusters.key_token
-    if clusters.key_filled is not None:
-        owner = owner.masked_fill(~clusters.key_filled[:, None], k.shape[2])  # empty places: a key past the last
-    keys = torch.full((*owner.shape[:3], k.shape[2] + 1), clusters.number, device=q.device)
-    keys = keys.scatter_reduce(3, owner, number.expand_as(owner), "amin")[..., :-1]
-    if query_mask is not None:
-        queries = queries.masked_fill(~query_mask[:, None], -1)
-    if key_mask is not None:
-        keys = keys.masked_fill(~key_mask[:, None], -1)
-    return Assignment(queries, keys, clusters.number)
+    m = k.shape[2]
+    masks: dict[str, Any] = {"query_mask": query_mask, "key_mask": key_mask}
+    rounds = [
+        # With a scale of 0 the weights of the keys that are met are all the same, however far apart the scores.
+        smyrf(q, k, identity(k), rounds=1, directions=alpha, scale=0.0, **masks, **sizes) > 0  # type: ignore[arg-type]
+        for alpha in torch.split(directions, 1, -1)
+    ]
+    met = torch.stack(rounds)  # r b h n m
+    blind = ~met.any(-1)
+    first = met.int().argmax(-1).masked_fill(blind, m)  # r b h n: the first key of each query's cluster
+    begins = torch.zeros(*first.shape[:3], m + 1, dtype=torch.long, device=q.device).scatter(3, first, 1)
+    number = begins[..., :m].cumsum(-1) - 1  # of the cluster that begins at a key
+    number = torch.cat([number, torch.full_like(number[..., :1], -1)], -1)
+    first_of_key = torch.where(met, first[..., None], m).amin(-2)
+    return Assignment(met, number.gather(3, first), number.gather(3, first_of_key))
+
+
+def identity(k: Tensor) -> Tensor:
+    """Values (b, h, m, m) that turn an output into the weights that made it."""
+    m = k.shape[2]
+    return torch.eye(m, dtype=k.dtype, device=k.device).expand(*k.shape[:2], m, m)
 
 
 class Observer:
