@@ -1,34 +1,26 @@
-"""`python -m regard list | certify`: which mechanisms there are, and whether one keeps its contract.
+"""`python -m regard list | certify | bench`: which mechanisms there are, whether one keeps its contract, and how fast it is.
 
     python -m regard list
     python -m regard certify smyrf --pattern noncausal_self --option rounds=2
     python -m regard certify my_attention.py:MyAttention        a class of your own, in a file or in a module (module:Class)
     python -m regard certify --all --markdown                   the matrix of all mechanisms
+    python -m regard bench smyrf --memory                       time and memory against fused softmax attention
 
 Exit status: 0 all that was asked holds, 1 a property fails, 2 the request cannot be met.
 """
 
 import argparse
-import ast
-import difflib
-import importlib
-import importlib.util
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from types import ModuleType
-from typing import Any
 
+from regard.bench import command as bench
 from regard.certify import PROPERTIES, Outcome, certify, name_of
+from regard.loading import BadRequest, find_class, key_and_value
 from regard.patterns import ALL_PATTERNS, Pattern
 from regard.registry import mechanism_class, mechanisms
 
 LEGEND = "✓ holds   ✗ fails   – not claimed, or not declared"
-
-
-class BadRequest(ValueError):
-    """The command line asks for something that is not there; the message is one sentence for the user."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,8 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    top = argparse.ArgumentParser(prog="python -m regard", description="Attention mechanisms: list and certify them.")
-    commands = top.add_subparsers(required=True, metavar="list | certify")
+    top = argparse.ArgumentParser(prog="python -m regard", description="Attention mechanisms: list, certify and time them.")
+    commands = top.add_subparsers(required=True, metavar="list | certify | bench")
     listing = commands.add_parser("list", help="names, patterns and papers of all mechanisms")
     listing.set_defaults(run=list_mechanisms)
     proving = commands.add_parser("certify", help="check every property that a mechanism must have")
@@ -61,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
     proving.add_argument("--details", action="store_true", help="the numbers of what holds, too")
     proving.add_argument("--markdown", action="store_true", help="the table in Markdown")
     proving.set_defaults(run=certify_mechanisms)
+    bench.add_to(commands)
     return top
 
 
@@ -118,64 +111,6 @@ def certify_all(options: argparse.Namespace) -> int:
             print(name)
             print_details([each for each in outcomes if each.passed])
     return conclude(found)
-
-
-def find_class(target: str) -> Any:
-    """The class of a registered name, of `module:Class`, or of `path/to/file.py:Class`."""
-    place, colon, wanted = target.rpartition(":")
-    if not colon:
-        return mechanism_class(target)
-    module = load_file(Path(place)) if place.endswith(".py") else load_module(place)
-    cls = getattr(module, wanted, None)
-    if cls is None:
-        classes = [name for name, value in vars(module).items() if isinstance(value, type) and hasattr(value, "mix")]
-        near = difflib.get_close_matches(wanted, classes, n=1) or classes[-1:]
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise BadRequest(f"{place} has no class {wanted!r}.{hint}")
-    return cls
-
-
-def load_module(name: str) -> ModuleType:
-    """Import a module by its dotted name."""
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not (name == error.name or name.startswith(f"{error.name}.")):
-            raise BadRequest(f"{name} cannot be imported: {error}") from error
-        raise BadRequest(f"there is no module {name!r}; for a file write path/to/file.py:Class") from error
-    except Exception as error:
-        raise BadRequest(f"{name} cannot be imported: {type(error).__name__}: {error}") from error
-
-
-def load_file(path: Path) -> ModuleType:
-    """Run a file as a module of its own; it may import its neighbours."""
-    if not path.is_file():
-        raise BadRequest(f"there is no file {path}")
-    path = path.resolve()
-    name = f"user_{path.stem}"  # a user's queue.py must not take the place of Python's
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    if str(path.parent) not in sys.path:
-        sys.path.insert(1, str(path.parent))
-    sys.modules[name] = module  # where the layer looks for `naive_<name>`
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise BadRequest(f"{path.name} cannot be imported: {type(error).__name__}: {error}") from error
-    return module
-
-
-def key_and_value(text: str) -> tuple[str, Any]:
-    """`rounds=2` -> ("rounds", 2); what is no Python literal stays a string."""
-    key, equals, value = text.partition("=")
-    if not equals or not key.isidentifier():
-        raise BadRequest(f"--option takes KEY=VALUE, got {text!r}")
-    try:
-        return key, ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        return key, value
 
 
 def mark(outcome: Outcome) -> str:

@@ -1,0 +1,216 @@
+"""What can be measured: a mechanism, in one of its forms, at one length; `prepare` makes it ready to be called.
+
+Mechanisms are measured on split heads, `mix` on q, k, v (b, h, n, d), against `scaled_dot_product_attention`. Those that drop a map (Optimised,
+Efficient, Super, S4D) are measured as whole layers on x (b, n, w), against a layer of softmax attention: what they save is not in `mix`.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from regard.layer import Attention
+from regard.loading import BadRequest, find_class, key_and_value, load_file
+from regard.patterns import Pattern, is_causal, is_cross
+
+# The settings whose cost the papers and the targets speak of; every other mechanism runs with the defaults of its constructor.
+OPTIONS: Mapping[str, Sequence[str]] = {
+    "abc": ("slots=64",),
+    "performer": ("features=64",),
+    "smyrf": (
+        "rounds=1 cluster_size=512",
+        "rounds=2 cluster_size=32",
+        "rounds=2 cluster_size=64",
+        "rounds=4 cluster_size=128",
+    ),
+}
+FUSED, LIBRARY, PLAIN = "fused", "library", "plain"
+DTYPES = ("float32", "float64", "bfloat16", "float16")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A mechanism (as `regard.loading.find_class` takes it) in a form, at a length.
+
+    `form`: `library`, the fast function; `plain`, the definition; `fused`, softmax attention by torch's kernel; or path/to/file.py:function, a
+    peer on split heads. `level`: `mix` or `layer`. `options`: the layer's, as "rounds=2 cluster_size=32". `backward`: forward + backward.
+    """
+
+    mechanism: str
+    form: str
+    level: str
+    pattern: Pattern
+    options: str = ""
+    backward: bool = False
+    dtype: str = "float32"
+    device: str = "cpu"
+    batch: int = 1
+    heads: int = 8
+    head_width: int = 64
+    n: int = 0
+
+    @property
+    def kind(self) -> "Case":
+        """The same at no length: what is equal along a row of a table."""
+        return replace(self, n=0)
+
+    @property
+    def baseline(self) -> "Case":
+        """What the case is measured against: softmax attention by the fused kernel, on split heads or as a layer."""
+        form = FUSED if self.level == "mix" else LIBRARY
+        return replace(self, mechanism="softmax", form=form, options="")
+
+    def __str__(self) -> str:
+        """For people: what is at its default is not said."""
+        where = " layer" if self.level == "layer" else ""
+        return f"{self.mechanism}{where} {self.options}".rstrip() + ("" if self.form == LIBRARY else f" ({self.form})")
+
+
+NAMES = tuple(field.name for field in fields(Case))
+
+
+def kinds_of(
+    mechanism: str, base: Case, *, options: Sequence[str] | None = None, peers: Sequence[str] = ()
+) -> list[Case]:
+    """A mechanism's cases at no length: library and plain form, and peers, for each of its settings; `base` gives pattern, sizes and type."""
+    cls = find_class_once(mechanism)
+    level = "mix" if getattr(cls, "maps", Attention.maps) == Attention.maps else "layer"
+    levels = ("mix", "layer") if mechanism == "softmax" else (level,)
+    settings = OPTIONS.get(mechanism, ("",)) if options is None else [" ".join(options)]
+    return [
+        replace(base, mechanism=mechanism, form=form, level=level, options=setting)
+        for setting in settings
+        for level in levels
+        for form in (LIBRARY, PLAIN, *(peers if level == "mix" else ()))
+    ]
+
+
+class Inputs:
+    """Unit-variance inputs of one size, drawn once from a fixed seed and shared by all cases that are measured together."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+
+    @functools.cached_property
+    def heads(self) -> tuple[Tensor, Tensor, Tensor]:
+        """q, k and v, (b, h, n, d) each."""
+        return self._draw(1), self._draw(2), self._draw(3)
+
+    @functools.cached_property
+    def x(self) -> Tensor:
+        """A layer's input (b, n, w)."""
+        return self._draw(4).transpose(1, 2).flatten(2)
+
+    def _draw(self, seed: int) -> Tensor:
+        case = self.case
+        generator = torch.Generator(case.device).manual_seed(seed)
+        size = (case.batch, case.heads, case.n, case.head_width)
+        drawn = torch.randn(size, generator=generator, device=case.device, dtype=getattr(torch, case.dtype))
+        return drawn.requires_grad_(case.backward)
+
+
+def prepare(case: Case, inputs: Inputs) -> Callable[[], object]:
+    """The case as a call without arguments; whatever is no part of the measurement is done here.
+
+    Raises ValueError or TypeError for what the mechanism or the peer cannot be, each in its own words.
+    """
+    function, arguments, parameters = _ready(case, inputs)
+    if not case.backward:
+
+        def forward() -> object:
+            with torch.no_grad():
+                return function(*arguments)
+
+        return forward
+    wanted = [each for each in (*arguments, *parameters) if each.requires_grad]
+    grad = torch.ones_like(inputs.x if case.level == "layer" else inputs.heads[0])
+
+    def forward_backward() -> object:
+        out = function(*arguments)
+        return torch.autograd.grad(out, wanted, grad.reshape(out.shape), allow_unused=True)
+
+    return forward_backward
+
+
+def _ready(case: Case, inputs: Inputs) -> tuple[Callable[..., Tensor], tuple[Tensor, ...], list[Tensor]]:
+    """A function on tensors, those tensors, and the parameters that it reads."""
+    if case.form == FUSED:
+        causal = is_causal(case.pattern) and not is_cross(case.pattern)
+        return functools.partial(F.scaled_dot_product_attention, is_causal=causal), inputs.heads, []
+    layer = build_layer(case)
+    parameters = list(layer.parameters())
+    if case.level == "layer":
+        if case.form == PLAIN:
+            layer.mix = layer.naive
+        elif case.form != LIBRARY:
+            raise ValueError(f"a peer is measured on split heads, {case.mechanism} as a layer")
+        return layer, (inputs.x, inputs.x) if layer.cross else (inputs.x,), parameters
+    if case.form not in (LIBRARY, PLAIN):
+        peer = load_function(case.form)
+        return functools.partial(peer, **peer_options(peer, case, layer)), inputs.heads, parameters
+    mix = layer.naive if case.form == PLAIN else layer.mix
+    also: dict[str, Any] = {"query_mask": None} if layer.needs_query_mask else {}
+    if layer.needs_input:
+        also["x"] = inputs.x
+    return functools.partial(_mixed, mix, also), inputs.heads, parameters
+
+
+def _mixed(mix: Callable[..., Tensor], also: Mapping[str, Any], q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return mix(q, k, v, None, **also)
+
+
+def build_layer(case: Case) -> Any:
+    """The layer in evaluation mode, the same weights each time; `length`, where a constructor asks for it, is n."""
+    cls = find_class_once(case.mechanism)
+    options = parsed_options(case.options)
+    if "length" in inspect.signature(cls).parameters:
+        options.setdefault("length", case.n)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        layer = cls(width=case.heads * case.head_width, heads=case.heads, pattern=case.pattern, **options)
+    return layer.to(device=case.device, dtype=getattr(torch, case.dtype)).eval()
+
+
+def parsed_options(text: str) -> dict[str, Any]:
+    """ "rounds=2 cluster_size=32" -> {"rounds": 2, "cluster_size": 32}."""
+    return dict(map(key_and_value, text.split()))
+
+
+def peer_options(peer: Callable[..., Any], case: Case, layer: Any) -> dict[str, Any]:
+    """What a peer's keyword arguments are: options of the case, else attributes of the layer of that name (`directions`, `window`, `causal`)."""
+    given = parsed_options(case.options)
+    found: dict[str, Any] = {}
+    for name, parameter in inspect.signature(peer).parameters.items():
+        if parameter.kind is not parameter.KEYWORD_ONLY:
+            continue
+        if name in given:
+            found[name] = given[name]
+        elif hasattr(layer, name):
+            found[name] = getattr(layer, name)
+        elif parameter.default is parameter.empty:
+            raise BadRequest(
+                f"{case.form} needs {name!r}, which is neither an option nor an attribute of {case.mechanism}"
+            )
+    return found
+
+
+@functools.cache
+def find_class_once(target: str) -> Any:
+    """`find_class`; a user's file runs once."""
+    return find_class(target)
+
+
+@functools.cache
+def load_function(target: str) -> Callable[..., Tensor]:
+    """The function of path/to/file.py:function. Raises BadRequest if there is none."""
+    place, _, name = target.rpartition(":")
+    function = getattr(load_file(Path(place)), name, None)
+    if not callable(function):
+        raise BadRequest(f"{place} has no function {name!r}")
+    return function  # type: ignore[no-any-return]
