@@ -33,6 +33,7 @@ logging.getLogger("lightning.pytorch").setLevel(
     logging.WARNING
 )  # which accelerators there are not, and where else one could log
 
+CHECKPOINT: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False, "save_top_k": 1}
 Kind = Literal["train", "validation", "test"]
 
 
@@ -174,15 +175,10 @@ def fit(
     """
     checkpoints = folder / "checkpoints"
     history = History()
-    keep = ModelCheckpoint(
-        dirpath=checkpoints,
-        filename="best",
-        monitor=best,
-        mode=mode,
-        save_last=True,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
+    # Two, because `save_last` of one that follows a metric writes `last.ckpt` only in epochs that are the best so far. The best comes first: what
+    # it knows travels in `last.ckpt`.
+    best_so_far = ModelCheckpoint(dirpath=checkpoints, filename="best", monitor=best, mode=mode, **CHECKPOINT)
+    every = ModelCheckpoint(dirpath=checkpoints, filename="last", **CHECKPOINT)
     alone = multiprocessing.parent_process() is None  # workers of a pool leave the terminal to the table's own bar
     options: dict[str, Any] = {
         "accelerator": "auto",
@@ -194,7 +190,7 @@ def fit(
     } | dict(trainer_options or {})
     trainer = lightning.Trainer(
         max_epochs=epochs,
-        callbacks=[SeedEachStep(seed), history, keep],
+        callbacks=[SeedEachStep(seed), history, best_so_far, every],
         default_root_dir=folder,
         deterministic=True,
         num_sanity_val_steps=0,

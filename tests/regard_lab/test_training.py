@@ -90,6 +90,58 @@ def test_a_resume_trains_only_what_is_missing(tmp_path):
     assert sum(steps) == 2 * 7
 
 
+class Counted(nn.Module):
+    """Knows how many steps it was trained; its «accuracy» is best after epoch 1, and only the last epoch's weights know of the last epoch."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(4, 2)
+        self.register_buffer("steps", torch.zeros(()))
+
+    def forward(self, x):
+        self.steps += self.training
+        return self.linear(x)
+
+    @staticmethod
+    def score(model, batch):
+        return score(model, batch) | {"accuracy": -((model.steps - 14.0) ** 2)}
+
+
+def peaked(folder, epochs, scored=Counted.score):
+    trained = Task(Counted(), scored, lambda module: torch.optim.Adam(module.parameters()))
+    fit(
+        trained,
+        loader((X, Y), 8, seed=3),
+        loader((X, Y), 25),
+        epochs=epochs,
+        seed=3,
+        folder=folder,
+        trainer_options={"logger": False},
+    )
+    steps = {}
+    for which in ("best", "last"):
+        load_weights(trained, folder, which)
+        steps[which] = int(trained.model.steps)
+    return steps
+
+
+@pytest.mark.parametrize("step", [None, 10, 17, 24])  # never, and in epochs 1 (the best), 2 and 3
+def test_the_last_epoch_is_kept_beside_the_best(tmp_path, step):
+    if step is not None:
+        count = 0
+
+        def scored(model, batch):
+            nonlocal count
+            count += model.training
+            if count > step:
+                raise Killed
+            return Counted.score(model, batch)
+
+        with pytest.raises(Killed):
+            peaked(tmp_path, 4, scored)
+    assert peaked(tmp_path, 4) == {"best": 14, "last": 28}
+
+
 def test_best_is_the_epoch_of_best_validation(tmp_path):
     trained, history = run(tmp_path, 5)
     load_weights(trained, tmp_path, "best")
