@@ -177,8 +177,10 @@ def test_gradients_reach_every_weight_as_in_the_original() -> None:
     original = encoder().train()
     replaced = copy.deepcopy(original)
     regard.replace_attention(replaced, "smyrf", cluster_size=N)
-    assert replaced.training
     assert replaced.layers[0].self_attn.noncausal_self.training
+    evaluated = encoder()
+    regard.replace_attention(evaluated, "probsparse")  # draws anew in training
+    assert not any(part.training for part in evaluated.modules())
     for module in (original, replaced):
         module(x(), src_key_padding_mask=PADDED)[~PADDED].square().sum().backward()
     for (name, a), b in zip(original.named_parameters(), replaced.parameters(), strict=True):
@@ -225,6 +227,9 @@ def test_only_some_and_another_one_later() -> None:
     assert len(regard.replace_attention(module, "softmax")) == 2
     assert set(module.state_dict()) == set(original.state_dict())
     close(module(x()), original(x()))
+    regard.replace_attention(module, "smyrf")
+    with pytest.raises(UnsupportedPattern, match="'smyrf' for the pattern 'causal_self'"):  # softmax had it
+        module(x(), mask=CAUSAL)
 
 
 def test_decoders_cross_and_causal() -> None:
@@ -238,6 +243,14 @@ def test_decoders_cross_and_causal() -> None:
     memory = x(2, N, W, seed=2)  # as long as the target, and padded where it is not
     given = {"tgt_mask": CAUSAL, "memory_key_padding_mask": PADDED}
     close(replaced(target, memory, **given), original(target, memory, **given))
+
+
+def test_a_triangle_that_is_not_square_is_no_causal_mask() -> None:
+    module = attention()
+    regard.replace_attention(module, "softmax")
+    mask = torch.ones(N, 5, dtype=torch.bool).triu(1)
+    with pytest.raises(ValueError, match=r"attn_mask \(9, 5\) for n = 9 queries and m = 5 keys is not the causal mask"):
+        module(x(), x(2, 5, W), x(2, 5, W), attn_mask=mask)
 
 
 def test_a_mechanism_with_parameters_needs_its_pattern() -> None:
