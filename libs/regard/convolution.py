@@ -24,6 +24,15 @@ def convolve(u: Tensor, taps: Tensor, later: Tensor | None = None) -> Tensor:
     return out[..., :n]
 
 
+def discretised(
+    log_dt: Tensor, a_real: Tensor, a_imag: Tensor, c_real: Tensor, c_imag: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Δ A (w, modes), and C (exp(Δ A) − 1) / A (channels, w, modes); complex."""
+    a = torch.complex(a_real, a_imag)
+    step = log_dt.exp()[:, None] * a
+    return step, torch.complex(c_real, c_imag) * torch.expm1(step) / a
+
+
 def exponential_kernel(step: Tensor, weights: Tensor, n: int) -> Tensor:
     """2 Re Σ_m weights_m exp(step_m l) for l < n: (w, modes) and (channels, w, modes) -> (channels, w, n).
 

@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor
 
+from regard.containment import any_before, any_in_window, finite
 from regard.patterns import Pattern
-from regard.shapes import check_count, check_heads
+from regard.shapes import check_count, check_flag, check_heads, check_scale, check_tensor
 
 UNSEEN = -1e30  # the logit of a masked key: finite, so that rows that see nothing have no NaN in their gradients
 
@@ -30,29 +31,35 @@ def check_arguments(
     chunk: int,
     causal: bool,
     key_mask: Tensor | None,
+    scale: float | None,
     arrays: Mapping[str, Tensor],
 ) -> None:
     """Raises ValueError or TypeError for arguments that `longshort` cannot take, with the numbers."""
     check_heads(q, k, v, key_mask=key_mask, self_attention=True)
+    check_flag(causal, "causal")
     check_count(window, 1, "window")
     check_count(chunk, 1, "chunk")
+    check_scale(scale)
     (b, h, n, d) = q.shape
     if v.shape != q.shape:
         raise ValueError(f"v must be as q, {tuple(q.shape)}, got {tuple(v.shape)}")
+    check_tensor(x, "x", q.device)
     if x.ndim != 3 or x.shape[:2] != (b, n):
         raise ValueError(f"x must be (b = {b}, n = {n}, width), got {tuple(x.shape)}")
-    check_arrays(arrays, causal, h, d, x.shape[2])
+    check_arrays(arrays, causal, h, d, x)
 
 
-def check_arrays(arrays: Mapping[str, Tensor], causal: bool, h: int, d: int, width: int) -> None:
+def check_arrays(arrays: Mapping[str, Tensor], causal: bool, h: int, d: int, x: Tensor) -> None:
     """Raises TypeError for names and ValueError for shapes that are not those of `longshort`."""
     needed = CAUSAL + (POSITIONS if causal and arrays.keys() & set(POSITIONS) else ()) if causal else NONCAUSAL
     if arrays.keys() != set(needed):
         raise TypeError(f"causal = {causal} needs the arrays {', '.join(needed)}, got {', '.join(arrays) or 'none'}")
-    rows = arrays[needed[0]].shape[0]
+    for name in needed:
+        check_tensor(arrays[name], name, x.device)
+    rows = len(arrays[needed[0]]) if arrays[needed[0]].ndim else 0
     if rows < 1 or rows % h:
         raise ValueError(f"{needed[0]} must have a multiple of h = {h} rows, got {rows}")
-    wanted = {needed[0]: (rows, width), needed[1]: (rows,), **dict.fromkeys(needed[2:], (h * d,))}
+    wanted = {needed[0]: (rows, x.shape[2]), needed[1]: (rows,), **dict.fromkeys(needed[2:], (h * d,))}
     wanted |= {"W_r": (h * d, h * d), "W_rc": (h * d, h * d), "r_w_bias": (h, d), "r_r_bias": (h, d)}
     for name in needed:
         if arrays[name].shape != wanted[name]:
@@ -89,7 +96,10 @@ def noncausal_blocks(
         attn_mask=repeat(seen, "b g j -> b (h g) 1 j", h=h).expand(q.shape[0], -1, -1, -1),
         scale=1.0,
     )
-    return rearrange(out, "b (h g) i d -> b h (g i) d", h=h)[:, :, :n]
+    # The kernel returns 0 for scores that are NaN. All queries see the compression, and that sees all.
+    seen_whole = torch.stack([y.flatten(1).isfinite().all(1) for y in (k, v, x)]).all(0)[:, None, None, None]
+    out = rearrange(out, "b (h g) i d -> b h (g i) d", h=h)[:, :, :n]
+    return out.masked_fill(~(seen_whole & q.isfinite().all(-1, keepdim=True)), torch.nan)
 
 
 def causal_blocks(
@@ -105,6 +115,9 @@ def causal_blocks(
     """q (scaled), k, v (b, h, n, d), zero where masked: each block of `window` queries scores the block before, itself and all compressed vectors."""
     (_, h, n, d), padding = q.shape, -q.shape[2] % window
     place = torch.arange(n, device=q.device)
+    (k, bad_k), (v, bad_v), (x, bad_x) = finite(k), finite(v), finite(x)
+    bad = (bad_k.any((1, 3)) | bad_v.any((1, 3)))[:, :, None]  # b n 1: a LayerNorm runs over all heads
+    spoilt = any_in_window(bad, window - 1, 0) | any_before(bad | bad_x.any(2, keepdim=True), chunk)
     real = torch.ones(1, n, dtype=torch.bool, device=q.device) if key_mask is None else key_mask
 
     ended = (n - 1) // chunk  # chunks that some query sees
@@ -156,7 +169,7 @@ def causal_blocks(
     weights = scores.softmax(-1)
     far, close = weights[..., :count], weights[..., count:]
     out = far @ compressed(v)[:, :, None] + close @ blocks(v)
-    return out.flatten(2, 3)[:, :, :n]
+    return out.flatten(2, 3)[:, :, :n].masked_fill(spoilt[:, None], torch.nan)
 
 
 def reach(window: int) -> int:
@@ -215,6 +228,7 @@ class Sizes:
         for name in ("landmarks", "chunk", "chunk_rank"):
             check_count(getattr(self, name), 1, name)
         check_count(self.width_of_window, 1, "window")
+        check_flag(self.positions, "positions")
 
     def scores(self, n: int) -> int:
         """Scores a query and head: compressed vectors, keys of the window, and the columns of the compression."""

@@ -18,6 +18,8 @@ def prefix_product(q: Tensor, k: Tensor, v: Tensor, *, log_weight: Tensor | None
     `log_weight` is a constant to autograd. `chunk` trades a triangle of chunk² against n / chunk states of (d, e); the result is the same.
     """
     n = q.shape[2]
+    if n == 0:
+        return v
     chunk = min(chunk, n)
     padding = -n % chunk
     folded = (*q.shape[:2], (n + padding) // chunk, chunk)  # b h s chunk

@@ -20,11 +20,13 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from regard.containment import finite_pair
 from regard.layer import Attention
 from regard.patterns import ALL_PATTERNS, Pattern
+from regard.precision import keeps_types
 from regard.registry import mechanism
 from regard.running import UNSEEN, running_softmax
-from regard.shapes import check_choice, check_count, check_heads
+from regard.shapes import check_choice, check_count, check_heads, check_scale, check_tensor
 
 VARIANTS = ("paper", "released")
 
@@ -61,6 +63,7 @@ def naive_abc(
     return torch.einsum("bhnc,bhnce->bhne", weights, slots(v, value_slots))
 
 
+@keeps_types
 def abc(
     q: Tensor,
     k: Tensor,
@@ -84,7 +87,10 @@ def abc(
     check_heads(q, k, v, key_mask=key_mask, self_attention=causal)
     check_choice(variant, VARIANTS, "variant")
     check_count(chunk, 1, "chunk")
-    (d, e), c = (q.shape[-1], v.shape[-1]), key_slots.shape[-1]
+    check_scale(scale)
+    check_tensor(key_slots, "key_slots", q.device)
+    check_tensor(value_slots, "value_slots", q.device)
+    (n, d), e, c = q.shape[2:], v.shape[3], key_slots.shape[-1] if key_slots.ndim else 0
     if key_slots.shape != (d, c) or value_slots.shape != (e, c) or c < 1:
         shapes = f"{tuple(key_slots.shape)} and {tuple(value_slots.shape)}"
         raise ValueError(f"key_slots and value_slots must be (d = {d}, c) and (e = {e}, c) with c ≥ 1, got {shapes}")
@@ -92,6 +98,9 @@ def abc(
     q, k, v = q.to(wide) * (d**-0.5 if scale is None else scale), k.to(wide), v.to(wide)
     if key_mask is not None:
         k, v = (x.masked_fill(~key_mask[:, None, :, None], 0) for x in (k, v))
+    if causal:
+        k, v, spoilt = finite_pair(k, v)
+        spoilt = spoilt.any(-1, keepdim=True)  # a value's scores read all its features
     key_logits, value_logits = k @ key_slots.to(wide), v @ value_slots.to(wide)  # b h m c
     if key_mask is not None:
         key_logits, value_logits = (
@@ -103,8 +112,10 @@ def abc(
     if variant == "released":
         key_weights, value_weights = (x - x.logcumsumexp(2) for x in (key_logits, value_logits))
         weights = ((q * k).sum(-1, keepdim=True) * key_weights.exp()).softmax(-1)
-        return ((weights * value_weights.exp()).sum(-1, keepdim=True) * v).to(dtype)
-    n = q.shape[2]
+        out = (weights * value_weights.exp()).sum(-1, keepdim=True) * v
+        return out.masked_fill(spoilt, torch.nan).to(dtype)
+    if n == 0:
+        return v.to(dtype)
     q, k, v, key_logits, value_logits = (
         rearrange(F.pad(x, (0, 0, 0, -n % chunk)), "b h (s i) d -> b h s i d", i=chunk)
         for x in (q, k, v, key_logits, value_logits)
@@ -114,7 +125,7 @@ def abc(
     weights = scores.softmax(-1)
     within, faded, slots = running_softmax(value_logits, v)
     out = torch.einsum("bhsic,bhsijc->bhsij", weights, within).tril() @ v + (weights * faded) @ slots
-    return out.flatten(2, 3)[:, :, :n].to(dtype)
+    return out.flatten(2, 3)[:, :, :n].masked_fill(spoilt, torch.nan).to(dtype)
 
 
 @mechanism("abc", patterns=ALL_PATTERNS, paper="Peng et al. 2022, as in CAB (Zhang et al. 2023)")

@@ -16,8 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from regard.containment import finite_pair
 from regard.layer import Attention
 from regard.patterns import Pattern, check_mask, zero_masked
+from regard.precision import keeps_types
 from regard.prefix import prefix_product
 from regard.registry import mechanism
 from regard.shapes import check_count, check_heads
@@ -51,6 +53,7 @@ def naive_cosformer(
     return weights @ v / weights.sum(-1, keepdim=True).clamp(min=EPSILON)
 
 
+@keeps_types
 def cosformer(
     q: Tensor,
     k: Tensor,
@@ -69,25 +72,30 @@ def cosformer(
     Raises ValueError or TypeError for sizes that cannot be; causal needs n = m.
     """
     check_heads(q, k, v, key_mask=key_mask, self_attention=causal)
-    b, _, n, _ = q.shape
-    m = k.shape[2]
+    b, h, n, _ = q.shape
+    m, e = v.shape[2:]
     if query_mask is None:
         query_mask = key_mask if n == m else None
-    check_mask(query_mask, b, n, "query_mask")
+    check_mask(query_mask, b, n, "query_mask", q.device)
     if horizon is not None:
         check_count(horizon, 1, "horizon")
         if horizon < max(n, m):
             raise ValueError(f"horizon must be at least the longest length, got {horizon} for n = {n} and m = {m}")
+    if 0 in (n, m):
+        return v.new_zeros(b, h, n, e)
     narrow, wide = v.dtype, torch.promote_types(v.dtype, torch.float32)
     q_place, q_length = _places(query_mask, n, q.device)
     k_place, k_length = _places(key_mask, m, q.device)
     quarter = math.pi / 2 / (torch.maximum(q_length, k_length).clamp(min=1).to(wide) if horizon is None else horizon)
-    k, v = zero_masked(k, key_mask), zero_masked(v, key_mask)
-    q = _turned(q.to(wide), q_place * quarter)
-    k = _turned(k.to(wide), k_place * quarter)
-    v = F.pad(v.to(wide), (0, 1), value=1)  # the last value column sums to the denominator
+    k, v = zero_masked(k, key_mask).to(wide), zero_masked(v, key_mask).to(wide)
+    if causal:
+        k, v, spoilt = finite_pair(k, v)
+    q = _turned(q.to(wide), q_place.to(wide) * quarter)
+    k = _turned(k, k_place.to(wide) * quarter)
+    v = F.pad(v, (0, 1), value=1)  # the last value column sums to the denominator
     summed = prefix_product(q, k, v) if causal else q @ (k.mT @ v)
-    return (summed[..., :-1] / summed[..., -1:].clamp(min=EPSILON)).to(narrow)
+    out = summed[..., :-1] / summed[..., -1:].clamp(min=EPSILON)
+    return (out.masked_fill(spoilt, torch.nan) if causal else out).to(narrow)
 
 
 def _places(mask: Tensor | None, length: int, device: torch.device) -> tuple[Tensor, Tensor]:

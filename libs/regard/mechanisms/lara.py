@@ -19,9 +19,10 @@ from torch import Tensor
 
 from regard.layer import Attention
 from regard.patterns import Pattern
+from regard.precision import keeps_types
 from regard.registry import mechanism
 from regard.segments import segment_means
-from regard.shapes import check_count, check_heads
+from regard.shapes import check_count, check_heads, check_tensor
 
 
 def naive_lara(
@@ -55,6 +56,7 @@ def naive_lara(
     return torch.stack(out) if out else q[..., :1].expand(*q.shape[:3], v.shape[-1])
 
 
+@keeps_types
 def lara(
     q: Tensor, k: Tensor, v: Tensor, *, landmarks: int, noise: Tensor | None = None, key_mask: Tensor | None = None
 ) -> Tensor:
@@ -67,10 +69,11 @@ def lara(
     check_heads(q, k, v, key_mask=key_mask, self_attention=True)
     check_count(landmarks, 1, "landmarks")
     b, h, _, d = q.shape
-    if noise is not None and (noise.ndim != 4 or noise.shape[0] not in (1, b) or noise.shape[1:] != (h, landmarks, d)):
-        raise ValueError(
-            f"noise must be (b = {b} or 1, h = {h}, landmarks = {landmarks}, d = {d}), got {tuple(noise.shape)}"
-        )
+    if noise is not None:
+        check_tensor(noise, "noise", q.device)
+        if noise.shape[:1] not in ((1,), (b,)) or noise.shape[1:] != (h, landmarks, d):
+            wanted = f"(b = {b} or 1, h = {h}, landmarks = {landmarks}, d = {d})"
+            raise ValueError(f"noise must be {wanted}, got {tuple(noise.shape)}")
     if key_mask is not None:
         q, k, v = (x.masked_fill(~key_mask[:, None, :, None], 0) for x in (q, k, v))
     wide = torch.promote_types(q.dtype, torch.float32)

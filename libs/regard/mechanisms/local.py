@@ -14,11 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from regard.containment import any_in_window, finite
 from regard.layer import Attention
 from regard.mechanisms.softmax import softmax
 from regard.patterns import Pattern, is_causal, zero_masked
 from regard.registry import mechanism
-from regard.shapes import check_choice, check_count, check_heads
+from regard.shapes import check_choice, check_count, check_flag, check_heads, check_scale
 
 VARIANTS = ("paper", "released")
 
@@ -63,7 +64,9 @@ def local(
     """
     check_heads(q, k, v, key_mask=key_mask, self_attention=True)
     check_count(window, 1, "window")
+    check_flag(causal, "causal")
     check_choice(variant, VARIANTS, "variant")
+    check_scale(scale)
     before, after = (window - 1, 0) if causal else (window, window)
     if variant == "released" and key_mask is not None:
         return _released(q, k, v, before, after, key_mask, scale)
@@ -81,7 +84,7 @@ def _blocks(
     row = n + before  # a row and a gap as long as a window reaches
     row += -row % block
     real = torch.ones(1, n, dtype=torch.bool, device=q.device) if key_mask is None else key_mask
-    k, v = zero_masked(k, key_mask), zero_masked(v, key_mask)
+    (k, bad_k), (v, bad_v) = finite(zero_masked(k, key_mask)), finite(zero_masked(v, key_mask))
 
     def rows(x: Tensor) -> Tensor:  # b h n · -> (b row) h ·
         return F.pad(x.transpose(1, 2), (0, 0, 0, 0, 0, row - n)).flatten(0, 1)
@@ -99,7 +102,9 @@ def _blocks(
         queries, with_margins(rows(k)), with_margins(rows(v)), attn_mask=(seen | blind)[:, None], scale=scale
     )
     out = out.masked_fill(blind[:, None], 0).transpose(1, 2).flatten(0, 1)
-    return out.reshape(b, row, h, v.shape[-1])[:, :n].transpose(1, 2)
+    out = out.reshape(b, row, h, v.shape[-1])[:, :n].transpose(1, 2)
+    spoilt = any_in_window(bad_k.any(-1, keepdim=True) | bad_v, before, after) | ~q.isfinite().all(-1, keepdim=True)
+    return out.masked_fill(spoilt, torch.nan)
 
 
 def _released(

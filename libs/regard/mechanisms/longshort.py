@@ -26,6 +26,7 @@ from torch import Tensor, nn
 import regard.longshort_blocks as fast
 from regard.layer import Attention
 from regard.patterns import Pattern, zero_masked
+from regard.precision import keeps_types
 from regard.registry import mechanism
 
 
@@ -85,6 +86,7 @@ def naive_longshort(
     return torch.stack(rows) if rows else q
 
 
+@keeps_types
 def longshort(
     q: Tensor,
     k: Tensor,
@@ -107,19 +109,18 @@ def longshort(
     Positions count from the start of a row, so that padding belongs at its end. Half precision is summed in float32.
     Raises ValueError or TypeError for sizes that cannot be and for missing, unknown or misshapen arrays.
     """
-    n, d = q.shape[-2:]
-    fast.check_arguments(q, k, v, x, window, chunk, causal, key_mask, arrays)
+    fast.check_arguments(q, k, v, x, window, chunk, causal, key_mask, scale, arrays)
+    if (n := q.shape[2]) == 0:
+        return v
     dtype, wide = q.dtype, torch.promote_types(q.dtype, torch.float32)
-    q = q.to(wide) * (d**-0.5 if scale is None else scale)
-    k, v, x = k.to(wide), v.to(wide), zero_masked(x, key_mask).to(wide)
+    q, k, v, x = (zero_masked(y, key_mask).to(wide) for y in (q, k, v, x))
+    q = q * (q.shape[3] ** -0.5 if scale is None else scale)
     arrays = {name: array.to(wide) for name, array in arrays.items()}
-    if key_mask is not None:
-        q, k, v = (y.masked_fill(~key_mask[:, None, :, None], 0) for y in (q, k, v))
     if causal:
         out = fast.causal_blocks(q, k, v, x, min(window, n), chunk, key_mask, arrays)
     else:
         out = fast.noncausal_blocks(q, k, v, x, min(window, n), key_mask, arrays)
-    return (out if key_mask is None else out.masked_fill(~key_mask[:, None, :, None], 0)).to(dtype)
+    return zero_masked(out, key_mask).to(dtype)
 
 
 @mechanism(

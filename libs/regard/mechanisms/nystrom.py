@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from regard.layer import Attention
 from regard.mechanisms.softmax import naive_softmax, softmax
 from regard.patterns import Pattern, zero_masked
+from regard.precision import keeps_types
 from regard.registry import mechanism
 from regard.segments import segment_means
-from regard.shapes import check_choice, check_count, check_heads
+from regard.shapes import check_choice, check_count, check_heads, check_scale
 
 VARIANTS = ("paper", "released")
 
@@ -60,6 +61,7 @@ def naive_nystrom(
     return torch.stack(outs) if outs else v
 
 
+@keeps_types
 def nystrom(
     q: Tensor,
     k: Tensor,
@@ -81,6 +83,7 @@ def nystrom(
     check_count(landmarks, 1, "landmarks")
     check_count(iterations, 0, "iterations")
     check_choice(variant, VARIANTS, "variant")
+    check_scale(scale)
     q, k, v = (zero_masked(x, key_mask) for x in (q, k, v))
     if scale is None:
         scale = q.shape[-1] ** (-1.0 if variant == "released" else -0.5)
@@ -97,7 +100,8 @@ def nystrom(
         if key_mask is not None:  # of few tokens each is a segment, K̃ and V̄ are the tokens: F V̄ is softmax attention
             few = (key_mask.sum(1) <= landmarks)[:, None, None, None]
             middle = torch.where(few, segment_means(values, landmarks, key_mask)[0], middle)
-        out = softmax(q, k_mean, middle, key_mask=None if key_mask is None else present, scale=scale).to(v.dtype)
+        out = softmax(q, k_mean, middle, key_mask=None if key_mask is None else present, scale=scale)
+        out = (out + 0 * A.sum((-2, -1), keepdim=True)).to(v.dtype)  # fused attention returns 0 for scores that are NaN
     return zero_masked(out, key_mask)
 
 

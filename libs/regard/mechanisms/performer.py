@@ -18,11 +18,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from regard.containment import finite_pair
 from regard.layer import Attention
 from regard.patterns import ALL_PATTERNS, Pattern, zero_masked
+from regard.precision import keeps_types
 from regard.prefix import prefix_product
+from regard.projections import orthogonal_projection
 from regard.registry import mechanism
-from regard.shapes import check_choice, check_count, check_heads
+from regard.shapes import check_choice, check_count, check_heads, check_number, check_tensor
 
 VARIANTS = ("paper", "released")
 
@@ -60,6 +63,7 @@ def naive_performer(
     return weights @ v / total.masked_fill(total == 0, 1)
 
 
+@keeps_types
 def performer(
     q: Tensor,
     k: Tensor,
@@ -80,25 +84,23 @@ def performer(
     """
     check_heads(q, k, v, key_mask=key_mask, self_attention=causal)
     check_choice(variant, VARIANTS, "variant")
-    h, d = q.shape[1], q.shape[3]
-    if projection.ndim not in (2, 3) or projection.shape[-1] != d or (projection.ndim == 3 and len(projection) != h):
-        raise ValueError(
-            f"projection must be (features, d = {d}) or (h = {h}, features, d = {d}), got {tuple(projection.shape)}"
-        )
-    epsilon = (0.0 if causal else 1e-4) if epsilon is None else epsilon
-    if epsilon < 0:
-        raise ValueError(f"epsilon must be at least 0, got {epsilon}")
-    if causal and epsilon:
-        raise ValueError(
-            f"causal Performer needs epsilon = 0, got {epsilon}: it would see the future through the largest key"
-        )
+    check_tensor(projection, "projection", q.device)
+    (b, h, n, d), (m, e) = q.shape, v.shape[2:]
+    shape = tuple(projection.shape)
+    if shape[:-2] not in ((), (h,)) or shape[-1:] != (d,) or 0 in shape or len(shape) == 1:
+        raise ValueError(f"projection must be (features, d = {d}) or (h = {h}, features, d = {d}), got {shape}")
+    epsilon = check_epsilon(epsilon, causal)
     if causal and variant == "released":
         raise ValueError("the released Performer has no causal form")
+    if 0 in (n, m):
+        return v.new_zeros(b, h, n, e)
     narrow, wide = v.dtype, torch.promote_types(v.dtype, torch.float32)
-    lowest = torch.finfo(wide).min
-    k, v = zero_masked(k, key_mask), zero_masked(v, key_mask)
-    v = F.pad(v.to(wide), (0, 1), value=1)  # the last value column sums to the denominator
+    k, v = zero_masked(k, key_mask).to(wide), zero_masked(v, key_mask).to(wide)
+    if causal:
+        k, v, spoilt = finite_pair(k, v)
+    v = F.pad(v, (0, 1), value=1)  # the last value column sums to the denominator
     (along_q, half_q), (along_k, half_k) = (exponents(x.to(wide), projection.to(wide)) for x in (q, k))
+    lowest = torch.finfo(along_k.dtype).min
     if key_mask is not None:
         along_k = along_k.masked_fill(~key_mask[:, None, :, None], -torch.inf)
     log_q, log_k = along_q - half_q, along_k - half_k
@@ -114,16 +116,19 @@ def performer(
     numerator, total = summed[..., :-1], summed[..., -1:]
     if variant == "released":
         total = total.clamp(min=0.1 * projection.shape[-2])  # φ here is without its f^(-1/2)
-    return (numerator / total.masked_fill(total == 0, 1)).to(narrow)
+    out = numerator / total.masked_fill(total == 0, 1)
+    return (out.masked_fill(spoilt, torch.nan) if causal else out).to(narrow)
 
 
-def orthogonal_projection(heads: int, features: int, width: int, *, generator: torch.Generator | None = None) -> Tensor:
-    """W (heads, features, width): blocks of `width` orthogonal rows, each as long as a row of a fresh Gaussian matrix."""
-    blocks = -(-features // width)
-    basis, triangle = torch.linalg.qr(torch.randn(heads, blocks, width, width, generator=generator))
-    basis = basis * triangle.diagonal(dim1=-2, dim2=-1).sign()[..., None, :]  # else not uniform over the rotations
-    length = torch.linalg.vector_norm(torch.randn(heads, features, width, generator=generator), dim=-1, keepdim=True)
-    return torch.mul(basis.flatten(1, 2)[:, :features], length)
+def check_epsilon(epsilon: float | None, causal: bool) -> float:
+    """ε, or its default: raises ValueError or TypeError for one that cannot be."""
+    epsilon = (0.0 if causal else 1e-4) if epsilon is None else epsilon
+    check_number(epsilon, "epsilon")
+    if epsilon < 0:
+        raise ValueError(f"epsilon must be at least 0, got {epsilon}")
+    if causal and epsilon:
+        raise ValueError(f"causal Performer needs epsilon = 0, got {epsilon}: it would see the future")
+    return epsilon
 
 
 @mechanism("performer", patterns=ALL_PATTERNS, paper="Choromanski et al. 2021, as in CAB (Zhang et al. 2023)")
@@ -147,6 +152,7 @@ class PerformerAttention(Attention):
     ) -> None:
         check_count(features, 1, "features")
         check_choice(variant, VARIANTS, "variant")
+        check_epsilon(epsilon, pattern == "causal_self")
         super().__init__(width=width, heads=heads, pattern=pattern, bias=bias)
         self.features, self.epsilon, self.variant = features, epsilon, variant
         self.register_buffer("projection", orthogonal_projection(heads, features, width // heads, generator=generator))

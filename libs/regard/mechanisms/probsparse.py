@@ -18,7 +18,7 @@ from regard.layer import Attention
 from regard.patterns import Pattern, check_mask
 from regard.registry import mechanism
 from regard.sampling import count_drawn, counts_drawn, sample_keys
-from regard.shapes import check_count, check_heads
+from regard.shapes import check_count, check_heads, check_scale
 
 
 def naive_probsparse(
@@ -66,18 +66,23 @@ def probsparse(
 ) -> Tensor:
     """ProbSparse attention on split heads.
 
-    q (b, h, n, d), k (b, h, m, d), v (b, h, m, e) -> (b, h, n, e). `sample` holds key indices, (n, U) or one a row (b, n, U); entries of −1 and
-    entries at masked keys are left out; without it, the sample is `regard.sampling.sample_keys` of seed 0. Masks (b, m) and (b, n),
+    q (b, h, n, d), k (b, h, m, d), v (b, h, m, e) -> (b, h, n, e). `sample` holds key indices, (n, U) or one a row (b, n, U); entries outside
+    0 … m − 1 and at masked keys are left out; without it, the sample is `regard.sampling.sample_keys` of seed 0. Masks (b, m) and (b, n),
     True = keep; masked queries, and queries that may see no key, get 0. In self attention pass the mask as both. The choice of
-    queries has no gradient. Raises ValueError for a factor below 1, and for samples or masks that do not fit.
+    queries has no gradient. Raises ValueError or TypeError for a factor below 1, and for samples or masks that do not fit.
     """
     check_heads(q, k, v, key_mask=key_mask)
-    (b, _, n, d), m = q.shape, k.shape[2]
+    (b, h, n, d), m = q.shape, k.shape[2]
     check_count(factor, 1, "factor")
-    check_mask(query_mask, b, n, "query_mask")
+    check_scale(scale)
+    check_mask(query_mask, b, n, "query_mask", q.device)
+    if 0 in (b, n, m):
+        return v.new_zeros(b, h, n, v.shape[3])
     if sample is None:
         seed = torch.zeros((), dtype=torch.long, device=q.device)
         sample = sample_keys(n, m, factor, seed=seed, key_mask=key_mask, query_mask=query_mask)
+    if not isinstance(sample, Tensor) or sample.dtype not in (torch.int32, torch.int64):
+        raise TypeError(f"sample must be a tensor of int32 or int64 indices, got {getattr(sample, 'dtype', sample)}")
     if sample.shape[-2:-1] != (n,) or sample.shape[:-2] not in ((), (1,), (b,)):
         raise ValueError(f"sample must be (n = {n}, U) or (b = {b}, n = {n}, U), got {tuple(sample.shape)}")
     if key_mask is not None:
@@ -113,10 +118,11 @@ def sparsity(q: Tensor, k: Tensor, sample: Tensor, key_mask: Tensor | None, real
     (b, _, m, _), queries = k.shape, q.to(wide).transpose(1, 2)  # b n h d
     rows = k.to(wide).transpose(1, 2).flatten(0, 1)  # (b m) h d: a drawn key is one row, of all heads
     sample = (sample if sample.ndim == 3 else sample[None]).long()
-    usable = sample >= 0
+    usable = (sample >= 0) & (sample < m)
+    sample = sample.clamp(0, m - 1)
     if key_mask is not None:
-        usable = usable & key_mask[:, None, :].take_along_dim(sample.clamp(min=0), 2)
-    place = sample.clamp(min=0) + m * torch.arange(b, device=q.device)[:, None, None]  # b n U
+        usable = usable & key_mask[:, None, :].take_along_dim(sample, 2)
+    place = sample + m * torch.arange(b, device=q.device)[:, None, None]  # b n U
     largest = torch.full(queries.shape[:3], torch.finfo(wide).min, dtype=wide, device=q.device)  # b n h
     total = torch.zeros_like(largest)
     for indices, taken in zip(place.unbind(2), usable.unbind(2), strict=True):
@@ -148,6 +154,8 @@ class ProbSparseAttention(Attention):
         bias: bool = True,
     ) -> None:
         check_count(factor, 1, "factor")
+        if seed is not None:
+            check_count(seed, 0, "seed")
         super().__init__(width=width, heads=heads, pattern=pattern, bias=bias)
         self.factor = factor
         self.register_buffer("seed", torch.randint(2**31, ()) if seed is None else torch.tensor(seed))

@@ -18,14 +18,15 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from regard.convolution import convolve, exponential_kernel, fast_length
+from regard.convolution import convolve, discretised, exponential_kernel, fast_length
 from regard.layer import Attention
-from regard.patterns import Pattern, zero_masked
+from regard.patterns import Pattern, contained, zero_masked
 from regard.registry import mechanism
-from regard.shapes import check_choice, check_count
+from regard.shapes import check_choice, check_count, check_flag, check_tensor
 
 VARIANTS = ("paper", "released")
 STARTS = ("inverse", "linear")
+ARRAYS = ("log_dt", "a_real", "a_imag", "c_real", "c_imag", "skip")
 
 
 def naive_s4d(u: Tensor, *, skip: Tensor, bidirectional: bool = False, **system: Tensor) -> Tensor:
@@ -64,34 +65,32 @@ def s4d(
     channels, the second half for what follows. Padding must be zero in u. Half precision is summed in float32. The FFT spreads rounding
     over a whole row: its error is that of the row's largest entry. Raises ValueError or TypeError for shapes that do not agree.
     """
+    check_tensor(u, "u")
+    check_flag(bidirectional, "bidirectional")
     if u.ndim != 3:
         raise ValueError(f"u must be (batch, length, width), got {tuple(u.shape)}")
-    if not torch.is_floating_point(u):
-        raise TypeError(f"u must be floating point, got {u.dtype}")
-    width, channels, modes = u.shape[2], skip.shape[0], a_real.numel()
+    arrays = (log_dt, a_real, a_imag, c_real, c_imag, skip)
+    for name, array in zip(ARRAYS, arrays, strict=True):
+        check_tensor(array, name, u.device)
+    width, channels, modes = u.shape[2], len(skip) if skip.ndim else 0, a_real.numel()
     weights_shape = (channels * (2 if bidirectional else 1), width, modes)
     wanted = [(width,), (modes,), (modes,), weights_shape, weights_shape, (channels, width)]
-    found = [tuple(x.shape) for x in (log_dt, a_real, a_imag, c_real, c_imag, skip)]
-    if found != wanted:
-        ways = "bidirectional" if bidirectional else "unidirectional"
-        names = "log_dt, a_real, a_imag, c_real, c_imag and skip"
-        raise ValueError(f"for {channels} channels of width {width}, {ways}, {names} must be {wanted}, got {found}")
+    found = [tuple(x.shape) for x in arrays]
+    if found != wanted or 0 in (width, channels, modes):
+        given = f"{channels} channels of width {width}, bidirectional = {bidirectional}"
+        raise ValueError(f"for {given}, {', '.join(ARRAYS)} must be {wanted}, none of it empty, got {found}")
+    if u.shape[1] == 0:
+        return u.new_zeros(u.shape[0], 0, channels, width)
     dtype, wide = u.dtype, torch.promote_types(u.dtype, torch.float32)
-    u = u.to(wide).mT  # b w n
-    step, weights = discretised(*(x.to(wide) for x in (log_dt, a_real, a_imag, c_real, c_imag)))
+    # The transform would carry a later NaN to every row, which is right where a kernel looks ahead.
+    u, mark = (u.to(wide), None) if bidirectional else contained(u.to(wide))
+    u = u.mT  # b w n
+    step, weights = discretised(*(x.to(wide) for x in arrays[:-1]))
     taps = exponential_kernel(step, weights, u.shape[2])
     y = convolve(u, taps[:channels], taps[channels:] if bidirectional else None)
     y = y + skip.to(wide)[:, :, None] * u[:, None]
-    return rearrange(y, "b c w n -> b n c w").to(dtype)
-
-
-def discretised(
-    log_dt: Tensor, a_real: Tensor, a_imag: Tensor, c_real: Tensor, c_imag: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Δ A (w, modes), and C (exp(Δ A) − 1) / A (channels, w, modes); complex."""
-    a = torch.complex(a_real, a_imag)
-    step = log_dt.exp()[:, None] * a
-    return step, torch.complex(c_real, c_imag) * torch.expm1(step) / a
+    y = rearrange(y, "b c w n -> b n c w")
+    return (y if mark is None else y + mark[:, :, None]).to(dtype)
 
 
 @mechanism("s4d", patterns=("noncausal_self", "causal_self"), paper="Gu et al. 2022, as in CAB (Zhang et al. 2023)")
@@ -119,7 +118,7 @@ class S4dLayer(Attention):
     ) -> None:
         check_count(state, 2, "state")
         if state % 2:
-            raise ValueError(f"state must be even, two real states to a complex mode, got {state}")
+            raise ValueError(f"state must be even, two to a complex mode, got {state}")
         check_choice(start, STARTS, "start")
         check_choice(variant, VARIANTS, "variant")
         super().__init__(width=width, heads=heads, pattern=pattern, bias=bias)
