@@ -20,17 +20,18 @@ from torch import Tensor, nn
 from regard.layer import Attention
 
 WEIGHTED_MEANS = ("efficient", "local", "optimised", "smyrf", "softmax", "super")
+REDRAWN = (
+    "this layer draws its directions anew at every call in training and does not keep them: observe it in evaluation"
+)
 HUGGINGFACE = "regard-"  # how the attention implementations of `regard.adapters.huggingface` begin
 
 
 class Assignment(NamedTuple):
-    """The clusters of SMYRF in each round: `met` (r, b, h, n, m), may this query see that key; `queries` (r, b, h, n) and `keys` (r, b, h, m), the
-    number of each token's cluster, −1 for a token in none (a masked one).
+    """The clusters of SMYRF in each round: of `queries` (r, b, h, n) and `keys` (r, b, h, m), −1 for a token in none (a masked one).
 
     Queries that meet the same keys are in one cluster; clusters are numbered from 0 by their first key, in each round, row and head anew.
     """
 
-    met: Tensor
     queries: Tensor
     keys: Tensor
 
@@ -77,11 +78,18 @@ class Observation:
         return weights_of(self.mechanism, self.mixed, self.q, self.k)
 
     @functools.cached_property
-    def clusters(self) -> Assignment:
-        """Which queries met which keys, round by round. SMYRF only: ValueError for other mechanisms."""
+    def met(self) -> Tensor:
+        """Which queries see which keys, round by round: boolean (r, b, h, n, m). SMYRF only: ValueError for other mechanisms."""
         if self.mechanism != "smyrf":
             raise ValueError(f"only smyrf has clusters, this is an observation of {self.mechanism!r}")
-        return assignment(self.q, self.k, self.query_mask, self.key_mask, **self.options)
+        return meetings(self.q, self.k, self.query_mask, self.key_mask, **self.options)
+
+    @functools.cached_property
+    def clusters(self) -> Assignment:
+        """The cluster of each query and key. SMYRF that is not causal only, because causal clusters overlap: see `met` for those."""
+        if self.options.get("causal"):
+            raise ValueError("the clusters of causal smyrf overlap; Observation.met tells which keys each query sees")
+        return assignment(self.met)
 
 
 def weights_of(mechanism: str, mix: Callable[[Tensor, Tensor, Tensor], Tensor], q: Tensor, k: Tensor) -> Tensor:
@@ -94,27 +102,39 @@ def weights_of(mechanism: str, mix: Callable[[Tensor, Tensor, Tensor], Tensor], 
 
 
 @torch.no_grad()
-def assignment(
-    q: Tensor, k: Tensor, query_mask: Tensor | None, key_mask: Tensor | None, *, directions: Tensor, **sizes: int | None
-) -> Assignment:
-    """The clusters of SMYRF attention for q (b, h, n, d) and k (b, h, m, d). Time and memory O(r n m)."""
+def meetings(
+    q: Tensor,
+    k: Tensor,
+    query_mask: Tensor | None,
+    key_mask: Tensor | None,
+    *,
+    directions: Tensor | None,
+    rounds: int,
+    **sizes: Any,
+) -> Tensor:
+    """Which queries of SMYRF attention, q (b, h, n, d), see which keys, k (b, h, m, d), in each round: (r, b, h, n, m)."""
     from regard.mechanisms.smyrf import smyrf
 
-    m = k.shape[2]
-    masks: dict[str, Any] = {"query_mask": query_mask, "key_mask": key_mask}
-    rounds = [
-        # With a scale of 0 the weights of the keys that are met are all the same, however far apart the scores.
-        smyrf(q, k, identity(k), rounds=1, directions=alpha, scale=0.0, **masks, **sizes) > 0  # type: ignore[arg-type]
-        for alpha in torch.split(directions, 1, -1)
+    if directions is None:
+        raise ValueError(REDRAWN)
+    given: dict[str, Any] = {"query_mask": query_mask, "key_mask": key_mask, **sizes}
+    # With a scale of 0 the weights of the keys that are met are all the same, however far apart the scores.
+    met = [
+        smyrf(q, k, identity(k), rounds=1, directions=drawn, scale=0.0, **given) > 0
+        for drawn in torch.split(directions, directions.shape[-1] // rounds, -1)
     ]
-    met = torch.stack(rounds)  # r b h n m
-    blind = ~met.any(-1)
-    first = met.int().argmax(-1).masked_fill(blind, m)  # r b h n: the first key of each query's cluster
-    begins = torch.zeros(*first.shape[:3], m + 1, dtype=torch.long, device=q.device).scatter(3, first, 1)
+    return torch.stack(met)
+
+
+def assignment(met: Tensor) -> Assignment:
+    """The clusters in which queries meet keys, `met` (r, b, h, n, m)."""
+    m = met.shape[-1]
+    first = met.int().argmax(-1).masked_fill(~met.any(-1), m)  # r b h n: the first key of each query's cluster
+    begins = torch.zeros(*first.shape[:3], m + 1, dtype=torch.long, device=met.device).scatter(3, first, 1)
     number = begins[..., :m].cumsum(-1) - 1  # of the cluster that begins at a key
     number = torch.cat([number, torch.full_like(number[..., :1], -1)], -1)
     first_of_key = torch.where(met, first[..., None], m).amin(-2)
-    return Assignment(met, number.gather(3, first), number.gather(3, first_of_key))
+    return Assignment(number.gather(3, first), number.gather(3, first_of_key))
 
 
 def identity(k: Tensor) -> Tensor:
@@ -190,13 +210,21 @@ def _mix_and_report(layer: Attention, q: Tensor, k: Tensor, v: Tensor, key_mask:
     """Stands before `layer.mix` while it is watched."""
     output = type(layer).mix(layer, q, k, v, key_mask, **also)
 
+    redrawn = layer.training and getattr(layer, "redraw", False)
+
     def mixed(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        if redrawn:
+            raise ValueError(REDRAWN)
         if layer.name == "super":  # its mix would mix these values too
             from regard.mechanisms.softmax import softmax
 
             return softmax(q, k, v, causal=layer.causal, key_mask=key_mask)
         return type(layer).mix(layer, q, k, v, key_mask, **also)
 
+    options: dict[str, Any] = {}
+    if layer.name == "smyrf":
+        directions = None if redrawn else layer.get_buffer("directions")
+        options = {"directions": directions, "rounds": vars(layer)["rounds"], **vars(layer)["sizes"]}
     report(
         layer,
         mechanism=layer.name,
@@ -207,7 +235,7 @@ def _mix_and_report(layer: Attention, q: Tensor, k: Tensor, v: Tensor, key_mask:
         query_mask=also.get("query_mask"),
         output=output,
         mixed=mixed,
-        options={"directions": layer.get_buffer("directions"), **vars(layer)["sizes"]} if layer.name == "smyrf" else {},
+        options=options,
         layer=layer,
     )
     return output

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from vectors import draw
 
 import regard
-from regard.mechanisms.smyrf import SmyrfAttention, times_met
+from regard.mechanisms.smyrf import SmyrfAttention, naive_smyrf
 from regard.observers import WEIGHTED_MEANS, Observation, _watchers
 from regard.registry import mechanism_class
 
@@ -30,7 +30,9 @@ def x(seed: int = 0) -> Tensor:
 
 def layer_of(name: str, **options: Any) -> Any:
     torch.manual_seed(0)
-    return regard.build(name, width=W, heads=HEADS, **{**OPTIONS.get(name, {}), **options}).eval()
+    return regard.build(
+        name, width=W, heads=HEADS, **{**OPTIONS.get(name, mechanism_class(name).example), **options}
+    ).eval()
 
 
 def observed(module: nn.Module, *inputs: Tensor, **given: Any) -> list[Observation]:
@@ -108,6 +110,8 @@ def test_a_mechanism_without_weights_or_clusters_says_so() -> None:
         _ = seen.probabilities
     with pytest.raises(ValueError, match="only smyrf has clusters, this is an observation of 'nystrom'"):
         _ = seen.clusters
+    with pytest.raises(ValueError, match="only smyrf has clusters"):
+        _ = seen.met
 
 
 @pytest.mark.parametrize("mask", [None, MASK])
@@ -116,13 +120,13 @@ def test_clusters_are_those_of_the_definition(mask: Tensor | None) -> None:
     (seen,) = observed(layer, x(), x_mask=mask)
     clusters = seen.clusters
     assert clusters.queries.shape == clusters.keys.shape == (2, 2, HEADS, N)
-    for b in range(2):
-        real = torch.arange(N) if mask is None else mask[b].nonzero()[:, 0]
-        for h in range(HEADS):
-            met = times_met(seen.q[b, h, real].detach(), seen.k[b, h, real].detach(), layer.directions, 4, 4)
-            assert torch.equal(clusters.met[:, b, h][:, real][..., real].sum(0), met.long())
+    values = torch.eye(N).expand(2, HEADS, N, N)
+    for met, drawn in zip(seen.met, layer.directions.split(1, -1), strict=True):
+        masks = {"key_mask": mask, "query_mask": mask}
+        weights = naive_smyrf(seen.q, seen.k, values, cluster_size=4, directions=drawn, scale=0.0, **masks)
+        assert torch.equal(met, weights > 0)
     same = clusters.queries[..., :, None] == clusters.keys[..., None, :]
-    assert torch.equal(same & (clusters.queries >= 0)[..., None], clusters.met)
+    assert torch.equal(same & (clusters.queries >= 0)[..., None], seen.met)
     assert clusters.keys[0, 0, 0].bincount().tolist() in [[4, 4, 2], [4, 2, 4], [2, 4, 4]]
     if mask is not None:
         assert (clusters.queries[:, 1, :, 7:] == -1).all()
@@ -145,7 +149,7 @@ def test_clusters_of_scores_far_apart() -> None:
     layer = layer_of("smyrf", cluster_size=N)
     (seen,) = observed(layer, 1e3 * x())
     assert (seen.probabilities == 0).any()
-    assert seen.clusters.met.all()
+    assert seen.met.all()
 
 
 class Two(nn.Module):
@@ -228,6 +232,25 @@ def test_gradients_pass_and_the_observed_tensors_are_part_of_the_graph() -> None
     entropy = -(seen[0].probabilities.clamp(min=1e-9).log() * seen[0].probabilities).sum()
     (out.sum() + entropy).backward()
     assert layer.query.weight.grad.abs().max() > 0
+
+
+def test_causal_smyrf_tells_who_is_seen_but_has_no_clusters() -> None:
+    if "causal_self" not in mechanism_class("smyrf").patterns:
+        pytest.skip("smyrf has no causal_self")
+    (seen,) = observed(layer_of("smyrf", pattern="causal_self"), x(), x_mask=MASK)
+    assert torch.equal(seen.met.any(0), seen.probabilities > 0)
+    with pytest.raises(ValueError, match="the clusters of causal smyrf overlap"):
+        _ = seen.clusters
+
+
+def test_a_layer_that_redraws_in_training_has_no_weights_then() -> None:
+    layer = layer_of("smyrf")
+    layer.redraw = True
+    assert observed(layer, x())[0].clusters.queries.shape == (2, 2, HEADS, N)
+    (seen,) = observed(layer.train(), x())
+    for read in ("probabilities", "clusters"):
+        with pytest.raises(ValueError, match="draws its directions anew at every call in training"):
+            getattr(seen, read)
 
 
 def test_nothing_to_observe() -> None:

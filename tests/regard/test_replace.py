@@ -12,8 +12,9 @@ from vectors import draw
 import regard
 from regard.adapters.torch_modules import MixedAttention
 from regard.mechanisms.local import naive_local
+from regard.mechanisms.softmax import SoftmaxAttention
 from regard.observers import Observation
-from regard.registry import UnsupportedPattern
+from regard.registry import UnsupportedPattern, mechanism, mechanism_class
 
 W, HEADS, N = 16, 4, 9
 PADDED = torch.zeros(2, N, dtype=torch.bool)
@@ -143,9 +144,7 @@ def test_weights_are_the_same_parameters_and_the_state_dict_keeps_their_names() 
     regard.replace_attention(module, "smyrf", cluster_size=4, seed=3)
     assert {name: id(p) for name, p in module.named_parameters()} == {name: id(p) for name, p in before.items()}
     drawn = {
-        f"layers.{i}.self_attn.{pattern}.directions"
-        for i in (0, 1)
-        for pattern in ("noncausal_self", "noncausal_cross")
+        f"layers.{i}.self_attn.{pattern}.directions" for i in (0, 1) for pattern in mechanism_class("smyrf").patterns
     }
     assert set(module.state_dict()) == names | drawn
 
@@ -227,8 +226,8 @@ def test_only_some_and_another_one_later() -> None:
     assert len(regard.replace_attention(module, "softmax")) == 2
     assert set(module.state_dict()) == set(original.state_dict())
     close(module(x()), original(x()))
-    regard.replace_attention(module, "smyrf")
-    with pytest.raises(UnsupportedPattern, match="'smyrf' for the pattern 'causal_self'"):  # softmax had it
+    regard.replace_attention(module, "nystrom")
+    with pytest.raises(UnsupportedPattern, match="'nystrom' for the pattern 'causal_self'"):  # softmax had it
         module(x(), mask=CAUSAL)
 
 
@@ -251,6 +250,26 @@ def test_a_triangle_that_is_not_square_is_no_causal_mask() -> None:
     mask = torch.ones(N, 5, dtype=torch.bool).triu(1)
     with pytest.raises(ValueError, match=r"attn_mask \(9, 5\) for n = 9 queries and m = 5 keys is not the causal mask"):
         module(x(), x(2, 5, W), x(2, 5, W), attn_mask=mask)
+
+
+def test_options_that_exclude_a_pattern_leave_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("regard.registry._registered", dict(regard.registry._registered))
+
+    @mechanism("picky", patterns=("noncausal_self", "causal_self"), paper="none")
+    class Picky(SoftmaxAttention):
+        def __init__(self, *, both: bool, **sizes: Any) -> None:
+            super().__init__(**sizes)
+            if self.causal and not both:
+                raise ValueError("not causal")
+
+    inputs = x()
+    for both in (True, False):
+        module = attention()
+        regard.replace_attention(module, "picky", both=both)
+        assert ("causal_self" in dict(module.named_children())) is both
+        module(inputs, inputs, inputs, need_weights=False)
+    with pytest.raises(ValueError, match="not causal"):
+        regard.replace_attention(attention(), "picky", both=False, pattern="causal_self")
 
 
 def test_a_mechanism_with_parameters_needs_its_pattern() -> None:
@@ -276,7 +295,7 @@ def test_a_mechanism_with_parameters_needs_its_pattern() -> None:
         (attention, {"mechanism": "super"}, ValueError, "'super' has no key and no value map: trained weights would be lost"),
         (attention, {"mechanism": "optimised"}, ValueError, "'optimised' has no value map"),
         (attention, {"only": ["encoder"]}, ValueError, "no nn.MultiheadAttention is named encoder"),
-        (attention, {"pattern": "causal_self"}, UnsupportedPattern, "'smyrf' cannot .* with the pattern 'causal_self'"),
+        (attention, {"pattern": "causal_cross"}, UnsupportedPattern, "'smyrf' cannot .* with the pattern 'causal_cross'"),
         (attention, {"cluster_size": 0}, ValueError, "cluster_size must be at least 1, got 0"),
         (attention, {"window": 2}, TypeError, "window"),
         (lambda: attention(add_bias_kv=True), {}, ValueError, "adds keys of its own"),
@@ -295,7 +314,7 @@ def test_what_cannot_be_replaced(make: Any, arguments: dict[str, Any], error: ty
 @pytest.mark.parametrize(
     ("mechanism", "given", "error", "message"),
     [
-        ("smyrf", {"attn_mask": CAUSAL}, UnsupportedPattern, "asks 'smyrf' for the pattern 'causal_self'"),
+        ("nystrom", {"attn_mask": CAUSAL, "need_weights": False}, UnsupportedPattern, "asks 'nystrom' for the pattern 'causal_self'"),
         ("softmax", {"attn_mask": CAUSAL.T}, ValueError, r"attn_mask \(9, 9\) for n = 9 queries and m = 9 keys is not the causal mask"),
         ("softmax", {"attn_mask": CAUSAL.expand(2 * HEADS, N, N)}, ValueError, r"attn_mask \(8, 9, 9\)"),
         ("softmax", {"attn_mask": CAUSAL * 0 + 0.5}, ValueError, "attn_mask adds to the scores"),

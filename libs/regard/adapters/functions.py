@@ -95,8 +95,9 @@ def probsparse(q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
 
 def smyrf(q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
     masks = {"key_mask": call.key_mask, "query_mask": call.query_mask}
-    directions = smyrf_directions(q, call)
-    out: Tensor = functional.smyrf(q, k, v, directions=directions, scale=call.scale, **masks, **call.options)
+    causal = {"causal": True} if call.causal else {}
+    given = {"directions": smyrf_directions(q, call), "scale": call.scale, **causal}
+    out: Tensor = functional.smyrf(q, k, v, **given, **masks, **call.options)
     return out
 
 

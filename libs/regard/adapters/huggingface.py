@@ -35,6 +35,7 @@ REFUSED = {
     "indices": "sparse indices",
     "block_indices": "sparse indices",
 }
+STEPWISE = ("cosformer", "local", "performer", "softmax")  # a causal row depends on its own query, and on no other
 DROPOUT = "attention dropout of {:g} is left out: Regard's mechanisms have none; set the config's attention dropout to 0 to say so"
 
 
@@ -190,6 +191,11 @@ def attention(
     masks: dict[str, Any] = {"key_mask": key_mask, "query_mask": None if across else key_mask}
     call = replace(call, causal=causal, scale=query.shape[3] ** -0.5 if scaling is None else scaling, **masks)
 
+    if causal and n != m and mechanism not in STEPWISE:
+        raise ValueError(
+            f"{mechanism!r} cannot go on from a cache ({n} new of {m} tokens): its outputs depend on the queries before; use use_cache=False"
+        )
+
     def mix(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         if not causal or n == m:
             return mixed(mechanism, q, k, v, call)
@@ -200,8 +206,8 @@ def attention(
     output = mix(query, key, value)
     shown: dict[str, Any] = {}
     if mechanism == "smyrf":
-        shown = {name: call.options[name] for name in ("cluster_size", "key_cluster_size")}
-        shown["directions"] = smyrf_directions(query, call)
+        shown = {"directions": smyrf_directions(query, call), **call.options}
+        shown |= {"causal": True} if causal else {}
     masks["query_mask"] = None if n != m else masks["query_mask"]
     observed = {"q": query, "k": key, "v": value, "output": output, "mixed": mix, **masks}
     report(module, mechanism=mechanism, layer=module, options=shown, **observed)

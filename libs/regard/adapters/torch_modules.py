@@ -219,12 +219,18 @@ def wanted_patterns(mechanism: str, pattern: Pattern | None) -> list[Pattern]:
 def mixers_of(
     mechanism: str, patterns: list[Pattern], attention: nn.MultiheadAttention, seed: int, options: dict[str, Any]
 ) -> dict[Pattern, Attention]:
-    """A layer of the mechanism for each pattern, without its four maps, on the attention's device; the same draws for each."""
+    """A layer of the mechanism for each pattern that its options allow, without its four maps, on the attention's device; the same draws for each."""
     mixers: dict[Pattern, Attention] = {}
     for pattern in patterns:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            mixer = build(mechanism, width=attention.embed_dim, heads=attention.num_heads, pattern=pattern, **options)
+            try:
+                sizes = {"width": attention.embed_dim, "heads": attention.num_heads}
+                mixer = build(mechanism, pattern=pattern, **sizes, **options)
+            except ValueError:
+                if mixers:  # these options go with another pattern alone
+                    continue
+                raise
         for name in MAPS:
             delattr(mixer, name)
         mixer.train(attention.training).to(attention.out_proj.weight.device)
