@@ -37,7 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    top = argparse.ArgumentParser(prog="python -m regard", description="Attention mechanisms: list, certify and time them.")
+    top = argparse.ArgumentParser(
+        prog="python -m regard", description="Attention mechanisms: list, certify and time them."
+    )
     commands = top.add_subparsers(required=True, metavar="list | certify | bench")
     listing = commands.add_parser("list", help="names, patterns and papers of all mechanisms")
     listing.set_defaults(run=list_mechanisms)

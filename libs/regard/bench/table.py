@@ -18,6 +18,7 @@ import torch
 
 from regard.bench.cases import NAMES, Case
 from regard.loading import BadRequest
+from regard.patterns import ALL_PATTERNS
 
 FOLDER = Path("benchmarks/results")
 
@@ -160,9 +161,12 @@ def _text(name: str, value: Any) -> Any:
 
 def read(path: Path) -> list[Row]:
     """The rows of a file. Raises BadRequest with the line's number if it is none of ours or not whole."""
-    lines = csv.reader(io.StringIO(path.read_text(encoding="utf-8")))
+    text = path.read_text(encoding="utf-8")
+    lines = csv.reader(io.StringIO(text))
     if tuple(next(lines, ())) != COLUMNS:
         raise BadRequest(f"{path} is not a file of measurements of this version: move it away and measure again")
+    if not text.endswith("\n"):
+        raise BadRequest(f"{path} breaks off after {len(text):,} characters: measure again")
     rows = []
     for line in lines:
         try:
@@ -172,9 +176,15 @@ def read(path: Path) -> list[Row]:
     return rows
 
 
+def files(folder: Path) -> list[Path]:
+    """The files of measurements in a folder, by name: those that begin with a pattern. Others' csv files are left alone."""
+    found = (path for pattern in ALL_PATTERNS for path in folder.glob(f"{pattern}-*.csv"))
+    return sorted(found)
+
+
 def read_all(folder: Path) -> list[Row]:
-    """The rows of every csv file of a folder, in the order of their names."""
-    return [row for path in sorted(folder.glob("*.csv")) for row in read(path)]
+    """The rows of every file of measurements in a folder, in the order of their names."""
+    return [row for path in files(folder) for row in read(path)]
 
 
 def _row(value: dict[str, str]) -> Row:

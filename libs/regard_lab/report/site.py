@@ -17,7 +17,9 @@ from regard_lab.errors import UserError
 from regard_lab.figures import Maker, Results, house_style, svg
 from regard_lab.files import read_json, write_atomically
 from regard_lab.paper import Paper, papers
+from regard_lab.report import performance_figures
 from regard_lab.report.formats import as_csv, as_markdown, as_tex
+from regard_lab.report.performance import Performance, performance
 from regard_lab.report.records import anchor, records
 from regard_lab.report.view import SHOWN, Fingerprint, PaperView, TableView, paper_view
 from regard_lab.results import Result, Scale, read_result, result_path
@@ -63,6 +65,8 @@ def render(root: Path, fingerprint_of: Fingerprint) -> Files:
     if not all_papers:
         raise UserError(f"no projects/*/paper.yaml below {root.resolve()}; run this at the root of the repository")
     pages = _environment()
+    measured = performance(root)
+    pages.globals["has_performance"] = measured is not None
     files: Files = {f"assets/{path.name}": path.read_bytes() for path in sorted(ASSETS.iterdir())}
     views: list[PaperView] = []
     for paper in all_papers:
@@ -84,6 +88,9 @@ def render(root: Path, fingerprint_of: Fingerprint) -> Files:
     files["data.html"] = _page(
         pages, "data.html", papers=all_papers, cards=[data.card(name) for name in data.names()], uses=_uses(views)
     )
+    if measured is not None:
+        drawn = _draw_performance(measured, files)
+        files["performance.html"] = _page(pages, "performance.html", papers=all_papers, page=measured, drawn=drawn)
     return files
 
 
@@ -171,6 +178,18 @@ def _draw(view: PaperView, results: list[Result], root: Path, files: Files) -> l
                 stale=any((one.table, one.scale) in stale for one in own.used),
             )
         )
+    return drawn
+
+
+def _draw_performance(measured: Performance, files: Files) -> dict[str, list[dict[str, str]]]:
+    """Draw the performance page's figures into `files`; name, path and caption of each, by machine."""
+    drawn: dict[str, list[dict[str, str]]] = {}
+    for machine in measured.machines:
+        own = drawn.setdefault(machine.anchor, [])
+        for name, (figure, caption) in performance_figures.figures(machine).items():
+            path = f"figures/{name}.svg"
+            files[path] = svg(figure)
+            own.append({"name": name, "path": path, "caption": caption})
     return drawn
 
 

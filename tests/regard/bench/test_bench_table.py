@@ -51,7 +51,9 @@ def test_a_file_a_pattern_direction_and_environment(tmp_path: Path):
         tmp_path / "new" / file_of(backward),
     ]
     assert sorted(read_all(tmp_path / "new"), key=str) == sorted([ROW, backward], key=str)
-    assert {path.name for path in (tmp_path / "new").iterdir()} == {file_of(ROW), file_of(backward)}
+    (tmp_path / "new" / "another_study.csv").write_text("a,b\n")
+    assert [path.name for path in table.files(tmp_path / "new")] == sorted([file_of(ROW), file_of(backward)])
+    assert len(read_all(tmp_path / "new")) == 2
 
 
 def test_new_rows_take_the_place_of_old_ones(tmp_path: Path):
@@ -77,7 +79,10 @@ def test_files_that_are_not_ours(tmp_path: Path):
     with pytest.raises(BadRequest, match=r"a\.csv is not a file of measurements"):
         read(path)
     whole = as_csv([ROW])
-    path.write_text(whole[: whole.index("noncausal")])
+    path.write_text(whole[:-1])
+    with pytest.raises(BadRequest, match=r"a\.csv breaks off after \d+ characters"):
+        read(path)
+    path.write_text(whole[: whole.index("noncausal")] + "\n")
     with pytest.raises(BadRequest, match=r"a\.csv, line 2"):
         read(path)
     path.write_text(whole.replace("False", "no"))
