@@ -86,12 +86,13 @@ def close(a: Tensor, b: Tensor, atol: float = 1e-5) -> None:
 
 def test_what_is_registered() -> None:
     assert huggingface.register() == [f"regard-{name}" for name in ALL]
+    sizes = {"width": 8, "heads": 2, "length": 4}
+    four_maps = regard.cost.parameters("softmax", **sizes)
     parameterless = [
         name
         for name in regard.mechanisms()
         if (cls := mechanism_class(name)).maps == ("query", "key", "value", "output")
-        and regard.cost.parameters(name, width=8, heads=2, length=4, **cls.example)
-        == regard.cost.parameters("softmax", width=8, heads=2, length=4)
+        and regard.cost.parameters(name, **{**sizes, **cls.example}) == four_maps
     ]
     assert parameterless == ALL
 
