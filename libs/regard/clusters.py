@@ -11,62 +11,69 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from regard.shapes import check_count
+from regard.shapes import check_count, check_flag
 
 
 class Clusters(NamedTuple):
-    """Which token stands in each place, cluster after cluster, for r rounds.
+    """One round: which token stands in each place, cluster after cluster. A query stands in one place at most.
 
-    `query_token` (r, b, h, number · C) and `key_token` (r, b, h, number · K) are tokens, `place` (r, b, h, n) says where a query stands.
-    `query_filled` (b, number · C) and `key_filled` (b, number · K) are False at places that hold no token (whose index may be any), and
-    None when every place holds one.
+    `query_token` (b, h, number · C) and `key_token` (b, h, number · K) are tokens. `key_set` (b, h, number) numbers the sets of keys: clusters
+    with one number hold the same keys. `query_filled` (b, h, number · C) and `key_filled` (b, h, number · K) are False at places that hold no token
+    (whose index may be any), and None when every place holds one. All may be expanded. `times` is how often a meeting counts; `ordered` drops keys
+    that come after the query. A query may meet a key again in rounds of the same `level`, never in those of another.
     """
 
     query_token: Tensor
     key_token: Tensor
-    place: Tensor
-    number: int
+    key_set: Tensor
     query_filled: Tensor | None = None
     key_filled: Tensor | None = None
+    times: int = 1
+    ordered: bool = False
+    level: int = 0
 
 
-def cluster_sizes(n: int, m: int, cluster_size: int, key_cluster_size: int | None) -> tuple[int, int]:
+def cluster_sizes(
+    n: int, m: int, cluster_size: int, key_cluster_size: int | None, *, causal: bool = False
+) -> tuple[int, int]:
     """Queries and keys a cluster, C and K, for n queries and m keys; none larger than its list, which changes no cluster.
 
-    Without `key_cluster_size`, K is such that m keys fill as many clusters as n queries do. Sizes below 1 raise ValueError.
+    Without `key_cluster_size`, K is such that m keys fill as many clusters as n queries do. Sizes below 1 raise ValueError, and causal
+    clusters of two sizes.
     """
+    check_flag(causal, "causal")
     check_count(cluster_size, 1, "cluster_size")
     if key_cluster_size is None:
         key_cluster_size = -(-m * cluster_size // max(n, 1))
     else:
         check_count(key_cluster_size, 1, "key_cluster_size")
+        if causal and key_cluster_size != cluster_size:
+            sizes = f"cluster_size = {cluster_size} and key_cluster_size = {key_cluster_size}"
+            raise ValueError(f"causal clusters hold as many queries as keys, got {sizes}")
     return max(1, min(cluster_size, n)), max(1, min(key_cluster_size, m))
 
 
 def cut(
     q_order: Tensor, k_order: Tensor, C: int, K: int, query_mask: Tensor | None, key_mask: Tensor | None
-) -> Clusters:
-    """Tokens in sorted order, masked ones last, `q_order` (r, b, h, n) and `k_order` (r, b, h, m) -> clusters of C queries and K keys.
+) -> list[Clusters]:
+    """Tokens in sorted order, masked ones last, `q_order` (r, b, h, n) and `k_order` (r, b, h, m) -> r rounds of clusters, C queries and K keys each.
 
     There are max(⌈n / C⌉, ⌈m / K⌉) of them; those beyond a row's ρ stay empty. n and m must be at least 1.
     """
     (rounds, b, h, n), m = q_order.shape, k_order.shape[3]
     number = max(-(-n // C), -(-m // K))
-    if number * C == n and number * K == m and query_mask is None and key_mask is None:
-        numbers = torch.arange(n, device=q_order.device).expand_as(q_order)
-        return Clusters(q_order, k_order, torch.empty_like(q_order).scatter_(3, q_order, numbers), number)
-    real_q, real_k = _real(b, n, query_mask, q_order.device), _real(b, m, key_mask, q_order.device)
     i = torch.arange(number + 1, device=q_order.device)
+    if number * C == n and number * K == m and query_mask is None and key_mask is None:
+        return [Clusters(q_order[r], k_order[r], i[:-1].expand(b, h, -1)) for r in range(rounds)]
+    real_q, real_k = _real(b, n, query_mask, q_order.device), _real(b, m, key_mask, q_order.device)
     by_queries = real_q * K >= real_k * C  # ρ = n' / C; else ρ = m' / K
     q_border = torch.where(by_queries, i * C, i * K * real_q // real_k.clamp(min=1)).minimum(real_q)
     k_border = torch.where(by_queries, i * C * real_k // real_q.clamp(min=1), i * K).minimum(real_k)
     k_end = k_border[:, 1:].maximum(k_border[:, :-1] + 1).minimum(real_k)
     q_token, q_filled = _fill(q_order, q_border[:, :-1], q_border[:, 1:], C)
     k_token, k_filled = _fill(k_order, k_border[:, :-1], k_end, K)
-    owner = q_token.masked_fill(~q_filled[:, None], n)  # empty places write to a row past the queries, which is cut off
-    place = torch.zeros(rounds, b, h, n + 1, dtype=q_order.dtype, device=q_order.device)
-    place = place.scatter_(3, owner, torch.arange(number * C, device=q_order.device).expand_as(owner))[..., :n]
-    return Clusters(q_token, k_token, place, number, q_filled, k_filled)
+    key_set, q_filled, k_filled = (x[:, None].expand(-1, h, -1) for x in (k_border[:, :-1], q_filled, k_filled))
+    return [Clusters(q_token[r], k_token[r], key_set, q_filled, k_filled) for r in range(rounds)]
 
 
 def _real(b: int, length: int, mask: Tensor | None, device: torch.device) -> Tensor:

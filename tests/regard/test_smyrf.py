@@ -11,9 +11,11 @@ from vectors import GOLDEN_TOLERANCE, draw, golden, gradients, heads, masks, pea
 
 from regard import fused
 from regard.clusters import cluster_sizes, cut
-from regard.mechanisms.smyrf import naive_smyrf, smyrf, sorted_tokens, transformed
+from regard.hashing import hashes, order, sorted_tokens
+from regard.mechanisms.smyrf import naive_smyrf, smyrf
 from regard.mechanisms.softmax import softmax
 from regard.registry import build
+from regard.times_met import transformed
 
 CASES = ["r1-c16", "r4-c8", "cross", "mask", "mask-batch", "scaled"]
 
@@ -62,9 +64,9 @@ def test_golden_clusters(case: str) -> None:
     """The same sets of tokens in every cluster; order inside one is free."""
     arrays, options = options_of(case)
     q, k, number = arrays["q"], arrays["k"], arrays["q"].shape[2] // options["cluster_size"]
-    orders = sorted_tokens(q, k, arrays["alpha"], None, None)
-    for order, expected in zip(orders, (arrays["q_perm"], arrays["k_perm"]), strict=True):
-        ours, theirs = (x.long().unflatten(3, (number, -1)).sort(-1).values for x in (order, expected))
+    orders = sorted_tokens(*hashes(q, k, arrays["alpha"], "asymmetric", arrays["alpha"].shape[1]))
+    for found, expected in zip(orders, (arrays["q_perm"], arrays["k_perm"]), strict=True):
+        ours, theirs = (x.long().unflatten(3, (number, -1)).sort(-1).values for x in (found, expected))
         assert torch.equal(ours, theirs)
 
 
@@ -86,7 +88,7 @@ def test_the_released_mask_of_the_wrong_item_is_wrong() -> None:
 def test_nearest_is_largest_product(n: int, m: int, size: float) -> None:
     """‖F(q) - G(k)‖² = 2 (M_Q² + M_K² - q · k), and all F and G have one norm."""
     q, k = size * draw(n, 5, seed=n), draw(m, 5, seed=m + 9)
-    F, G = transformed(q, k)
+    F, G = transformed(q, k, q.norm(dim=1).max(), k.norm(dim=1).max())
     squared = q.square().sum(1).max() + k.square().sum(1).max()
     torch.testing.assert_close(
         torch.cdist(F, G, compute_mode="donot_use_mm_for_euclid_dist").square(), 2 * (squared - q @ k.T)
@@ -202,17 +204,26 @@ def test_cluster_sizes() -> None:
 
 def test_cut_by_hand() -> None:
     """Five of eight queries real in clusters of two: {a, b}, {c, d}, {e}; three keys go with them as 1, 1, 1."""
-    order = torch.arange(8)[None, None, None]
+    by_hash = torch.arange(8)[None, None, None]
     query_mask, key_mask = torch.arange(8)[None] < 5, torch.arange(8)[None] < 3
-    clusters = cut(order, order, 2, 2, query_mask, key_mask)
+    (clusters,) = cut(by_hash, by_hash, 2, 2, query_mask, key_mask)
     assert clusters.query_filled is not None
     assert clusters.key_filled is not None
-    assert (clusters.number, clusters.query_filled.tolist()) == (4, [[True] * 5 + [False] * 3])
+    assert clusters.query_filled[0, 0].tolist() == [True] * 5 + [False] * 3
+    assert clusters.query_token[0, 0, :5].tolist() == [0, 1, 2, 3, 4]
     members = [
-        clusters.key_token[0, 0, 0, i : i + 2][clusters.key_filled[0, i : i + 2]].tolist() for i in range(0, 8, 2)
+        clusters.key_token[0, 0, i : i + 2][clusters.key_filled[0, 0, i : i + 2]].tolist() for i in range(0, 8, 2)
     ]
     assert members == [[0], [1], [2], []]
-    assert clusters.place[0, 0, 0, :5].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_keys_fewer_than_clusters_are_shared_by_neighbours() -> None:
+    """Eight queries in clusters of two, three keys: the clusters hold keys 0, 0, 1, 2, and clusters of one key are of one set."""
+    by_hash = torch.arange(8)[None, None, None]
+    (clusters,) = cut(by_hash, by_hash[..., :3], 2, 2, None, None)
+    assert clusters.key_filled is not None
+    assert clusters.key_token[0, 0][clusters.key_filled[0, 0]].tolist() == [0, 0, 1, 2]
+    assert clusters.key_set[0, 0].tolist() == [0, 0, 1, 2]
 
 
 def test_directions_come_from_a_generator_or_are_given() -> None:
@@ -250,6 +261,53 @@ def test_half_precision(dtype: torch.dtype, kernel: None) -> None:
     torch.testing.assert_close(out.float(), exact, rtol=0, atol=0.02)
     for ours, theirs in zip(gradients(out.float(), inputs), gradients(exact, wide), strict=True):
         torch.testing.assert_close(ours.float(), theirs, rtol=0, atol=0.1)
+
+
+@pytest.mark.parametrize("part_bytes", [1, 700])
+def test_parts_of_a_round_change_nothing(part_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A round goes through the kernel in parts of whole clusters: one at a time, or a few."""
+    inputs = [x.requires_grad_() for x in heads(7, n=23, m=17)]
+    mask = torch.arange(17).expand(2, -1) < torch.tensor([[17], [9]])
+    for key_mask in (None, mask):
+        options: dict[str, Any] = {
+            "rounds": 3,
+            "cluster_size": 4,
+            "directions": draw(6, 3, seed=1),
+            "key_mask": key_mask,
+        }
+        found = []
+        for size in (2**20, part_bytes):
+            monkeypatch.setattr(fused, "PART_BYTES", size)
+            out = smyrf(*inputs, **options)
+            found.append([out, *gradients(out, inputs)])
+        for whole, parts in zip(*found, strict=True):
+            torch.testing.assert_close(parts, whole)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int64])
+def test_order_is_the_stable_argsort(dtype: torch.dtype) -> None:
+    """By radix from 2**15 numbers on: both zeros are one, infinities last, equals by position."""
+    x = draw(2, 3, 6000, seed=1).mul(30).round().to(dtype)
+    if dtype == torch.float32:
+        x[0, 0, ::7], x[0, 0, 1::7], x[1, :, ::5], x[1, 1, 3] = 0.0, -0.0, torch.inf, -torch.inf
+        x[0, 1] = draw(6000, seed=2).float() * 1e-20
+    else:
+        x = x.abs() * 10**7
+    assert torch.equal(order(x), x.argsort(dim=-1, stable=True))
+
+
+def test_redraw_draws_in_training_only() -> None:
+    layer = build("smyrf", width=8, heads=2, rounds=2, cluster_size=4, redraw=True)
+    x = draw(2, 17, 8, seed=1, dtype=torch.float32)
+    directions = layer.directions.clone()
+    assert not torch.equal(layer(x), layer(x))
+    torch.manual_seed(3)
+    first = layer(x)
+    torch.manual_seed(3)
+    assert torch.equal(layer(x), first)
+    layer.eval()
+    assert torch.equal(layer(x), layer(x))
+    assert torch.equal(layer.directions, directions)
 
 
 def test_any_layout_of_memory() -> None:
@@ -301,6 +359,13 @@ def test_memory_at_most_twice_the_inputs_and_output() -> None:
         ({"key_cluster_size": -3}, ValueError, "key_cluster_size must be at least 1, got -3"),
         ({"rounds": 0}, ValueError, "rounds must be at least 1, got 0"),
         ({"cluster_size": 2.0}, TypeError, r"cluster_size must be an integer, got 2\.0"),
+        (
+            {"scheme": "plane"},
+            ValueError,
+            "scheme must be one of 'asymmetric', 'plain', 'reformer', 'random', got 'plane'",
+        ),
+        ({"scheme": "reformer", "buckets": 3}, ValueError, "buckets must be even, half of them for .*, got 3"),
+        ({"dedup": 1}, TypeError, "dedup must be True or False, got 1"),
     ],
 )
 def test_bad_options(options: dict[str, Any], error: type[Exception], message: str) -> None:
