@@ -169,7 +169,10 @@ def causal_blocks(
     weights = scores.softmax(-1)
     far, close = weights[..., :count], weights[..., count:]
     out = far @ compressed(v)[:, :, None] + close @ blocks(v)
-    return out.flatten(2, 3)[:, :, :n].masked_fill(spoilt[:, None], torch.nan)
+    spoilt = spoilt[:, None] | ~q.isfinite().all(
+        -1, keepdim=True
+    )  # a score of -inf would lie below those of unseen keys
+    return out.flatten(2, 3)[:, :, :n].masked_fill(spoilt, torch.nan)
 
 
 def reach(window: int) -> int:
