@@ -4,30 +4,21 @@ A function's file is imported when it is first asked for. `optimised` and `effic
 `super` is `softmax` of `super_values`.
 """
 
-import importlib
+import sys
 from typing import Any
 
-FILES = {
-    "abc": "abc",
-    "cosformer": "cosformer",
-    "lara": "lara",
-    "local": "local",
-    "longshort": "longshort",
-    "nystrom": "nystrom",
-    "performer": "performer",
-    "probsparse": "probsparse",
-    "s4d": "s4d",
-    "smyrf": "smyrf",
-    "softmax": "softmax",
-    "super_values": "super",
-}
+from regard.registry import mechanism_class, mechanisms
+
+OF_SUPER = "super_values"
+NO_FUNCTION = {"efficient", "optimised", "super"}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in FILES:
-        raise AttributeError(f"module 'regard.functional' has no attribute {name!r}; it has {', '.join(FILES)}")
-    return getattr(importlib.import_module(f"regard.mechanisms.{FILES[name]}"), name)
+    if name not in __dir__():
+        raise AttributeError(f"module 'regard.functional' has no attribute {name!r}; it has {', '.join(__dir__())}")
+    cls = mechanism_class("super" if name == OF_SUPER else name)
+    return getattr(sys.modules[cls.__module__], name)
 
 
 def __dir__() -> list[str]:
-    return sorted(FILES)
+    return sorted({*mechanisms(), OF_SUPER} - NO_FUNCTION)

@@ -1,0 +1,133 @@
+"""Linformer: keys and values are projected along the length, and queries attend to c rows in place of m.
+
+    K̄ = E K        V̄ = F V        out_i = Σ_c softmax_c(scale · q_i · K̄_c) V̄_c        scale = d^(-1/2)
+
+E and F (c, length) are learned and shared by the heads; an input of m < length tokens takes their first m columns. Masked tokens are zero before
+the projection, as if they were not there. Every row of K̄ holds every key, so that there is no causal form. Wang et al., "Linformer:
+Self-Attention with Linear Complexity", 2020, equation 7, with E and F shared headwise. Time O((n + m) c (d + e)), memory O((n + m) c).
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from regard.layer import Attention
+from regard.patterns import Pattern, zero_masked
+from regard.precision import keeps_types
+from regard.registry import mechanism
+from regard.shapes import check_count, check_heads, check_scale, check_tensor
+
+
+def naive_linformer(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    key_projection: Tensor,
+    value_projection: Tensor,
+    key_mask: Tensor | None = None,
+    scale: float | None = None,
+) -> Tensor:
+    """The definition, summed over the tokens one by one. Arguments as `linformer`."""
+    rank = key_projection.shape[0]
+    keys, values = k.new_zeros(*k.shape[:2], rank, k.shape[3]), v.new_zeros(*v.shape[:2], rank, v.shape[3])
+    k, v = zero_masked(k, key_mask), zero_masked(v, key_mask)
+    for j in range(k.shape[2]):
+        keys = keys + key_projection[:, j, None] * k[:, :, j, None]
+        values = values + value_projection[:, j, None] * v[:, :, j, None]
+    scores = (q.shape[-1] ** -0.5 if scale is None else scale) * (q @ keys.mT)  # b h n c
+    return scores.softmax(-1) @ values
+
+
+@keeps_types
+def linformer(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    key_projection: Tensor,
+    value_projection: Tensor,
+    key_mask: Tensor | None = None,
+    scale: float | None = None,
+) -> Tensor:
+    """Linformer attention on split heads.
+
+    q (b, h, n, d), k (b, h, m, d), v (b, h, m, e) -> (b, h, n, e). `key_projection` and `value_projection` are E and F, (c, length) with
+    length ≥ m. `key_mask` (b, m), True = keep; a query that may see no key gets 0. `scale` multiplies q · K̄ and defaults to d ** -0.5.
+    Half precision is summed in float32. Raises ValueError or TypeError for sizes that cannot be.
+    """
+    check_heads(q, k, v, key_mask=key_mask)
+    check_scale(scale)
+    check_tensor(key_projection, "key_projection", q.device)
+    check_tensor(value_projection, "value_projection", q.device)
+    m, shape = k.shape[2], tuple(key_projection.shape)
+    if len(shape) != 2 or 0 in shape or value_projection.shape != shape:
+        shapes = f"{shape} and {tuple(value_projection.shape)}"
+        raise ValueError(f"key_projection and value_projection must be (rank, length), both alike, got {shapes}")
+    if m > shape[1]:
+        raise ValueError(f"Linformer of length {shape[1]} cannot take {m} tokens: build it with length={m}")
+    dtype, wide = v.dtype, torch.promote_types(v.dtype, torch.float32)
+    q = q.to(wide) * (q.shape[-1] ** -0.5 if scale is None else scale)
+    keys = key_projection[:, :m].to(wide) @ zero_masked(k, key_mask).to(wide)  # b h c d
+    values = value_projection[:, :m].to(wide) @ zero_masked(v, key_mask).to(wide)
+    return ((q @ keys.mT).softmax(-1) @ values).to(dtype)
+
+
+@mechanism("linformer", patterns=("noncausal_self", "noncausal_cross"), paper="Wang et al. 2020")
+class LinformerAttention(Attention):
+    """Multi-head Linformer with learned `key_projection` and `value_projection` (rank, length), for sources of at most `length` tokens.
+
+    Both start Xavier-uniform, our choice. Tokens are told apart by their place in the row, so that padding belongs at the end.
+    """
+
+    example: ClassVar[Mapping[str, Any]] = {"length": 128, "rank": 8}
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        heads: int,
+        length: int,
+        rank: int = 128,  # the paper's smallest, at length 512
+        pattern: Pattern = "noncausal_self",
+        bias: bool = True,
+    ) -> None:
+        check_count(length, 1, "length")
+        check_count(rank, 1, "rank")
+        super().__init__(width=width, heads=heads, pattern=pattern, bias=bias)
+        self.length, self.rank = length, rank
+        self.key_projection, self.value_projection = (nn.Parameter(torch.empty(rank, length)) for _ in range(2))
+        for projection in (self.key_projection, self.value_projection):
+            nn.init.xavier_uniform_(projection)
+
+    def options(self) -> dict[str, Any]:
+        """What `linformer` and `naive_linformer` take from the layer."""
+        return {"key_projection": self.key_projection, "value_projection": self.value_projection}
+
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None) -> Tensor:
+        return linformer(q, k, v, key_mask=key_mask, **self.options())
+
+    def naive(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None) -> Tensor:
+        return naive_linformer(q, k, v, key_mask=key_mask, **self.options())
+
+    @classmethod
+    def parameter_count(
+        cls, *, width: int, heads: int, length: int, bias: bool = True, rank: int = 128, **options: Any
+    ) -> int:
+        """4 (w² + w) + 2 c · length."""
+        return super().parameter_count(width=width, heads=heads, length=length, bias=bias) + 2 * rank * length
+
+    @classmethod
+    def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, rank: int = 128, **options: Any) -> int:
+        """2 c (n + m) (d + e) a head: the projections, the scores, the sums."""
+        return 2 * heads * rank * (n + m) * (d + e)
+
+    @classmethod
+    def score_entries(cls, *, heads: int, n: int, m: int, rank: int = 128, **options: Any) -> int:
+        """n c a head."""
+        return heads * n * rank
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, length={self.length}, rank={self.rank}"
