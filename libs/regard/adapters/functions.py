@@ -140,7 +140,7 @@ def directions(seed: int, d: int, rounds: int) -> Tensor:
 @functools.lru_cache(maxsize=512)
 def performer_projection(seed: int, heads: int, features: int, d: int) -> Tensor:
     """W of Performer, (heads, features, d), the same for a seed and these sizes everywhere."""
-    from regard.mechanisms.performer import orthogonal_projection
+    from regard.projections import orthogonal_projection
 
     with torch.inference_mode(False):
         return orthogonal_projection(heads, features, d, generator=torch.Generator().manual_seed(seed))
