@@ -15,7 +15,7 @@ from vectors import draw
 
 import regard
 from regard.adapters import huggingface
-from regard.adapters.functions import DEFAULTS, Call, mixed, smyrf_directions
+from regard.adapters.functions import DEFAULTS, Call, directions, mixed, performer_projection, smyrf_directions
 from regard.observers import Observation
 from regard.registry import UnsupportedPattern, mechanism_class
 from regard_lab import models
@@ -208,6 +208,9 @@ def test_a_scale_of_the_models_own() -> None:
         model.set_attn_implementation("regard-softmax")
         close(states(model), expected)
     q, k, v = (draw(1, 1, 7, 4, seed=seed) for seed in range(3))
+    for name, options in EXACT.items():
+        found = mixed(name, q, k, v, Call(options={**DEFAULTS[name], **options}, scale=0.9))
+        close(found, mixed("softmax", q, k, v, Call(scale=0.9)))
     for name in ("lara", "performer"):
         found = mixed(name, q, k, v, Call(options={**DEFAULTS[name]}, scale=0.9))
         close(found, mixed(name, q * 0.9 * 4**0.5, k, v, Call(options={**DEFAULTS[name]})))
@@ -233,6 +236,16 @@ def test_cross_attention_is_not_taken_for_self_attention() -> None:
     huggingface.options(model.encoder, mechanism="nystrom", layers=[0])
     with pytest.raises(UnsupportedPattern, match="'causal_self'"):  # encoder and decoder share config and numbers
         states(model, mask=RIGHT, **given)
+
+    bert_decoder = bert(is_decoder=True, add_cross_attention=True)
+    given = {"encoder_hidden_states": draw(2, N, 32, seed=5, dtype=torch.float32), "encoder_attention_mask": RIGHT}
+    expected = states(bert_decoder, mask=LEFT, **given)
+    swapped(bert_decoder)
+    close(states(bert_decoder, mask=LEFT, **given)[LEFT.bool()], expected[LEFT.bool()])
+    crossing = bert_decoder.encoder.layer[0].crossattention.self
+    assert huggingface.crosses(crossing)
+    assert not huggingface.is_causal_module(crossing, True)
+    assert not huggingface.crosses(bert().encoder.layer[0].attention.self)
 
     module = model.decoder.layers[0].encoder_attn
     model.set_attn_implementation("regard-smyrf")
@@ -417,9 +430,12 @@ def test_draws_depend_on_seed_layer_and_width_alone() -> None:
     model.set_attn_implementation("regard-smyrf")
     calls = [huggingface.settings(layer.attention.self)[1].seed for layer in model.encoder.layer]
     assert len(set(calls)) == 2
+    directions.cache_clear()
+    performer_projection.cache_clear()
     with torch.inference_mode():
         model(IDS)  # what is drawn here must be fit for training
     model(IDS).last_hidden_state.sum().backward()
+    assert not directions(0, 8, 2).is_inference()
 
 
 def test_training_has_gradients_and_says_that_dropout_is_left_out() -> None:

@@ -215,13 +215,12 @@ def attention(
 
 
 def is_causal_module(module: Any, given: bool | None) -> bool:
-    """Is this attention causal? What the call says, or else the module; a decoder whose config switches causality off is not."""
-    said = getattr(module, "is_causal", True) if given is None else given
-    return bool(said) and getattr(module.config, "is_causal", True) is not False
+    """Is this attention causal? What the call says (transformers hands the config's `is_causal` on, to cross attention too), or else the module."""
+    return bool(getattr(module, "is_causal", True) if given is None or crosses(module) else given)
 
 
 def crosses(module: Any) -> bool:
-    """Does a noncausal attention module take its keys from another sequence? Lengths do not tell when they are equal."""
+    """Does this module, if it is noncausal, take its keys from another sequence? Lengths do not tell when they are equal."""
     marked = getattr(module, "is_cross_attention", False) or getattr(module, "is_decoder", False)
     return bool(marked) or "Cross" in type(module).__name__
 
