@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from regard.containment import finite
 from regard.layer import Attention
 from regard.mechanisms.softmax import naive_softmax, softmax
 from regard.patterns import Pattern, zero_masked
@@ -100,8 +101,9 @@ def nystrom(
         if key_mask is not None:  # of few tokens each is a segment, K̃ and V̄ are the tokens: F V̄ is softmax attention
             few = (key_mask.sum(1) <= landmarks)[:, None, None, None]
             middle = torch.where(few, segment_means(values, landmarks, key_mask)[0], middle)
-        out = softmax(q, k_mean, middle, key_mask=None if key_mask is None else present, scale=scale)
-        out = (out + 0 * A.sum((-2, -1), keepdim=True)).to(v.dtype)  # fused attention returns 0 for scores that are NaN
+        k_mean, bad = finite(k_mean)  # fused attention returns 0 for scores that are NaN, but not for such values
+        middle = middle.masked_fill(bad.any(-1).any(-1)[..., None, None], torch.nan)
+        out = softmax(q, k_mean, middle, key_mask=None if key_mask is None else present, scale=scale).to(v.dtype)
     return zero_masked(out, key_mask)
 
 
