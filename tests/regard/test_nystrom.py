@@ -158,3 +158,11 @@ def test_rows_of_few_tokens_stay_finite_however_many_iterations() -> None:
 @pytest.mark.parametrize("variant", ["paper", "released"])
 def test_no_rows_at_all(variant: str) -> None:
     assert nystrom(*heads(11, b=0), landmarks=4, variant=variant).shape == (0, 2, 20, 3)
+
+
+def test_a_nan_key_is_heard_by_every_query() -> None:
+    q, k, v = heads(4, n=20, e=4)
+    k[0, 0, 3, 1] = torch.nan
+    out = nystrom(q.float(), k.float(), v.float(), landmarks=4)
+    assert out[0, 0].isnan().all()
+    assert out[1].isfinite().all()
