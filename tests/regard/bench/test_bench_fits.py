@@ -41,7 +41,8 @@ def test_no_efficiency_length():
     assert efficiency_length({**parabola, 128: 5.0}, line) == pytest.approx(1000)  # other lengths do not count
     assert efficiency_length({n: t for n, t in parabola.items() if n != 8192}, line) is None
     assert efficiency_length(parabola, {n: t for n, t in line.items() if n != 512}) is None
-    assert efficiency_length({n: -t for n, t in parabola.items()}, line) is None
+    downwards = {n: 1e-3 * n - 1e-8 * n * n for n in CAB_LENGTHS}  # meets the line, but from above
+    assert efficiency_length(downwards, {n: 0.05 + t for n, t in line.items()}) is None
     assert efficiency_length({n: 1 + t for n, t in parabola.items()}, dict.fromkeys(CAB_LENGTHS, 0.5)) is None
 
 
@@ -53,6 +54,7 @@ def test_a_polynomial_needs_its_points():
 def test_crossing_is_the_last_one():
     assert crossing({128: 0.5, 256: 2.0}) == pytest.approx(128 * 2**0.5)
     assert crossing({256: 2.0, 128: 1.5, 512: 0.5, 1024: 2.0}) == pytest.approx(512 * 2**0.5)
+    assert crossing({128: 0.5, 256: 2.0, 512: 0.5, 1024: 2.0}) == pytest.approx(512 * 2**0.5)
     assert crossing({128: 1.0, 256: 3.0}) == 128
     assert crossing({128: 2.0, 256: 0.9}) is None
     assert crossing({}) is None

@@ -124,6 +124,7 @@ def test_real_cases_of_every_form_run_forward_and_backward(tmp_path):
 
 
 def test_forward_leaves_no_graph_and_backward_leaves_no_gradients():
+    assert not run.prepare(at(EFFICIENT, 8), run.Inputs(at(EFFICIENT, 8)))().requires_grad
     for backward in (False, True):
         case = run.replace(LOCAL, n=8, backward=backward)
         inputs = run.Inputs(case)

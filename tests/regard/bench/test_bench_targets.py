@@ -65,7 +65,10 @@ def test_rows_of_other_sizes_do_not_count():
 
 
 def test_growth_is_between_powers_of_two():
-    rows = [row("smyrf", n, time_s, options=R4C128) for n, time_s in ((128, 1.0), (256, 2.0), (360, 99.0), (512, 4.8))]
+    rows = [
+        row("smyrf", n, time_s, options=R4C128)
+        for n, time_s in ((128, 1.0), (256, 2.0), (360, 1.0), (512, 4.8), (720, 9.0))
+    ]
     check = found(rows, f"smyrf {R4C128}: growth")
     assert check.measured == pytest.approx(2.4)
     assert check.holds is False
