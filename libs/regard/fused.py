@@ -170,13 +170,11 @@ def _parts(clusters: Clusters, met: Sequence[tuple[Tensor, Tensor]], q: Tensor, 
     size = every
     if q.device.type == "cpu" and not torch.compiler.is_compiling():
         size = max(1, PART_BYTES * torch.get_num_threads() // (max(C, K) * d * q.element_size()))
-    of_q, of_k, of_v = (
-        row_index(clusters.query_token, q),
-        row_index(clusters.key_token, k),
-        row_index(clusters.key_token, v),
-    )
-    query = _new_row(clusters.query_token, clusters.query_filled, n)
-    key = _new_row(clusters.key_token, None, m)
+    of_q, of_k = row_index(clusters.query_token, q), row_index(clusters.key_token, k)
+    of_v = of_k if v.is_contiguous() == k.is_contiguous() else row_index(clusters.key_token, v)
+    as_new = q.is_contiguous() and clusters.query_filled is None
+    query = of_q if as_new else _new_row(clusters.query_token, clusters.query_filled, n)
+    key = of_k if k.is_contiguous() else _new_row(clusters.key_token, None, m)
     filled, query_token, key_token = (
         _flat(x, b, h) for x in (clusters.key_filled, clusters.query_token, clusters.key_token)
     )
@@ -224,9 +222,8 @@ def row_index(token: Tensor, x: Tensor) -> Tensor:
     """Where the rows `token` (b, h, s) of x (b, h, n, d) lie once x is flattened to (rows, d) in the order of its memory -> (b·h·s)."""
     b, h, n, _ = x.shape
     per_batch, per_head, per_token = (h * n, n, 1) if x.is_contiguous() else (n * h, 1, h)
-    batch = torch.arange(b, device=x.device)[:, None, None] * per_batch
-    head = torch.arange(h, device=x.device)[:, None] * per_head
-    return (token * per_token + batch + head).flatten()
+    first = torch.arange(b, device=x.device)[:, None] * per_batch + torch.arange(h, device=x.device) * per_head
+    return ((token if per_token == 1 else token * per_token) + first[..., None]).flatten()
 
 
 def _new_row(token: Tensor, filled: Tensor | None, length: int) -> Tensor:
