@@ -49,7 +49,9 @@ def test_a_known_amount_in_this_process():
         freed.append(float(torch.ones(8, 2**18).sum()))
 
     peak = peak_of(call)
-    assert 63.5 <= peak.extra_mib <= 68
+    assert (
+        63.5 <= peak.extra_mib <= 76
+    )  # a process that has freed much holds pages of its own; the fresh process below is exact
     assert peak.resident_mib > peak.extra_mib
     assert peak_of(lambda: None).extra_mib < 1  # an earlier peak is forgotten
 
