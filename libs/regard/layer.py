@@ -9,7 +9,7 @@ column block i of the layer's input. Inside: `b h n d`; at the borders: `b n w`.
 import inspect
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -142,6 +142,8 @@ class Attention(nn.Module):
         self._check(x, None, None, None)
         if x.shape[1] != 1:
             raise ValueError(f"step takes one token at a time, x (batch, 1, {self.width}), got {tuple(x.shape)}")
+        if others := {part.shape[0] for part in _tensors(state)} - {x.shape[0]}:
+            raise ValueError(f"the state is that of {min(others)} sequences, x holds {x.shape[0]}")
         q, k, v = (self._split(name, x) for name in ("query", "key", "value"))
         mixed, state = self.mix_step(q, k, v, state)
         return self.get_submodule("output")(rearrange(mixed, "b h n d -> b n (h d)")), state
@@ -191,3 +193,12 @@ class Attention(nn.Module):
 def autocast(device_type: str) -> bool:
     """Is autocast on for this type of device?"""
     return torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type)
+
+
+def _tensors(state: Any) -> Iterator[Tensor]:
+    """The tensors of a step's state: nothing, a tensor, or tuples of them; numbers are left out."""
+    if isinstance(state, Tensor):
+        yield state
+    elif isinstance(state, tuple):
+        for part in state:
+            yield from _tensors(part)

@@ -51,3 +51,12 @@ def contained(x: Tensor) -> tuple[Tensor, Tensor]:
     Causal forms add the mark to their result: a future key has a weight of zero, but zero times NaN would be NaN in the past.
     """
     return x.nan_to_num(0.0, 0.0, 0.0), (x.detach() * 0).cumsum(-2)
+
+
+def spoils(x: Tensor) -> Tensor:
+    """x (…, n, ·) -> (…, n, 1): NaN for a row that holds a NaN or an infinity, otherwise 0; to be added to what that row spoils.
+
+    By the row's sum, which costs one reading of x and no memory; it overflows at 1e36 and more, where scores do too.
+    """
+    wide = torch.promote_types(x.dtype, torch.float32)
+    return (x.detach().sum(-1, keepdim=True, dtype=wide) * 0).to(x.dtype)

@@ -115,6 +115,7 @@ def run_cell(cell: Cell, root: Path) -> Finished:
         "key": cell.key,
         "metrics": measured.metrics,
         "curves": measured.curves,
+        "exhibits": measured.exhibits,
         "started": started.isoformat(timespec="seconds"),
         "wall_time_s": round(time.perf_counter() - clock, 2),
         "peak_mib": round(machine.peak_memory_mib(), 1),

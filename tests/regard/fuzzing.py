@@ -59,7 +59,6 @@ class Function:
     query_mask: bool = False  # does it want the mask of the queries too?
     places: bool = False  # weighs by places among the real tokens: a masked query stands nowhere, its row means nothing
     chooses: bool = False  # sorts or picks: another rounding is another result
-    fused: bool = False  # leaves q and k to torch's fused kernel, which on CPU returns 0, not NaN, for a query whose scores are NaN
 
     def fast(self, q: Tensor, k: Tensor, v: Tensor, **options: Any) -> Tensor:
         result: Tensor = getattr(functional, self.name)(q, k, v, **options)
@@ -113,16 +112,14 @@ def longshort_options(s: Sizes, causal: bool) -> dict[str, Any]:
 
 
 FUNCTIONS = (
-    Function("softmax", naive_softmax, lambda s, causal: {"causal": causal}, causal=True, fused=True),
+    Function("softmax", naive_softmax, lambda s, causal: {"causal": causal}, causal=True),
     Function("abc", naive_abc, abc_options, causal=True),
     Function("cosformer", naive_cosformer, lambda s, causal: {"causal": causal}, causal=True, places=True),
     Function("lara", naive_lara, lara_options, self_only=True),
     Function("linformer", naive_linformer, linformer_options),
-    Function(
-        "local", naive_local, lambda s, causal: {"window": 2, "causal": causal}, causal=True, self_only=True, fused=True
-    ),
+    Function("local", naive_local, lambda s, causal: {"window": 2, "causal": causal}, causal=True, self_only=True),
     Function("longshort", naive_longshort, longshort_options, causal=True, self_only=True, one_width=True),
-    Function("nystrom", naive_nystrom, lambda s, causal: {"landmarks": 3}, self_only=True, fused=True),
+    Function("nystrom", naive_nystrom, lambda s, causal: {"landmarks": 3}, self_only=True),
     Function("performer", naive_performer, performer_options, causal=True),
     Function("probsparse", naive_probsparse, probsparse_options, query_mask=True, chooses=True),
     Function("smyrf", naive_smyrf, smyrf_options, only_fast=("rounds",), query_mask=True, chooses=True),

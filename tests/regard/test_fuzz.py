@@ -95,8 +95,6 @@ def test_a_nan_stays_where_it_is_seen(function: Function, data: st.DataObject) -
         for i, (m, w) in enumerate(zip(lengths, (s.d, s.d, s.e), strict=True))
     ]
     which = data.draw(st.integers(0, 2))
-    if causal and function.fused and names[which] == "k" and s.d != s.e:
-        return  # torch's plain kernel, which serves d ≠ e, adds its mask: a later key's NaN outlives it
     row, head, place = (data.draw(st.integers(0, size - 1)) for size in clean[which].shape[:3])
     bad = data.draw(st.sampled_from(BAD))
     dirty = [x.clone() for x in clean]
@@ -110,10 +108,9 @@ def test_a_nan_stays_where_it_is_seen(function: Function, data: st.DataObject) -
         return
     own, wrong = out[row], function.reference(*dirty, **options)[row]
     near = TOLERANCE[s.dtype] * right.abs().max().clamp(min=1)
-    fits = ((own - right[row]).abs() <= near) | ((own - wrong).abs() <= near) | (function.fused & ~wrong.isfinite())
+    fits = ((own - right[row]).abs() <= near) | ((own - wrong).abs() <= near)
     assert fits[own.isfinite()].all()
-    heard = names[which] == "v" or not function.fused
-    if heard and bad != bad and (names[which] == "q" or s.n == s.m):  # the row itself is spoilt, and says so
+    if bad != bad and (names[which] == "q" or s.n == s.m):  # the row itself is spoilt, and says so
         assert not own[head, place, 0].isfinite()
 
 

@@ -54,3 +54,21 @@ def test_values_and_gradients_equal_the_definition(n: int, m: int, causal: bool,
 def test_an_unbatched_input_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"must be \(batch, heads, length, head width\)"):
         softmax(*(draw(3, 4, seed=i) for i in range(3)))
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_spoilt_query_or_key_says_so(causal: bool) -> None:
+    """torch's CPU kernel gives 0 to a query whose scores are NaN: an error that nobody would see."""
+    q, k, v = (draw(1, 2, 6, 4, seed=i, dtype=torch.float32).requires_grad_() for i in range(3))
+    bad_q, bad_k = q.detach().clone(), k.detach().clone()
+    bad_q[0, 0, 2, 1] = bad_k[0, 0, 3, 1] = torch.nan
+    out = softmax(bad_q, k, v, causal=causal)
+    assert out[0, 0, 2].isnan().all()
+    assert out[0, 0, [0, 1, 3, 4, 5]].isfinite().all()
+    spoilt = softmax(q, bad_k, v, causal=causal)
+    assert spoilt[0, 0, 3:].isnan().all()
+    assert spoilt[0, 0, :3].isfinite().all() == causal
+    assert spoilt[0, 1].isfinite().all()
+    if causal:  # and the past learns from itself alone
+        spoilt[0, 0, :3].sum().backward()
+        assert all(x.grad.isfinite().all() for x in (q, v))

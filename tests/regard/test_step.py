@@ -71,6 +71,12 @@ def test_errors_give_the_numbers() -> None:
     with pytest.raises(ValueError, match="token 2 is beyond the horizon of 1"):
         layer.step(torch.zeros(1, 1, 8), state)
 
+    for name in ("softmax", "abc", "s4d", "cosformer"):
+        layer = build(name, width=8, heads=2, pattern="causal_self")
+        _, state = layer.step(torch.zeros(3, 1, 8))
+        with pytest.raises(ValueError, match="the state is that of 3 sequences, x holds 2"):
+            layer.step(torch.zeros(2, 1, 8), state)
+
     class Stepless(Attention):
         pass
 

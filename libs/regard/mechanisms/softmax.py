@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from regard.layer import Attention
-from regard.patterns import ALL_PATTERNS, contained, zero_masked
+from regard.patterns import ALL_PATTERNS, contained, spoils, zero_masked
 from regard.registry import mechanism
 from regard.shapes import check_heads, check_scale
 
@@ -40,22 +40,29 @@ def softmax(
     """
     check_heads(q, k, v, key_mask=key_mask, self_attention=causal)
     check_scale(scale)
-    k, v, mark = zero_masked(k, key_mask), zero_masked(v, key_mask), None
+    k, v = zero_masked(k, key_mask), zero_masked(v, key_mask)
+    mark = spoils(q)  # torch's CPU kernel gives 0, not NaN, to a query whose scores are NaN
     if causal:
-        v, mark = contained(v)
+        k, key_mark = contained(k)  # masks are added to the scores, where a later key's NaN would outlive them
+        v, value_mark = contained(v)
+        mark = mark + key_mark.sum(-1, keepdim=True) + value_mark
         if scale is not None and scale <= 0:  # torch hides the future by -inf first and scales then: 0 · -inf is NaN
             q, scale = q * scale, 1.0
+    else:
+        mark = mark + spoils(k).sum(-2, keepdim=True)
     if key_mask is None:
-        out = F.scaled_dot_product_attention(q, k, v, is_causal=causal, scale=scale)
-        return out if mark is None else out + mark
+        return _marked(F.scaled_dot_product_attention(q, k, v, is_causal=causal, scale=scale), mark)
     seen = key_mask[:, None, None, :]
-    if mark is not None:  # a mask is added to the scores, where a key's NaN would outlive it
-        k, key_mark = contained(k)
-        mark = mark + key_mark.sum(-1, keepdim=True)
+    if causal:
         seen = seen & torch.ones(q.shape[2], k.shape[2], dtype=torch.bool, device=q.device).tril()
     blind = ~seen.any(-1, keepdim=True)  # a row that sees nothing would be NaN: let it see all, then set it to 0
     out = F.scaled_dot_product_attention(q, k, v, attn_mask=seen | blind, scale=scale)
-    return (out if mark is None else out + mark).masked_fill(blind, 0)
+    return _marked(out, mark).masked_fill(blind, 0)
+
+
+def _marked(out: Tensor, mark: Tensor) -> Tensor:
+    """out + mark; in place where no gradient needs `out`, for a long result should not stand in memory twice."""
+    return out + mark if out.requires_grad else out.add_(mark)
 
 
 @mechanism("softmax", patterns=ALL_PATTERNS, paper="Vaswani et al. 2017")
