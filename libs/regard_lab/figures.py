@@ -37,6 +37,7 @@ COLOURS = {
     "abc": "#117733",
     "longshort": "#b8a400",
     "s4d": "#661100",
+    "linformer": "#44aa99",
 }
 LINES = ("-", "--", ":", "-.")
 STYLE: dict[Any, Any] = {
