@@ -1,0 +1,74 @@
+"""Sentences, or pairs of them, with a number each: a rating or the number of a class."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regard_lab.data.texts import normalised
+from regard_lab.errors import UserError
+
+Row = tuple[str, str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Sentences:
+    """One split: `texts`, `seconds` (the other sentence of a pair, or "") and `scores` (n,) float64. Prepared as `<split>.jsonl`, a row a line."""
+
+    texts: list[str]
+    seconds: list[str]
+    scores: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, rows: Iterable[Row]) -> "Sentences":
+        """From (text, second, score), in their order."""
+        texts, seconds, scores = zip(*rows, strict=True) if (rows := list(rows)) else ((), (), ())
+        return cls(list(texts), list(seconds), np.array(scores, dtype=np.float64))
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def rows(self) -> Iterator[Row]:
+        """(text, second, score), in their order."""
+        return zip(self.texts, self.seconds, self.scores.tolist(), strict=True)
+
+    def keys(self) -> Iterator[str]:
+        """One key a row; rows with the same key are duplicates."""
+        return (f"{normalised(text)}\t{normalised(second)}" for text, second, _ in self.rows())
+
+    def files(self, split: str) -> Mapping[str, bytes]:
+        """The prepared files of this split and their content."""
+        return {f"{split}.jsonl": "".join(map(line, self.rows())).encode()}
+
+    @classmethod
+    def read(cls, folder: Path, split: str) -> "Sentences":
+        """Read a prepared or a user's `<split>.jsonl`; a line of another shape is a `UserError` with its number."""
+        path = folder / f"{split}.jsonl"
+        if not path.exists():
+            raise UserError(f"{path} does not exist")
+        with path.open("rb") as lines:
+            return cls.of(parsed(path, number, content) for number, content in enumerate(lines, start=1))
+
+
+def line(row: Row) -> str:
+    """One line of a prepared file; a row without a second sentence has no key for it."""
+    text, second, score = row
+    pair = {"second": second} if second else {}
+    return json.dumps({"text": text, **pair, "score": score}, ensure_ascii=False) + "\n"
+
+
+def parsed(path: Path, number: int, content: bytes) -> Row:
+    """One line {"text": str, "second": str, "score": number}, `second` at will; other keys are passed over."""
+    try:
+        row = json.loads(content)
+        text, second, score = row["text"], row.get("second", ""), row["score"]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        text, second, score = None, None, None
+    if not isinstance(text, str) or not isinstance(second, str) or type(score) not in (int, float):
+        raise UserError(
+            f'line {number} of {path} is not {{"text": "…", "score": 0.5}}: {content[:60].decode(errors="replace")!r}'
+        )
+    return text, second, float(score)
