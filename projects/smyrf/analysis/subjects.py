@@ -1,0 +1,149 @@
+"""The trained models of the analysis and their inputs: an encoder that reads reviews, a vision transformer that looks at pictures.
+
+subject = subject_of(config, root)              # what `projects.smyrf.analysis.vectors.capture` takes
+captured_of(config, root)                       # and what it gives: the two latest are kept, because a table's rows share them
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from projects.smyrf.analysis.vectors import Captured, Subject, attending, capture
+from regard_lab import data, models
+from regard_lab.errors import DataMissing
+from regard_lab.models import minilm, vit
+
+if TYPE_CHECKING:
+    from projects.smyrf.project import Config
+
+PACKAGED = {"minilm": minilm, "vit": vit}  # imported, so that another pinned package is another code
+LINE_BREAK = "<br />"
+# The mean and standard deviation that DINOv2 was trained with, those of ImageNet.
+MEAN, SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class Choice(NamedTuple):
+    """All that decides a subject."""
+
+    model: str
+    checkpoint: str
+    tokens: int
+    examples: int
+    data: str
+    source: str
+    seed: int
+
+
+def choice_of(config: Config) -> Choice:
+    section = config.analysis
+    assert section is not None
+    inputs = (config.data.name, config.data.source, config.seed)
+    return Choice(section.model, section.checkpoint, section.tokens, section.examples, *inputs)
+
+
+def subject_of(config: Config, root: Path) -> Subject:
+    """The configured model with the inputs of the config's seed. `DataMissing` for a model that is not to be had."""
+    return _subject(choice_of(config), root)
+
+
+def captured_of(config: Config, root: Path) -> Captured:
+    """Every layer's vectors under dense attention."""
+    return _captured(choice_of(config), root)
+
+
+@functools.lru_cache(maxsize=2)
+def _subject(choice: Choice, root: Path) -> Subject:
+    return SUBJECTS[choice.model](choice, root)
+
+
+@functools.lru_cache(maxsize=2)
+def _captured(choice: Choice, root: Path) -> Captured:
+    return capture(_subject(choice, root))
+
+
+def encoder(choice: Choice, root: Path) -> Subject:
+    """Reviews of exactly `tokens` tokens, longer ones cut; the result is the mean of the last layer, MiniLM's embedding of a text."""
+    model, tokenizer = pretrained(choice.checkpoint, root), tokenizer_of(choice.checkpoint, root)
+    texts = data.load(choice.data, root, choice.source)["test"].texts
+    ids = token_rows(tokenizer, texts, choice.tokens, choice.seed * choice.examples, choice.examples)
+    return Subject(lambda: model(ids).last_hidden_state.mean(1), functools.partial(attending, model))
+
+
+def vision_transformer(choice: Choice, root: Path) -> Subject:
+    """Pictures resized to `tokens` − 1 patches; the result is the class token of the last layer, DINOv2's embedding of a picture."""
+    model = pretrained(choice.checkpoint, root)
+    side = math.isqrt(choice.tokens - 1)
+    pictures = pictures_of(data.load(choice.data, root, choice.source)["test"].images, choice)
+    x = pixels(pictures, side * model.config.patch_size)
+    return Subject(
+        lambda: model(x).last_hidden_state[:, 0], functools.partial(attending, model), (side, side), pictures
+    )
+
+
+SUBJECTS: dict[str, Callable[[Choice, Path], Subject]] = {"encoder": encoder, "vit": vision_transformer}
+
+
+def token_rows(tokenizer: Any, texts: Sequence[str], tokens: int, first: int, count: int) -> Tensor:
+    """Token ids (count, tokens) of the texts that fill that many tokens, from number `first` of them on; ValueError if there are too few."""
+    rows: list[list[int]] = []
+    for text in texts:
+        ids: list[int] = tokenizer(text.replace(LINE_BREAK, " "), truncation=True, max_length=tokens)["input_ids"]
+        if len(ids) == tokens:
+            rows.append(ids)
+        if len(rows) == first + count:
+            return torch.tensor(rows[first:])
+    raise ValueError(f"only {len(rows)} of {len(texts)} texts fill {tokens} tokens; {first + count} are asked for")
+
+
+def pictures_of(images: Any, choice: Choice) -> Tensor:
+    """The pictures of a seed, (examples, height, width, 3) uint8."""
+    first, end = choice.seed * choice.examples, (choice.seed + 1) * choice.examples
+    if end > len(images):
+        raise ValueError(f"{choice.data} has {len(images)} pictures; seed {choice.seed} asks for number {end}")
+    return torch.from_numpy(images[first:end])
+
+
+def pixels(pictures: Tensor, side: int) -> Tensor:
+    """uint8 pictures (b, height, width, 3) -> (b, 3, side, side), in the units of ImageNet's mean and standard deviation."""
+    x = pictures.movedim(-1, 1).float() / 255
+    if x.shape[-2:] != (side, side):
+        x = F.interpolate(x, size=(side, side), mode="bicubic", antialias=True).clamp(0, 1)
+    mean, sd = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, SD))
+    return (x - mean) / sd
+
+
+def pretrained(checkpoint: str, root: Path) -> Any:
+    """A model of `regard_lab.models`, fetched if it is not there, or one of Hugging Face by name or folder; in eval mode, float32."""
+    if checkpoint in PACKAGED:
+        with data.alone(root / "data"):  # two processes that need it at once fetch it once
+            models.fetch(checkpoint, root)
+        return models.load(checkpoint, root)
+    return _from_hub("AutoModel", checkpoint, dtype=torch.float32).eval()
+
+
+def tokenizer_of(checkpoint: str, root: Path) -> Any:
+    """The tokenizer that belongs to it."""
+    return models.load_tokenizer(checkpoint, root) if checkpoint in PACKAGED else _from_hub("AutoTokenizer", checkpoint)
+
+
+def _from_hub(kind: str, checkpoint: str, **options: Any) -> Any:
+    import transformers
+
+    try:
+        return getattr(transformers, kind).from_pretrained(checkpoint, **options)
+    except (
+        OSError,
+        ValueError,
+    ) as error:  # what transformers raises for no network, no such name, a folder without the files
+        said = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+        raise DataMissing(
+            f"the model {checkpoint} could not be loaded ({said}); connect to the Hugging Face hub, or say a folder as analysis.checkpoint="
+        ) from error
