@@ -1,0 +1,1 @@
+"""SMYRF: Efficient Attention using Asymmetric Clustering (Daras, Kitaev, Odena, Dimakis; NeurIPS 2020)."""
