@@ -1,0 +1,116 @@
+"""Texts as an encoder reads them: word pieces, cut at a number of tokens, in batches as long as their longest text.
+
+Padding is masked and changes nothing, so that a batch need not be padded to a fixed length, as the released code does.
+"""
+
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from projects.smyrf.text.config import Task
+from regard_lab import data
+from regard_lab.data.texts import Texts
+from regard_lab.training import Batches, seed_of
+
+Batch = tuple[Tensor, Tensor, Tensor]
+POOL = 16  # batches whose texts are sorted together by length
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded(Dataset[Batch]):
+    """One split: `ids` and `kinds` (which sentence of a pair) of each text's tokens, `labels` (n), float32 for ratings, else int64.
+
+    `cut` says which texts were longer than the cut. Batches: ids (b, n), padded at the end with `padding`; kinds (b, n); labels (b).
+    """
+
+    ids: list[list[int]]
+    kinds: list[list[int]]
+    cut: list[bool]
+    labels: Tensor
+    padding: int
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def lengths(self) -> list[int]:
+        return [len(ids) for ids in self.ids]
+
+    def __getitem__(self, rows: list[int]) -> Batch:
+        return (
+            padded([self.ids[row] for row in rows], self.padding),
+            padded([self.kinds[row] for row in rows], 0),
+            self.labels[rows],
+        )
+
+
+def padded(lists: list[list[int]], padding: int) -> Tensor:
+    """Lists of different lengths as one tensor (b, longest)."""
+    longest = max(map(len, lists))
+    return torch.tensor([numbers + [padding] * (longest - len(numbers)) for numbers in lists])
+
+
+class Buckets(Batches):
+    """Batches of texts of about one length: the order of an epoch is cut into stretches of `POOL` batches, each sorted by length, and the batches
+    of all stretches are shuffled. Without a seed: sorted by length throughout. On one device.
+    """
+
+    def __init__(self, lengths: list[int], batch_size: int, seed: int | None = None) -> None:
+        super().__init__(len(lengths), batch_size, seed)
+        self.lengths = lengths
+
+    def __iter__(self) -> Iterator[list[int]]:
+        if self.seed is None:
+            yield from self._batches(range(self.n), self.n)
+            return
+        generator = torch.Generator().manual_seed(seed_of(self.seed, self.epoch))
+        order = torch.randperm(self.n, generator=generator).tolist()
+        batches = list(self._batches(order, POOL * self.batch_size))
+        yield from (batches[place] for place in torch.randperm(len(batches), generator=generator).tolist())
+
+    def _batches(self, order: Any, stretch: int) -> Iterator[list[int]]:
+        for start in range(0, self.n, stretch):
+            rows = sorted(order[start : start + stretch], key=self.lengths.__getitem__)
+            yield from (rows[place : place + self.batch_size] for place in range(0, len(rows), self.batch_size))
+
+
+def loader(split: Encoded, batch_size: int, seed: int | None = None, *, bucketed: bool = True) -> DataLoader[Batch]:
+    """Batches of a split; shuffled when a seed is given."""
+    sampler = Buckets(split.lengths, batch_size, seed) if bucketed else Batches(len(split), batch_size, seed)
+    return DataLoader(split, sampler=sampler, batch_size=None)
+
+
+def encoded(task: Task, split: str, source: str, tokenizer: Any, tokens: int, examples: int | None) -> Encoded:
+    """The first `examples` of a split of a task's data, read by a tokenizer and cut at `tokens`."""
+    texts, seconds, scores = labelled(loaded(task.data, source, Path.cwd())[split], task, examples)
+    pairs = {"text_pair": seconds} if any(seconds) else {}
+    found = tokenizer(texts, **pairs, truncation=True, max_length=tokens + 1)
+    cut = [len(ids) > tokens for ids in found["input_ids"]]
+    if any(cut):
+        found = tokenizer(texts, **pairs, truncation=True, max_length=tokens)
+    ids = found["input_ids"]
+    kinds = found.get("token_type_ids") or [[0] * len(row) for row in ids]
+    labels = torch.tensor(scores, dtype=torch.float32 if task.classes == 1 else torch.int64)
+    return Encoded(ids, kinds, cut, labels, tokenizer.pad_token_id)
+
+
+def labelled(split: Any, task: Task, examples: int | None) -> tuple[list[str], list[str], list[float]]:
+    """Texts, second sentences and labels: ratings as they are, classes as numbers, or classes out of ratings (`neutral`)."""
+    single = isinstance(split, Texts)
+    rows = [(text, "", float(label)) for text, label in split.rows()] if single else list(split.rows())
+    if task.neutral is not None:
+        rows = [(text, second, float(score > 0)) for text, second, score in rows if abs(score) > task.neutral]
+    texts, seconds, scores = zip(*rows[:examples], strict=True)
+    return list(texts), list(seconds), list(scores)
+
+
+@functools.cache
+def loaded(name: str, source: str, root: Path) -> dict[str, Any]:
+    """A data set, read once a process."""
+    return data.load(name, root, source)
