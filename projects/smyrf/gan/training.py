@@ -42,6 +42,11 @@ def train(recipe: Recipe, folder: Path) -> None:
         classes=network.classes,
     )
     batches = loader(pictures, training.batch_size * training.discriminator_steps, seed=recipe.seed)
+    if len(batches) < training.chunk_steps:
+        raise ValueError(
+            f"a chunk goes through the data once at most, {len(batches)} batches of {training.batch_size} ×"
+            f" {training.discriminator_steps}, got gan.training.chunk_steps={training.chunk_steps}"
+        )
     task, history = Adversaries(recipe), History()
     trainer = lightning.Trainer(
         max_epochs=training.chunks,

@@ -210,3 +210,10 @@ def test_pictures_are_padded_and_scaled():
     assert np.array_equal(pictures.as_bytes(pictures.scaled(images, 2)), images.numpy())
     with pytest.raises(ValueError, match="pictures of 2 × 2 do not fit into the middle of 3 × 3"):
         pictures.scaled(images, 3)
+
+
+def test_a_chunk_longer_than_the_data_is_refused(toy_data, tmp_path):
+    long = recipe()
+    long.training.chunk_steps = 9
+    with pytest.raises(ValueError, match="8 batches of 4 × 2, got gan.training.chunk_steps=9"):
+        training.train(long, tmp_path)
