@@ -1,0 +1,116 @@
+"""The figures of time and memory: the paper's speed figure, the same over long inputs, and memory as measured."""
+
+from collections import defaultdict
+from collections.abc import Callable
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, StrMethodFormatter
+
+from regard_lab.figures import COLOURS, LINES, Maker, Results, _scale_note, house_style
+from regard_lab.results import Key, Result, Row
+
+ROUNDS = {1: "#56b4e9", 2: COLOURS["smyrf"], 4: "#882255"}
+DENSE = COLOURS["softmax"]
+PARTS = {"bert": "a BERT layer, forward", "bert_training": "a BERT layer, forward and backward"}
+
+
+def speed(results: Results) -> Figure | None:
+    """Seconds of one pass of a BERT layer over the number of tokens, batch 1, both on logarithmic axes; a line a setting (rounds × cluster size),
+    dense attention by the fused kernel in grey."""
+    result = results.best("speed")
+    parts = [part for part in PARTS if any(row.key["part"] == part for row in _rows(result, "time_s"))]
+    return _figure(result, "time_s", "seconds a pass", parts, lambda key, part: key["part"] == part, PARTS)
+
+
+def speed_long(results: Results) -> Figure | None:
+    """Seconds of one attention layer of one head over the number of tokens, both on logarithmic axes: SMYRF, and dense attention by the fused
+    kernel."""
+    title = {"layer": "attention with its four maps, one head"}
+    return _figure(
+        results.best("speed"), "time_s", "seconds a pass", ["layer"], lambda key, part: key["part"] == part, title
+    )
+
+
+def memory(results: Results) -> Figure | None:
+    """Peak memory of one attention layer over the number of tokens a sequence, measured: SMYRF, dense attention by the fused kernel, and dense
+    attention that holds its scores. A batch has 4,096 tokens; at 16,384 it is one sequence."""
+    return _figure(results.best("memory"), "peak_mib", "peak memory (MiB)", [""], lambda key, part: True, {"": ""})
+
+
+def _figure(
+    result: Result | None,
+    metric: str,
+    title: str,
+    parts: list[str],
+    belongs: Callable[[Key, str], bool],
+    titles: dict[str, str],
+) -> Figure | None:
+    """A pair of axes a part, a line a setting."""
+    rows = _rows(result, metric)
+    if result is None or not rows or not parts:
+        return None
+    with house_style():
+        figure = Figure(figsize=(3.6 * len(parts) + 1.6, 3.6))
+        for place, part in enumerate(parts, start=1):
+            axes = figure.add_subplot(1, len(parts), place)
+            _lines(axes, [row for row in rows if belongs(row.key, part)], metric)
+            axes.set_title(titles[part], fontsize=9)
+            if place == 1:
+                axes.set_ylabel(title)
+        figure.axes[0].legend(
+            *_legend(figure), loc="center left", bbox_to_anchor=(1.02 * len(parts) + 0.12 * (len(parts) - 1), 0.5)
+        )
+        note = _scale_note(result, [row.metrics[metric].n for row in rows])
+        figure.suptitle(note, x=0.02, ha="left", fontsize=8, color="#555555")
+        figure.tight_layout()
+    return figure
+
+
+def _rows(result: Result | None, metric: str) -> list[Row]:
+    return [row for row in result.rows if metric in row.metrics] if result else []
+
+
+def _lines(axes: Axes, rows: list[Row], metric: str) -> None:
+    lines: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        lines[_name(row.key)].append(row)
+    sizes = sorted({int(row.key["cluster_size"]) for row in rows if "cluster_size" in row.key})
+    for name, points in lines.items():
+        key = points[0].key
+        smyrf = key["attention"] == "smyrf"
+        style = (
+            LINES[sizes.index(int(key["cluster_size"])) % len(LINES)] if smyrf else "--" if "unfused" in name else "-"
+        )
+        colour = ROUNDS.get(int(key["rounds"]), COLOURS["smyrf"]) if smyrf else DENSE
+        x, y = [int(row.key["tokens"]) for row in points], [row.metrics[metric].mean for row in points]
+        axes.plot(x, y, style, color=colour, marker="o", markersize=3, linewidth=1.2 if smyrf else 2.2, label=name)
+    tokens = sorted({int(row.key["tokens"]) for row in rows})
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    axes.xaxis.set_major_locator(FixedLocator(tokens))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.tick_params(axis="x", labelsize=7)
+    axes.set_xlabel("tokens")
+
+
+def _name(key: Key) -> str:
+    """ "2 × 32", "dense", "dense, unfused"."""
+    if key["attention"] == "smyrf":
+        return f"{key['rounds']} × {key['cluster_size']}"
+    return "dense, unfused" if key.get("kernel") == "unfused" else "dense"
+
+
+def _legend(figure: Figure) -> tuple[list[object], list[str]]:
+    """Every line once, though several axes have it."""
+    found = {}
+    for axes in figure.axes:
+        for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
+            found.setdefault(name, handle)
+    return list(found.values()), list(found)
+
+
+FIGURES: dict[str, Maker] = {"speed": speed, "speed_long": speed_long, "memory": memory}

