@@ -1,0 +1,140 @@
+"""Made-up tasks, distances, replacements and minimality, each against a case worked by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from projects.explaining.data import as_tensors, frequent, words_of
+from projects.explaining.identifiability import generable_unique, ranges
+from projects.explaining.looking import Seen, even, mixed
+from projects.explaining.measures import flips, jsd, kendall, positive, tvd
+from projects.explaining.minimality import needed, rank_with_ones
+from projects.explaining.replacements import NAMES, replaced, shuffled
+from projects.explaining.synthetic import FIRST, brackets, majority
+
+
+def seen_of(t: int = 3, h: int = 2, m: int = 24, e: int = 4, d: int = 4, seed: int = 0) -> Seen:
+    generator = torch.Generator().manual_seed(seed)
+    values = torch.randn(t, h, m, e, generator=generator, dtype=torch.float64)
+    keys = torch.randn(t, h, m, d, generator=generator, dtype=torch.float64)
+    mask = torch.arange(m) < torch.tensor([m, m - 5, m])[:t, None]
+    scores = torch.randn(t, h, m, generator=generator, dtype=torch.float64).masked_fill(~mask[:, None], -torch.inf)
+    return Seen(scores.softmax(-1), values, keys, mask, None)
+
+
+def test_majority_is_in_the_counts():
+    tokens, labels = majority(50, 9, seed=1)
+    assert ((tokens == FIRST).sum(-1) > 4).long().tolist() == labels.tolist()
+    assert labels.sum() == 25
+    assert torch.equal(majority(50, 9, seed=1)[0], tokens)
+
+
+def test_brackets_are_in_the_order_alone():
+    tokens, labels = brackets(50, 12, seed=1)
+    kinds = tokens - FIRST
+    assert {tuple(row.bincount(minlength=3).tolist()) for row in kinds} == {(6, 3, 3)}
+    last = [int(row[row > 0][-1]) for row in kinds]
+    assert [int(kind == 1) for kind in last] == labels.tolist()
+    with pytest.raises(ValueError, match="6 places, got length = 5"):
+        brackets(2, 5, seed=0)
+
+
+def test_words_and_numbers():
+    assert words_of("It's 10/10, GREAT!<br />don't &amp; 2nd") == ["it's", "qqq", "qqq", "great", "!", "don't", "qqq"]
+    words = frequent(["b a b", "c a b"], 4)
+    assert words == ["", "?", "b", "a"]
+    tokens, labels = as_tensors([("c b a b", 1), ("", 0)], {word: place for place, word in enumerate(words)}, 3)
+    assert tokens.tolist() == [[1, 2, 3], [1, 0, 0]]
+    assert labels.tolist() == [1, 0]
+
+
+def test_distances_by_hand():
+    p, q = torch.tensor([[1.0, 0.0], [0.5, 0.5]]).double(), torch.tensor([[0.0, 1.0], [0.5, 0.5]]).double()
+    assert jsd(p, q).tolist() == pytest.approx([math.log(2), 0.0], abs=1e-12)
+    assert tvd(p, q).tolist() == [1.0, 0.0]
+    y, z = 0.7, 0.4  # of two classes the total variation is the change of one probability, not half of it
+    assert float(tvd(torch.tensor([y, 1 - y]), torch.tensor([z, 1 - z]))) == pytest.approx(0.3)
+    assert flips(p, q).tolist() == [True, False]
+    random = torch.rand(100, 7).double()
+    between = jsd(positive(random), positive(random.flip(0)))
+    assert 0 <= float(between.min()) <= float(between.max()) <= math.log(2)
+
+
+def test_kendall_by_hand():
+    real = torch.tensor([True, True, True, False])
+    tau, _ = kendall(torch.tensor([1.0, 2, 3, 0]), torch.tensor([1.0, 3, 2, 9]), real)
+    assert tau == pytest.approx(1 / 3)  # two pairs agree, one does not
+    assert kendall(torch.ones(4), torch.arange(4.0), real) == (0.0, 1.0)
+
+
+def test_a_permutation_keeps_special_tokens_and_heads_together():
+    seen = seen_of()
+    free = seen.mask.clone()
+    free[:, 0] = False
+    moved = shuffled(seen.attention, free, 4, torch.Generator().manual_seed(0))
+    assert moved.shape == (4, 3, 2, 24)
+    assert torch.equal(moved[..., 0], seen.attention[..., 0].expand(4, -1, -1))
+    assert not moved[:, 1, :, 19:].any()
+    assert torch.allclose(moved.sort(-1).values, seen.attention.sort(-1).values.expand(4, -1, -1, -1))
+    assert not torch.equal(moved[0], moved[1])
+    pairs = {tuple(pair) for pair in seen.attention[0].T.tolist()}  # what a token has in both heads stays together
+    assert {tuple(pair) for pair in moved[2, 0].T.tolist()} == pairs
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_replacements_keep_off_padding_and_repeat_themselves(name):
+    seen, special = seen_of(), torch.zeros(3, 24, dtype=torch.bool)
+    found = replaced(name, seen, special, seed=3)
+    assert found.shape == seen.attention.shape
+    assert not found[1, :, 19:].any()
+    assert torch.equal(replaced(name, seen, special, seed=3), found)
+    change = (mixed(found, seen) - mixed(seen.attention, seen)).abs().max()
+    assert (float(change) < 1e-10) == (name in ("raw", "E1", "E2", "E3", "E4", "E5", "null_step")), float(change)
+
+
+def test_controls_have_the_sizes_they_are_said_to_have():
+    seen, special = seen_of(), torch.zeros(3, 24, dtype=torch.bool)
+    norm = seen.attention.norm(dim=-1)
+    assert torch.allclose(replaced("matrix", seen, special, 0).norm(dim=-1), norm)
+    for name in ("null_step", "column_step"):
+        step = replaced(name, seen, special, 0) - seen.attention
+        assert torch.allclose(step.norm(dim=-1), 0.5 * norm)
+    assert torch.allclose(replaced("simplex", seen, special, 0).sum(-1), torch.ones(3, 2).double())
+    assert even(seen.mask, 2)[1, 0, :20].tolist() == pytest.approx([1 / 19] * 19 + [0])
+
+
+def test_every_weight_of_a_vertex_is_needed_and_none_of_an_even_row():
+    seen, special = seen_of(), torch.zeros(3, 24, dtype=torch.bool)
+    assert needed(replaced("E3", seen, special, 0), seen) == 1.0
+    assert needed(replaced("uniform", seen, special, 0), seen) == 0.0
+    assert needed(replaced("E1", seen, special, 0), seen) == 0.0
+    assert rank_with_ones(seen).tolist() == [[5, 5]] * 3
+
+
+def test_ranges_by_hand():
+    """Weights ½, 0, ½ on values 0, 1, 2: each outer weight can be anything from 0 to ½; with two more values none can move."""
+    attention = torch.tensor([[[0.5, 0.0, 0.5]]], dtype=torch.float64)
+    values = torch.tensor([0.0, 1.0, 2.0], dtype=torch.float64).view(1, 1, 3, 1)
+    mask = torch.ones(1, 3, dtype=torch.bool)
+    top, others = ranges(Seen(attention, values, values, mask, None), 1)
+    assert [*top.tolist(), *others.tolist()] == pytest.approx([0.5, 0.5], abs=1e-6)
+    square = torch.cat([values, values.square()], -1)
+    top, _ = ranges(Seen(attention, square, values, mask, None), 1)
+    assert top.tolist() == pytest.approx([0.0], abs=1e-6)
+
+
+@pytest.mark.parametrize(("key_width", "unique"), [(2, True), (4, True), (6, False)])
+def test_keys_no_wider_than_values_make_rows_locally_unique(key_width, unique):
+    assert bool(generable_unique(seen_of(e=4, d=key_width)).all()) == unique
+    assert bool(generable_unique(seen_of(e=4, d=key_width)).any()) == unique
+
+
+def test_ranges_bound_what_other_distributions_do():
+    seen, special = seen_of(t=1, h=1), torch.zeros(1, 24, dtype=torch.bool)
+    top, _ = ranges(seen, 1)
+    place = int(seen.attention[0, 0].argmax())
+    weights = [float(replaced(name, seen, special, 0)[0, 0, place]) for name in ("raw", "E3", "E4", "E5")]
+    assert np.ptp(weights) <= float(top[0]) + 1e-6
+    assert float(top[0]) > 0.01
