@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from vectors import draw
 
 import regard
+from regard.hashing import SCHEMES
 from regard.mechanisms.smyrf import SmyrfAttention, naive_smyrf
 from regard.observers import WEIGHTED_MEANS, Observation, _watchers
 from regard.registry import mechanism_class
@@ -132,6 +133,20 @@ def test_clusters_are_those_of_the_definition(mask: Tensor | None) -> None:
         assert (clusters.queries[:, 1, :, 7:] == -1).all()
         assert (clusters.keys[:, 1, :, 7:] == -1).all()
         assert (clusters.queries[:, 0] >= 0).all()
+
+
+@pytest.mark.parametrize("mask", [None, MASK])
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_clusters_of_every_scheme(scheme: str, mask: Tensor | None) -> None:
+    layer: SmyrfAttention = layer_of("smyrf", scheme=scheme, buckets=6, rounds=3)
+    (seen,) = observed(layer, x(), x_mask=mask)
+    values = torch.eye(N).expand(2, HEADS, N, N)
+    for met, drawn in zip(seen.met, layer.directions.chunk(3, -1), strict=True):
+        options: dict[str, Any] = {"cluster_size": 4, "scheme": scheme, "buckets": 6, "scale": 0.0}
+        masks = {"key_mask": mask, "query_mask": mask}
+        assert torch.equal(met, naive_smyrf(seen.q, seen.k, values, directions=drawn, **options, **masks) > 0)
+    same = seen.clusters.queries[..., :, None] == seen.clusters.keys[..., None, :]
+    assert torch.equal(same & (seen.clusters.queries >= 0)[..., None], seen.met)
 
 
 def test_clusters_that_share_their_only_key_are_one() -> None:

@@ -1,5 +1,6 @@
 """The figures of the analysis: captured mass by hash, spectra of attention maps, sparsity, clusters over a picture."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import matplotlib
@@ -12,7 +13,12 @@ from regard_lab.figures import LINES, Maker, Results, _scale_note, house_style, 
 from regard_lab.pictures import decode
 from regard_lab.results import Result, Row
 
-SCHEMES = {"asymmetric": "#d55e00", "plain": "#0072b2", "reformer": "#009e73", "random": "#4d4d4d"}
+SCHEMES = {
+    "random": "#4d4d4d",
+    "reformer": "#009e73",
+    "plain": "#56b4e9",
+    "asymmetric": "#d55e00",
+}  # the last lies on top
 MODELS = {"encoder": "text encoder", "vit": "vision transformer"}
 
 
@@ -36,7 +42,9 @@ def singular_values(results: Results) -> Figure | None:
         figure = Figure(figsize=(3.1 * len(shown), 3.0))
         for axes, (row, exhibits) in zip(_row_of_axes(figure, len(shown)), shown, strict=True):
             _spectra(axes, exhibits)
-            axes.set_title(f"{MODELS.get(str(row.key['model']), row.key['model'])}, {row.key['tokens']} tokens")
+            axes.set_title(
+                f"{MODELS.get(str(row.key['model']), row.key['model'])}, {row.key['tokens']} tokens", fontsize=9
+            )
             axes.set_xlabel("index")
         figure.axes[0].set_ylabel("singular value")
         figure.axes[0].legend(loc="upper right", title="layer")
@@ -50,8 +58,8 @@ def sparsity(results: Results) -> Figure | None:
 
 
 def cluster_membership(results: Results) -> Figure | None:
-    """Patches of a picture by the cluster of their queries in one hash round, a colour a cluster, a row a head; below, which of the first 64 queries
-    (rows) meet which of the first 64 keys (columns). The first seed's picture."""
+    """Patches of a picture by the cluster of their queries in one hash round, a row a head; like colours are near hashes. The last row: which of the
+    first 64 queries (rows) meet which of the first 64 keys (columns), black. The first seed's picture."""
     result = results.best("cluster_membership")
     shown = [(row, exhibits) for row, exhibits in _exhibits(result) if "heads" in exhibits]
     if result is None or not shown:
@@ -59,7 +67,9 @@ def cluster_membership(results: Results) -> Figure | None:
     heads = len(shown[0][1]["heads"])
     with house_style():
         figure = Figure(figsize=(1.55 * (1 + len(shown)), 1.6 * (heads + 1)))
-        grid: Any = figure.subplots(heads + 1, 1 + len(shown), squeeze=False)
+        grid: Any = figure.subplots(
+            heads + 1, 1 + len(shown), squeeze=False, gridspec_kw={"hspace": 0.08, "wspace": 0.08}
+        )
         for axes in grid.flat:
             axes.set_axis_off()
         if "input" in shown[0][1]:
@@ -86,10 +96,11 @@ def _over_memory(result: Result | None, metric: str, title: str) -> Figure | Non
                 for number, line in zip(rounds, LINES, strict=False):
                     key = {"model": model, "scheme": scheme, "rounds": number}
                     _line(axes, [row for row in rows if key.items() <= row.key.items()], metric, colour, line)
-            axes.set_title(MODELS.get(model, model))
+            axes.set_title(MODELS.get(model, model), fontsize=9)
             axes.set_xscale("log", base=2)
-            memories = sorted({round(row.metrics["score_memory"].mean, 1) for row in rows if row.key["model"] == model})
-            axes.set_xticks(memories[:: len(rounds)], [f"{value:g}" for value in memories[:: len(rounds)]])
+            memories = _apart(row.metrics["score_memory"].mean for row in rows if row.key["model"] == model)
+            axes.set_xticks(memories, [f"{value:.3g}" for value in memories])
+            axes.minorticks_off()
             axes.set_xlabel("score memory (% of dense)")
         figure.axes[0].set_ylabel(title)
         handles = [Line2D([], [], color=colour, label=scheme) for scheme, colour in SCHEMES.items()]
@@ -100,14 +111,24 @@ def _over_memory(result: Result | None, metric: str, title: str) -> Figure | Non
     return figure
 
 
+def _apart(values: Iterable[float]) -> list[float]:
+    """Ticks: of values that would overprint one another, the smallest."""
+    ticks: list[float] = []
+    for value in sorted(values):
+        if not ticks or value > 1.2 * ticks[-1]:
+            ticks.append(value)
+    return ticks
+
+
 def _line(axes: Axes, rows: list[Row], metric: str, colour: str, line: str) -> None:
-    """One scheme in one number of rounds."""
+    """One scheme in one number of rounds; `plain` is wide, because it often runs below `asymmetric`."""
+    width = 3.2 if colour == SCHEMES["plain"] else 1.4
     rows = sorted(rows, key=lambda row: row.metrics["score_memory"].mean)
     memory = [row.metrics["score_memory"].mean for row in rows]
     for x, row in zip(memory, rows, strict=True):
         values = row.metrics[metric].values
         axes.plot([x] * len(values), values, "o", color=colour, markersize=2, alpha=0.35, mew=0)
-    axes.plot(memory, [row.metrics[metric].mean for row in rows], line, color=colour, linewidth=1.4)
+    axes.plot(memory, [row.metrics[metric].mean for row in rows], line, color=colour, linewidth=width)
 
 
 def _spectra(axes: Axes, exhibits: dict[str, Any]) -> None:
@@ -136,7 +157,14 @@ def _row_of_axes(figure: Figure, number: int) -> list[Axes]:
 def _note(figure: Figure, result: Result) -> None:
     """Scale, seeds and data above the whole, as every figure of the house has them."""
     counts = [len(row.seeds) for row in result.rows if row.seeds]
-    figure.suptitle(_scale_note(result, counts), x=0.125, ha="left", y=1.02, fontsize=8, color="#555555")
+    figure.suptitle(
+        _scale_note(result, counts),
+        x=0.125,
+        ha="left",
+        y=0.98 + 0.12 / figure.get_figheight(),
+        fontsize=8,
+        color="#555555",
+    )
 
 
 FIGURES: dict[str, Maker] = {

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 HEADS = 3  # whose clusters are shown
 CROP = 64  # queries and keys of the membership matrix that is shown [figure]
 THUMBNAIL = 96  # pixels of a side of the input that is shown beside it
-GOLDEN = 0.618033988749895  # successive hues a golden section apart are as unlike as any choice makes them
 
 
 @torch.inference_mode()
@@ -91,12 +90,10 @@ def shown(subject: Subject, x: Vectors, queries: Tensor, keys: Tensor) -> dict[s
 
 
 def palette(number: int) -> NDArray[np.uint8]:
-    """A colour a cluster, (number, 3)."""
-    from matplotlib.colors import hsv_to_rgb
+    """A colour a cluster, (number, 3), in the order of the hash: like colours are near hashes."""
+    import matplotlib
 
-    place = np.arange(number)
-    hsv = np.stack([place * GOLDEN % 1, 0.55 + 0.35 * (place % 2), 0.95 - 0.3 * (place // 2 % 2)], -1)
-    return (255 * hsv_to_rgb(hsv)).round().astype(np.uint8)
+    return (255 * matplotlib.colormaps["turbo"](np.linspace(0.05, 0.95, number))[:, :3]).round().astype(np.uint8)
 
 
 def thumbnail(picture: Tensor) -> NDArray[np.uint8]:
