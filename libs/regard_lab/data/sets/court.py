@@ -1,0 +1,51 @@
+"""Court: made-up scenes of 6 to 12 persons, one group of 2 to 6 among them, as on a volleyball court. Synthetic: nothing in it was recorded.
+
+A group of one cannot be here: its activity is a relation between members (see `regard_lab.data.crowds`), so that no one person tells it.
+"""
+
+from regard_lab.data.card import Card, Source
+from regard_lab.data.crowds import ACTIONS, TRAITS, World, generate
+from regard_lab.data.scenes import Scenes
+
+__all__ = ["ACTIONS", "ACTIVITIES", "CARD", "FORM", "TRAITS", "WORLD", "from_package"]
+
+FORM = Scenes
+KINDS = ("set", "spike", "pass", "win")
+ACTIVITIES = tuple(f"{side} {kind}" for side in ("right", "left") for kind in KINDS)
+WORLD = World(
+    name="court",
+    activities=ACTIVITIES,
+    codes=((True, True), (True, False), (False, True), (False, False)),
+    sided=True,
+    group_counts=(1.0,),
+    sizes={2: 0.2, 3: 0.2, 4: 0.2, 5: 0.2, 6: 0.2},
+    outsiders=(4, 8),
+    most_persons=12,
+)
+SIZES = {"train": 2_000, "validation": 200, "test": 400}
+TEMPLATES = {"train": range(40), "validation": range(40, 50), "test": range(50, 70)}
+
+CARD = Card(
+    name="court",
+    title="Court (synthetic): one group among outsiders, eight activities",
+    stands_in_for="Volleyball",
+    licence="made here; as the code",
+    citation="none: a generator of this repository, regard_lab.data.crowds",
+    homepage="regard_lab.data.crowds",
+    sources=(
+        Source(
+            "package",
+            "generated here from fixed seeds (numpy), nothing is fetched",
+            SIZES,
+            sha256="62250fd238e155cee81f2923baf6f9ba070403f7ed9b8b01cd219b0ff9b4184d",
+        ),
+    ),
+    note="Synthetic. Places and looks carry no label by themselves; the splits have different seeds and different layouts.",
+)
+
+
+def from_package() -> dict[str, Scenes]:
+    """Every split, generated."""
+    return {
+        split: generate(WORLD, number, size, TEMPLATES[split]) for number, (split, size) in enumerate(SIZES.items())
+    }
