@@ -166,11 +166,11 @@ def _mixed(mix: Callable[..., Tensor], also: Mapping[str, Any], q: Tensor, k: Te
 
 
 def build_layer(case: Case) -> Any:
-    """The layer in evaluation mode, the same weights each time; `length`, where a constructor asks for it, is n."""
+    """The layer in evaluation mode, the same weights each time; `length` and `horizon`, where a constructor asks for them, are n."""
     cls = find_class_once(case.mechanism)
     options = parsed_options(case.options)
-    if "length" in inspect.signature(cls).parameters:
-        options.setdefault("length", case.n)
+    for name in {"length", "horizon"} & set(inspect.signature(cls).parameters):
+        options.setdefault(name, case.n)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         layer = cls(width=case.heads * case.head_width, heads=case.heads, pattern=case.pattern, **options)

@@ -7,8 +7,8 @@ The sums run over every key, or over j ≤ i when causal self, so that every que
 ψ = `value_slots` (e, c) are learned and shared by the heads; values are weighed by scores of the values. Peng et al., "ABC: Attention with
 Bounded-memory Control", 2022, in the form of CAB's library, whose causal branch forgets the sum over j (`variant="released"`).
 Time O((n + m) c (d + e)), memory O((n + m) c).
-Causal: O(n c (d + e + chunk)) and O(n c (chunk + (d + e) / chunk)), the slots being kept once a chunk; every weight is relative to the
-running log-sum-exp L_i = log Σ_{j ≤ i} exp(k_j · φ_c), so that none exceeds 1 and no later key touches an earlier row.
+Causal (`regard.running`): time O(n c (d + e + chunk)), by segments, the slots being kept once a chunk. A later key changes earlier rows by rounding
+at the most, however large it is.
 """
 
 import math
@@ -16,16 +16,14 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
-from einops import rearrange
 from torch import Tensor, nn
 
 from regard.containment import finite_pair
 from regard.layer import Attention
-from regard.patterns import ALL_PATTERNS, Pattern
+from regard.patterns import ALL_PATTERNS, Pattern, zero_masked
 from regard.precision import keeps_types
 from regard.registry import mechanism
-from regard.running import UNSEEN, running_softmax
+from regard.running import UNSEEN, running_slots
 from regard.shapes import check_choice, check_count, check_heads, check_scale, check_tensor
 
 VARIANTS = ("paper", "released")
@@ -75,7 +73,7 @@ def abc(
     key_mask: Tensor | None = None,
     scale: float | None = None,
     variant: str = "paper",
-    chunk: int = 16,
+    chunk: int = 64,
 ) -> Tensor:
     """ABC on split heads.
 
@@ -90,14 +88,16 @@ def abc(
     check_scale(scale)
     check_tensor(key_slots, "key_slots", q.device)
     check_tensor(value_slots, "value_slots", q.device)
-    (n, d), e, c = q.shape[2:], v.shape[3], key_slots.shape[-1] if key_slots.ndim else 0
+    d, e, c = q.shape[3], v.shape[3], key_slots.shape[-1] if key_slots.ndim else 0
     if key_slots.shape != (d, c) or value_slots.shape != (e, c) or c < 1:
         shapes = f"{tuple(key_slots.shape)} and {tuple(value_slots.shape)}"
         raise ValueError(f"key_slots and value_slots must be (d = {d}, c) and (e = {e}, c) with c ≥ 1, got {shapes}")
+    scale = d**-0.5 if scale is None else scale
+    if causal and variant == "paper" and v.numel():
+        slots = {"key_slots": key_slots, "value_slots": value_slots}
+        return running_slots(q, k, v, **slots, key_mask=key_mask, scale=scale, chunk=chunk)
     dtype, wide = v.dtype, torch.promote_types(v.dtype, torch.float32)
-    q, k, v = q.to(wide) * (d**-0.5 if scale is None else scale), k.to(wide), v.to(wide)
-    if key_mask is not None:
-        k, v = (x.masked_fill(~key_mask[:, None, :, None], 0) for x in (k, v))
+    q, k, v = q.to(wide) * scale, *(zero_masked(x, key_mask).to(wide) for x in (k, v))
     if causal:
         k, v, spoilt = finite_pair(k, v)
         spoilt = spoilt.any(-1, keepdim=True)  # a value's scores read all its features
@@ -109,23 +109,12 @@ def abc(
     if not causal:
         weights = (q @ (key_logits.softmax(2).mT @ k).mT).softmax(-1)  # b h n c
         return (weights @ (value_logits.softmax(2).mT @ v)).to(dtype)
-    if variant == "released":
-        key_weights, value_weights = (x - x.logcumsumexp(2) for x in (key_logits, value_logits))
-        weights = ((q * k).sum(-1, keepdim=True) * key_weights.exp()).softmax(-1)
-        out = (weights * value_weights.exp()).sum(-1, keepdim=True) * v
-        return out.masked_fill(spoilt, torch.nan).to(dtype)
-    if n == 0:
+    if v.numel() == 0:
         return v.to(dtype)
-    q, k, v, key_logits, value_logits = (
-        rearrange(F.pad(x, (0, 0, 0, -n % chunk)), "b h (s i) d -> b h s i d", i=chunk)
-        for x in (q, k, v, key_logits, value_logits)
-    )
-    within, faded, slots = running_softmax(key_logits, k)
-    scores = torch.einsum("bhsij,bhsijc->bhsic", (q @ k.mT).tril(), within) + faded * (q @ slots.mT)
-    weights = scores.softmax(-1)
-    within, faded, slots = running_softmax(value_logits, v)
-    out = torch.einsum("bhsic,bhsijc->bhsij", weights, within).tril() @ v + (weights * faded) @ slots
-    return out.flatten(2, 3)[:, :, :n].masked_fill(spoilt, torch.nan).to(dtype)
+    key_weights, value_weights = (x - x.logcumsumexp(2) for x in (key_logits, value_logits))
+    weights = ((q * k).sum(-1, keepdim=True) * key_weights.exp()).softmax(-1)
+    out = (weights * value_weights.exp()).sum(-1, keepdim=True) * v
+    return out.masked_fill(spoilt, torch.nan).to(dtype)
 
 
 @mechanism("abc", patterns=ALL_PATTERNS, paper="Peng et al. 2022, as in CAB (Zhang et al. 2023)")
@@ -187,7 +176,7 @@ class AbcAttention(Attention):
 
     @classmethod
     def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, slots: int = 16, **options: Any) -> int:
-        """2 c (2 m + n) (d + e) a head; the triangles inside the chunks of causal self attention, n chunk (d + e + 2 c), are not in it."""
+        """2 c (2 m + n) (d + e) a head; the triangles inside the chunks of causal self attention, 2 n chunk (d + e + 4 c), are not in it."""
         return 2 * heads * slots * (2 * m + n) * (d + e)
 
     @classmethod

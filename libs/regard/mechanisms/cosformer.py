@@ -6,7 +6,7 @@ Since cos(a − b) = cos a cos b + sin a sin b, w_ij is the product of [ReLU(q) 
 over keys once; over j ≤ i when causal. Qin et al., "cosFormer: Rethinking Softmax in Attention", 2022, equations 8 to 11; no softmax scale.
 Two choices where the paper is silent. Padding: positions and lengths count real tokens only, so that a row of a padded batch equals its
 unpadded run. Causal: M = n would let an output depend on how long the future is, so that a causal *layer* has a fixed M, `horizon`.
-Time O((n + m) d e), memory O((n + m) (d + e)), causal too.
+Time O((n + m) d e), memory O((n + m) (d + e)); causal as long, and by segments.
 """
 
 import math
@@ -16,13 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from regard.containment import finite_pair
 from regard.layer import Attention
 from regard.patterns import Pattern, check_mask, zero_masked
 from regard.precision import keeps_types
-from regard.prefix import prefix_product
+from regard.prefix import Past, prefix_after
 from regard.registry import mechanism
 from regard.shapes import check_count, check_heads
+from regard.streaming import segments
 
 EPSILON = 1e-6
 CAUSAL_HORIZON = 8192  # CAB's longest causal length
@@ -87,15 +87,25 @@ def cosformer(
     q_place, q_length = _places(query_mask, n, q.device)
     k_place, k_length = _places(key_mask, m, q.device)
     quarter = math.pi / 2 / (torch.maximum(q_length, k_length).clamp(min=1).to(wide) if horizon is None else horizon)
-    k, v = zero_masked(k, key_mask).to(wide), zero_masked(v, key_mask).to(wide)
+    q_angle, k_angle = q_place.to(wide) * quarter, k_place.to(wide) * quarter
     if causal:
-        k, v, spoilt = finite_pair(k, v)
-    q = _turned(q.to(wide), q_place.to(wide) * quarter)
-    k = _turned(k, k_place.to(wide) * quarter)
-    v = F.pad(v, (0, 1), value=1)  # the last value column sums to the denominator
-    summed = prefix_product(q, k, v) if causal else q @ (k.mT @ v)
-    out = summed[..., :-1] / summed[..., -1:].clamp(min=EPSILON)
-    return (out.masked_fill(spoilt, torch.nan) if causal else out).to(narrow)
+        return _causal(q, k, v, q_angle, k_angle, key_mask)
+    q, k = _turned(q.to(wide), q_angle), _turned(zero_masked(k, key_mask).to(wide), k_angle)
+    v = F.pad(zero_masked(v, key_mask).to(wide), (0, 1), value=1)  # the last value column sums to the denominator
+    summed = q @ (k.mT @ v)
+    return (summed[..., :-1] / summed[..., -1:].clamp(min=EPSILON)).to(narrow)
+
+
+def _causal(q: Tensor, k: Tensor, v: Tensor, q_angle: Tensor, k_angle: Tensor, key_mask: Tensor | None) -> Tensor:
+    """A segment at a time; the angles are π i / 2M, (b or 1, 1, n, 1)."""
+    past: Past | None = None
+    rows: list[Tensor] = []
+    for part in segments(q, k, v, key_mask):
+        turned = _turned(part.q, q_angle[:, :, part.at]), _turned(part.k, k_angle[:, :, part.at])
+        summed, past = prefix_after(past, *turned, F.pad(part.v, (0, 1), value=1))
+        out = summed[..., :-1] / summed[..., -1:].clamp(min=EPSILON)
+        rows.append(out.masked_fill(part.spoilt, torch.nan).to(v.dtype))
+    return torch.cat(rows, 2)
 
 
 def _places(mask: Tensor | None, length: int, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ features and real keys of a (batch, head). The sums run over every key, or over 
 let a row see the future through ε. Without ε `top` cancels, and whatever is safest stands in for it. Choromanski et al., "Rethinking
 Attention with Performers", 2021, equation 5 and lemma 1; ε and `top` as in CAB's library (Zhang et al. 2023), whose floor of 0.1 under
 the denominator is left out.
-Time O(n f (d + e)), memory O(n (f + e)), causal too.
+Time O(n f (d + e)), memory O(n (f + e)); causal (`regard.positive_features`) as long, and by segments.
 """
 
 from collections.abc import Mapping
@@ -18,22 +18,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from regard.containment import finite_pair
 from regard.layer import Attention
 from regard.patterns import ALL_PATTERNS, Pattern, zero_masked
+from regard.positive_features import causal_performer, exponents
 from regard.precision import keeps_types
-from regard.prefix import prefix_product
 from regard.projections import orthogonal_projection
 from regard.registry import mechanism
 from regard.shapes import check_choice, check_count, check_heads, check_number, check_tensor
 
 VARIANTS = ("paper", "released")
-
-
-def exponents(x: Tensor, projection: Tensor) -> tuple[Tensor, Tensor]:
-    """W x̂ (b, h, n, f) and ‖x̂‖² / 2 (b, h, n, 1): x (b, h, n, d), `projection` (f, d) or (h, f, d)."""
-    x = x * x.shape[-1] ** -0.25
-    return x @ projection.mT, x.square().sum(-1, keepdim=True) / 2
 
 
 def naive_performer(
@@ -94,30 +87,23 @@ def performer(
         raise ValueError("the released Performer has no causal form")
     if 0 in (n, m):
         return v.new_zeros(b, h, n, e)
+    if causal:
+        return causal_performer(q, k, v, projection=projection, key_mask=key_mask)
     narrow, wide = v.dtype, torch.promote_types(v.dtype, torch.float32)
     k, v = zero_masked(k, key_mask).to(wide), zero_masked(v, key_mask).to(wide)
-    if causal:
-        k, v, spoilt = finite_pair(k, v)
     v = F.pad(v, (0, 1), value=1)  # the last value column sums to the denominator
     (along_q, half_q), (along_k, half_k) = (exponents(x.to(wide), projection.to(wide)) for x in (q, k))
-    lowest = torch.finfo(along_k.dtype).min
     if key_mask is not None:
         along_k = along_k.masked_fill(~key_mask[:, None, :, None], -torch.inf)
     log_q, log_k = along_q - half_q, along_k - half_k
     phi_q = (log_q - (along_q if epsilon else log_q).amax(-1, keepdim=True)).exp() + epsilon
-    if causal:
-        top = log_k.detach().amax(-1)  # of each key alone; `prefix_product` puts back what this divides out
-        phi_k = (log_k - top.clamp(min=lowest)[..., None]).exp()
-        summed = prefix_product(phi_q, phi_k, v, log_weight=top)
-    else:
-        top = (along_k if epsilon else log_k).amax((-2, -1), keepdim=True)
-        phi_k = zero_masked((log_k - top.clamp(min=lowest)).exp() + epsilon, key_mask)
-        summed = phi_q @ (phi_k.mT @ v)
-    numerator, total = summed[..., :-1], summed[..., -1:]
+    top = (along_k if epsilon else log_k).amax((-2, -1), keepdim=True).clamp(min=torch.finfo(wide).min)
+    phi_k = zero_masked((log_k - top).exp() + epsilon, key_mask)
+    summed = phi_q @ (phi_k.mT @ v)
+    total = summed[..., -1:]
     if variant == "released":
         total = total.clamp(min=0.1 * projection.shape[-2])  # φ here is without its f^(-1/2)
-    out = numerator / total.masked_fill(total == 0, 1)
-    return (out.masked_fill(spoilt, torch.nan) if causal else out).to(narrow)
+    return (summed[..., :-1] / total.masked_fill(total == 0, 1)).to(narrow)
 
 
 def check_epsilon(epsilon: float | None, causal: bool) -> float:
