@@ -18,7 +18,7 @@ from projects.explaining.looked import Looked, looked, mean
 from projects.explaining.measures import jsd, kendall, positive
 from projects.explaining.project import Config
 from projects.explaining.replacements import replaced
-from projects.explaining.training import subject_of
+from projects.explaining.training import uniform_accuracy
 from regard_lab.measured import Measured
 
 SIGNIFICANT = 0.05
@@ -27,7 +27,7 @@ SIGNIFICANT = 0.05
 def run(config: Config, folder: Path) -> Measured:
     """Raw attention or one definition, on one set."""
     root, name = Path.cwd(), config.analysis.attention
-    uniform = subject_of(config, root, pooling="uniform")
+    uniform = uniform_accuracy(config, root)
     other = looked(config, root, seed=config.seed + 1)
     found = looked(config, root)
     rows = replaced(name, found.seen, found.special, config.seed)
@@ -50,7 +50,7 @@ def run(config: Config, folder: Path) -> Measured:
             **erasure.measures(found, positive(rows), config.seed),
             "longer": found.longer(),
             "accuracy": found.subject.accuracy,
-            "uniform_accuracy": uniform.accuracy,
+            "uniform_accuracy": uniform,
         }
     )
 

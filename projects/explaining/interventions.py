@@ -13,7 +13,7 @@ from projects.explaining.measures import flips, jsd, tvd
 from projects.explaining.minimality import VISIBLE, needed, rank_with_ones
 from projects.explaining.project import Config
 from projects.explaining.replacements import replaced
-from projects.explaining.training import subject_of
+from projects.explaining.training import uniform_accuracy
 from regard_lab.measured import Measured
 
 MOST_TEXTS = 12  # of which each weight is taken away in turn
@@ -21,13 +21,13 @@ MOST_TEXTS = 12  # of which each weight is taken away in turn
 
 def run(config: Config, folder: Path) -> Measured:
     """One replacement in the explained layer of the texts."""
-    uniform = subject_of(config, Path.cwd(), pooling="uniform")
+    uniform = uniform_accuracy(config, Path.cwd())
     found = looked(config, Path.cwd())
     with torch.no_grad():
-        return measured(found, config, uniform.accuracy)
+        return measured(found, config, uniform)
 
 
-def measured(found: Looked, config: Config, uniform_accuracy: float) -> Measured:
+def measured(found: Looked, config: Config, uniform: float) -> Measured:
     seen = found.seen
     instead = replaced(config.analysis.attention, seen, found.special, config.seed)
     kept, removed = (found.probabilities(weights) for weights in (instead, seen.attention - instead))
@@ -46,6 +46,6 @@ def measured(found: Looked, config: Config, uniform_accuracy: float) -> Measured
             "needed": 100 * needed(instead[:few], seen.part(slice(few))),
             "longer": found.longer(),
             "accuracy": found.subject.accuracy,
-            "uniform_accuracy": uniform_accuracy,
+            "uniform_accuracy": uniform,
         }
     )

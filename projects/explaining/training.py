@@ -48,22 +48,31 @@ class Subject:
     epochs: list[float]
 
 
-def subject_of(config: Config, root: Path, *, seed: int | None = None, pooling: str | None = None) -> Subject:
-    """The configured classifier, trained if it has not been; with another `seed`, or another `pooling`, if one is given."""
-    model = replace(config.model, pooling=pooling or config.model.pooling)
-    learning = Learning(config.data, model, config.training, config.seed if seed is None else seed)
-    sets = [] if config.data.kind == "made" else [config.data.name]
-    named = modules(config)
-    folder = artefact(
-        "projects.explaining.training:train", learning, sets, source=config.data.source, root=root, modules=named
-    )
+def subject_of(config: Config, root: Path) -> Subject:
+    """The configured classifier, trained if it has not been."""
+    learning, folder = learned(config, root)
     part = texts(learning, root)
     classifier = build(learning, root)
-    if model.weights == "trained":
+    if config.model.weights == "trained":
         classifier.load_state_dict(torch.load(folder / MODEL, weights_only=True), strict=False)
     scores: dict[str, Any] = files.read_json(folder / SCORES)
     tokens, labels = part.splits["test"]
     return Subject(classifier.eval(), tokens, labels, part.words, scores["test_accuracy"], scores["epochs"])
+
+
+def uniform_accuracy(config: Config, root: Path) -> float:
+    """Test accuracy, in %, of the classifier that is trained with even weights in the explained layer."""
+    _, folder = learned(replace(config, model=replace(config.model, pooling="uniform")), root)
+    accuracy: float = files.read_json(folder / SCORES)["test_accuracy"]
+    return accuracy
+
+
+def learned(config: Config, root: Path) -> tuple[Learning, Path]:
+    """The artefact of the configured classifier, made if it is not there."""
+    learning = Learning(config.data, config.model, config.training, config.seed)
+    sets = [] if config.data.kind == "made" else [config.data.name]
+    how = {"source": config.data.source, "root": root, "modules": modules(config)}
+    return learning, artefact("projects.explaining.training:train", learning, sets, **how)
 
 
 def texts(learning: Learning, root: Path) -> Encoded:
