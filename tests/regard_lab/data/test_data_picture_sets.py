@@ -14,7 +14,8 @@ from PIL import Image
 from regard_lab import data
 from regard_lab.data.halves import three_splits
 from regard_lab.data.images import Images
-from regard_lab.data.sets import cifar10, fashion_mnist
+from regard_lab.data.photographs_in_folders import in_classes
+from regard_lab.data.sets import celeba_hq, cifar10, fashion_mnist, imagenet
 from regard_lab.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -173,3 +174,27 @@ def test_cifar10():
     assert np.bincount(splits["test"].labels).tolist() == [1_000] * 10
     mean = np.concatenate([splits["train"].images, splits["validation"].images]).mean((0, 1, 2))
     assert mean == pytest.approx([125.3, 123.0, 113.9], abs=0.1)  # red, green, blue, as everybody normalises them
+
+
+def test_pictures_of_folders(tmp_path):
+    for name, colours in {"n2": [(0, 255, 0)], "n1": [(255, 0, 0), (0, 0, 255)]}.items():
+        (tmp_path / name).mkdir()
+        for at, colour in enumerate(colours):
+            picture = Image.new("RGB", (6, 4), (9, 9, 9))
+            picture.paste(colour, (1, 0, 5, 4))  # the middle square; what is beside it is cut
+            picture.save(tmp_path / name / f"{at}.png")
+    found = in_classes(tmp_path, 2)
+    assert found.labels.tolist() == [0, 0, 1]
+    assert found.images.shape == (3, 2, 2, 3)
+    assert found.images[:, 0, 0].tolist() == [[255, 0, 0], [0, 0, 255], [0, 255, 0]]
+    faces = celeba_hq.from_folder(tmp_path / "n1")["train"]
+    assert faces.images.shape == (2, 128, 128, 3)
+    assert faces.labels.tolist() == [0, 0]
+    assert len(imagenet.from_folder(tmp_path)["test"]) == 3
+    with pytest.raises(UserError, match="holds no picture"):
+        celeba_hq.from_folder(tmp_path)
+    with pytest.raises(UserError, match="holds no folders"):
+        in_classes(tmp_path / "n1", 2)
+    (tmp_path / "n1" / "2.jpg").write_bytes(b"no")
+    with pytest.raises(UserError, match=r"2\.jpg is not a picture"):
+        in_classes(tmp_path, 2)

@@ -1,0 +1,40 @@
+"""Pictures of a user's own folder as squares of one size."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from regard_lab.data.images import Images
+from regard_lab.errors import UserError
+
+ENDINGS = (".jpg", ".jpeg", ".png")
+
+
+def of_folder(folder: Path, size: int) -> NDArray[np.uint8]:
+    """Every picture in a folder, by name, its largest middle square made `size` × `size` in colour: (n, size, size, 3)."""
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS)
+    if not paths:
+        raise UserError(f"{folder} holds no picture ({', '.join(ENDINGS)})")
+    return np.stack([square(path, size) for path in paths])
+
+
+def in_classes(folder: Path, size: int) -> Images:
+    """A folder a class: the classes are numbered in the order of their names."""
+    classes = sorted(path for path in folder.iterdir() if path.is_dir())
+    if not classes:
+        raise UserError(f"{folder} holds no folders, one a class")
+    parts = [of_folder(path, size) for path in classes]
+    labels = np.repeat(np.arange(len(parts), dtype=np.int64), [len(part) for part in parts])
+    return Images(np.concatenate(parts), labels)
+
+
+def square(path: Path, size: int) -> NDArray[np.uint8]:
+    """One picture; a file that is none is a `UserError` with its name."""
+    try:
+        with Image.open(path) as picture:
+            fitted = ImageOps.fit(picture.convert("RGB"), (size, size), Image.Resampling.LANCZOS)
+    except OSError as error:
+        raise UserError(f"{path} is not a picture: {error}") from error
+    return np.asarray(fitted)
