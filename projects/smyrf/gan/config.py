@@ -13,19 +13,25 @@ if TYPE_CHECKING:
 
 @dataclass
 class Evaluation:
-    """`images` are generated in batches of `batch_size`, each with SMYRF directions of its own, and scored by a classifier that was trained for
-    `classifier_epochs`; a batch is timed `timings` times."""
+    """`images` are generated in batches of `batch_size`, each with SMYRF directions of its own; a batch is timed `timings` times.
+
+    `judge` scores them against the split `reference`: `classifier`, trained here for `classifier_epochs`, or `inception`, Inception-v3. `clamp` cuts
+    the latents (0: not at all). `shown` are the classes of the pictures that a figure shows. `released`: swap the generator of `checkpoint`."""
 
     images: int
     batch_size: int
-    classifier_epochs: int
     timings: int
+    judge: str
+    classifier_epochs: int
+    reference: str
+    clamp: float
+    shown: list[int]
+    released: bool
 
 
 @dataclass
 class Gan:
-    """`trained`: what the generator was trained with, for tables that swap it. `checkpoint`: the file of a released generator, in place of a
-    trained one."""
+    """`trained`: what the generator was trained with, for tables that swap it. `checkpoint`: the file of a released generator."""
 
     network: Network
     training: Training
@@ -64,6 +70,10 @@ def check(gan: Gan, config: Config) -> None:
         raise ValueError(f"gan.training: {training.chunks} chunks do not divide into {training.snapshots} snapshots")
     for where, used in (("attention", config.attention), ("gan.trained", gan.trained)):
         check_attention(where, used.name, used.rounds, used.cluster_size, network.attention_resolution**2)
+    if evaluation.judge not in ("classifier", "inception"):
+        raise ValueError(f"gan.evaluation.judge must be classifier or inception, got {evaluation.judge}")
+    if most := [label for label in evaluation.shown if not 0 <= label < network.classes]:
+        raise ValueError(f"gan.evaluation.shown: there is no class {most[0]} among {network.classes}")
     if evaluation.images < 2 * evaluation.batch_size:
         raise ValueError(
             f"gan.evaluation.images must fill two batches of {evaluation.batch_size}, got {evaluation.images}"

@@ -1,0 +1,42 @@
+"""Generators trained with attention on maps of two sizes, dense and with SMYRF: table and figure `celeba_training`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from projects.smyrf.gan.generators import generator, pictures, snapshots, trained
+from projects.smyrf.gan.scores import judge_of
+from projects.smyrf.gan.swap import score_memory
+from regard_lab.files import read_json
+from regard_lab.measured import Measured
+
+if TYPE_CHECKING:
+    from projects.smyrf.project import Config
+
+
+def run(config: "Config", folder: Path) -> Measured:
+    """Score every snapshot of a training with the cell's attention; the metrics are those of the last.
+
+    score_entries      entries of the score matrix of one picture
+    score_memory       the same, in % of dense attention on this map
+    seconds_per_step   of training: one step of the generator with those of the discriminator, the median over chunks
+    """
+    assert config.gan is not None
+    evaluation, edge = config.gan.evaluation, config.gan.network.attention_resolution
+    training = trained(config, config.attention)
+    judge, scores, gamma = judge_of(config), [], 0.0
+    for state in snapshots(training):
+        made = generator(config.gan.network, state, config.attention)
+        batches = pictures(made, evaluation.images, evaluation.batch_size, config.seed, evaluation.clamp)
+        scores.append(judge.scores(batches, evaluation.images))
+        gamma = abs(float(made.attention.gamma.detach()))
+    share = score_memory(config.attention, edge**2)
+    return Measured(
+        metrics=scores[-1]
+        | {
+            "score_entries": share / 100 * edge**4 / 4,
+            "score_memory": share,
+            "gamma": gamma,
+            "seconds_per_step": float(read_json(training / "training.json")["seconds_per_step"]),
+        },
+        curves={"fid": [one["fid"] for one in scores]},
+    )
