@@ -180,8 +180,8 @@ def test_pictures_of_folders(tmp_path):
     for name, colours in {"n2": [(0, 255, 0)], "n1": [(255, 0, 0), (0, 0, 255)]}.items():
         (tmp_path / name).mkdir()
         for at, colour in enumerate(colours):
-            picture = Image.new("RGB", (6, 4), (9, 9, 9))
-            picture.paste(colour, (1, 0, 5, 4))  # the middle square; what is beside it is cut
+            picture = Image.new("RGB", (60, 20), (255, 255, 255))
+            picture.paste(colour, (18, 0, 42, 20))  # around the middle square; what is beside it is cut
             picture.save(tmp_path / name / f"{at}.png")
     found = in_classes(tmp_path, 2)
     assert found.labels.tolist() == [0, 0, 1]

@@ -73,13 +73,14 @@ def from_folder(folder: Path) -> dict[str, Images]:
 
 def splits(files: dict[str, bytes]) -> dict[str, Images]:
     """The splits from the four IDX files."""
-    halves = []
-    for half in HALVES.values():
-        names = [f"{half}-images-idx3-ubyte", f"{half}-labels-idx1-ubyte"]
-        if missing := [name for name in names if name not in files]:
-            raise UserError(
-                f"Fashion-MNIST needs {' and '.join(names)}, plain or .gz; missing: {' and '.join(missing)}"
-            )
-        images, labels = (read_idx(files[name], name) for name in names)
-        halves.append(labelled(images, labels, half))
-    return three_splits(*halves, VALIDATION, "Fashion-MNIST")
+    train, test = (read_half(files, half) for half in HALVES.values())
+    return three_splits(train, test, VALIDATION, "Fashion-MNIST")
+
+
+def read_half(files: dict[str, bytes], half: str) -> Images:
+    """The images and labels of one official half."""
+    names = [f"{half}-images-idx3-ubyte", f"{half}-labels-idx1-ubyte"]
+    if missing := [name for name in names if name not in files]:
+        raise UserError(f"Fashion-MNIST needs {' and '.join(names)}, plain or .gz; missing: {' and '.join(missing)}")
+    images, labels = (read_idx(files[name], name) for name in names)
+    return labelled(images, labels, half)
