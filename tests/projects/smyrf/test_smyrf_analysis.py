@@ -160,18 +160,16 @@ def test_spectra_by_hand() -> None:
     assert found["stable_rank"] == pytest.approx(2)
     assert found["full_rank_heads"] == pytest.approx(100 / 3)
     assert found["largest_least"] == pytest.approx(1)
+    assert spectra.summary(3 * values)["stable_rank"] == pytest.approx(2)
     shown = spectra.curves(values[None])
     assert shown["index"] == [0, 1, 2, 3]
     assert shown["curves"][0][2] == pytest.approx([1, 1, 0, 0], abs=1e-4)
 
 
 def test_sparsity_by_hand() -> None:
-    one = torch.tensor([[0.7, 0.295, 0.005], [1 / 3, 0.3335, 0.3332]])
-    found = sparsity.statistics(one[None, None])
-    below = 100 * (2 + 2) / 6  # 1/3 in float32 is not below 1/3 in float64, so two of the second row at most
-    assert found[0, 0] == pytest.approx(below, abs=17)
-    assert found[0, 1] == pytest.approx(100 / 6)
-    assert found[0, 2] == pytest.approx(0.7)
+    one = torch.tensor([[[[0.7, 0.295, 0.005], [0.32, 0.34, 0.34]]]])
+    (found,) = sparsity.statistics(one).tolist()
+    assert found == pytest.approx([100 * 3 / 6, 100 / 6, 0.7])  # 0.295, 0.005 and 0.32 are below 1/3
     exact = sparsity.statistics(torch.tensor([[[[0.5, 0.25, 0.125, 0.125]]]]))
     assert exact[0].tolist() == [50, 0, 0.5]
 
@@ -311,6 +309,10 @@ def test_a_cell_of_every_table_runs_and_repeats_itself(
     assert set(measured.metrics) == set(table_of(table).spec.metrics)
     assert all(math.isfinite(value) for value in measured.metrics.values())
     assert TABLES[table](config, tmp_path) == measured
+    if table == "lsh_ablation":  # 13 of 50 keys a cluster, in two rounds
+        assert measured.metrics["score_memory"] == pytest.approx(52)
+        chance = 100 * (1 - (37 / 50) ** 2)
+        assert measured.metrics["times_chance"] == pytest.approx(measured.metrics["captured_mass"] / chance)
 
 
 @pytest.mark.usefixtures("made_up")
