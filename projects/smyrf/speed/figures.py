@@ -11,6 +11,7 @@ from regard_lab.figures import COLOURS, LINES, Maker, Results, _scale_note, hous
 from regard_lab.results import Key, Result, Row
 
 ROUNDS = {1: "#56b4e9", 2: COLOURS["smyrf"], 4: "#882255"}
+SIZES = dict(zip((16, 32, 64, 128), LINES, strict=True))
 DENSE = COLOURS["softmax"]
 PARTS = {"bert": "a BERT layer, forward", "bert_training": "a BERT layer, forward and backward"}
 
@@ -58,9 +59,7 @@ def _figure(
             axes.set_title(titles[part], fontsize=9)
             if place == 1:
                 axes.set_ylabel(title)
-        figure.axes[0].legend(
-            *_legend(figure), loc="center left", bbox_to_anchor=(1.02 * len(parts) + 0.12 * (len(parts) - 1), 0.5)
-        )
+        figure.axes[-1].legend(*_legend(figure), loc="center left", bbox_to_anchor=(1.02, 0.5))
         note = _scale_note(result, [row.metrics[metric].n for row in rows])
         figure.suptitle(note, x=0.02, ha="left", fontsize=8, color="#555555")
         figure.tight_layout()
@@ -75,13 +74,11 @@ def _lines(axes: Axes, rows: list[Row], metric: str) -> None:
     lines: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         lines[_name(row.key)].append(row)
-    sizes = sorted({int(row.key["cluster_size"]) for row in rows if "cluster_size" in row.key})
     for name, points in lines.items():
         key = points[0].key
         smyrf = key["attention"] == "smyrf"
-        style = (
-            LINES[sizes.index(int(key["cluster_size"])) % len(LINES)] if smyrf else "--" if "unfused" in name else "-"
-        )
+        dense = "--" if "unfused" in name else "-"
+        style = SIZES.get(int(key["cluster_size"]), "-") if smyrf else dense
         colour = ROUNDS.get(int(key["rounds"]), COLOURS["smyrf"]) if smyrf else DENSE
         x, y = [int(row.key["tokens"]) for row in points], [row.metrics[metric].mean for row in points]
         axes.plot(x, y, style, color=colour, marker="o", markersize=3, linewidth=1.2 if smyrf else 2.2, label=name)

@@ -157,7 +157,7 @@ def test_a_cell(model, made_up, tmp_path):
         assert first["score_memory"] == pytest.approx(
             100 * 2 * 4 / tokens[model], rel=0.06
         )  # clusters of 65 tokens are not all full
-        assert whole["accuracy"] >= 90  # the classes can be seen, and the probe sees them
+        assert whole["accuracy"] > 89  # nine of ten at least: the classes can be seen, and the probe sees them
     else:
         # own blocks of 4; half of the queries meet a first segment of 4 tokens, one of 8 and one of 16, the first of them in one round
         assert first["score_memory"] == 100 * (4 * 32 + 16 * 4 * (1 + 2 + 2)) / 32**2

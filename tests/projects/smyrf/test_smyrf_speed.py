@@ -168,4 +168,4 @@ def test_figures_draw_what_there_is():
     ]
     assert [len(axes.lines) for axes in drawn["speed"].axes] == [13, 3]
     assert [len(axes.lines) for axes in drawn["memory"].axes] == [4]
-    assert len(drawn["speed"].axes[0].get_legend().get_texts()) == 13
+    assert len(drawn["speed"].axes[-1].get_legend().get_texts()) == 13
