@@ -105,6 +105,7 @@ def train(learning: Learning, folder: Path) -> None:
     frozen = learning.model.name == "bert" and learning.model.frozen
     if frozen:  # what frozen layers give is computed once
         parts = {name: (hidden_of(model, tokens), tokens != 0, labels) for name, (tokens, labels) in parts.items()}  # type: ignore[misc]
+    model.train()  # a pre-trained one comes in evaluation mode
     task = Task(model, score_hidden if frozen else score, partial(optimiser, training=learning.training))
     epochs: list[float] = []
     if learning.model.weights == "trained":

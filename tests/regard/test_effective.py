@@ -53,6 +53,16 @@ def test_what_each_keeps(definition, scale):
     assert sums_to_one == (definition != "E1")
 
 
+@pytest.mark.parametrize("definition", DISTRIBUTIONS)
+def test_rows_that_are_all_but_one_token_arrive_too(definition):
+    """As in the first layers of a pre-trained model: S(a) is next to a point, and weights go down to 1e-40."""
+    attention, values = head(66, 66, 32, scale=12.0)
+    assert float(attention.amax(-1).max()) > 0.9999
+    found = effective_attention(attention, values, definition=definition)
+    assert float(output_error(found, attention, values).max()) < 1e-9
+    assert bool(distributions(found).all())
+
+
 @pytest.mark.parametrize("definition", KEEPING)
 def test_no_more_tokens_than_a_value_is_wide_leaves_attention_as_it_is(definition):
     attention, values = head(5, 16, 16)

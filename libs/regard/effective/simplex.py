@@ -18,6 +18,10 @@ EXACT = 1e-13  # of Uᵀp − Uᵀa, whose entries are at most 1
 GAP = 1e-12  # of what is left to gain, in a row whose weights sum to 1
 FLOOR = 1e-9  # no weight starts below this share of an even one: a softmax underflows to 0, where no step leads away
 KEPT = 0.99  # of the way to the nearest wall
+NEAR, PATIENCE = (
+    30,
+    10,
+)  # that close to EXACT and GAP, a row whose best does not become twice as good in so many steps is left
 AT_ONCE = 2**22  # entries of the rows' own bases in memory at a time
 
 
@@ -44,19 +48,17 @@ def smallest(a: Tensor, span: Tensor, real: Tensor, steps: int) -> Tensor:
 
 
 def _smallest_inside(a: Tensor, span: Tensor, real: Tensor, target: Tensor, steps: int) -> Tensor:
-    found = torch.zeros_like(a)
-    left = torch.arange(len(a), device=a.device)
     p, w = _start(a, real), torch.zeros_like(target)
     s = real.to(p) / real.sum(-1, keepdim=True)
+    best = Best(p, s)
+    whole, left = (span, target), torch.arange(len(a), device=a.device)
     for _ in range(steps):
         missing = target - _through(p, span)
         slope = (p - (span @ w[..., None])[..., 0] - s) * real
         gap = (p * s).sum(-1)
-        going = (missing.abs().amax(-1) > EXACT) | (gap > GAP) | (slope.abs().amax(-1) > GAP)
-        done = ~going
-        found[left[done]] = _on_support(p[done], s[done], span[done], target[done])
+        going = best.offer(left, torch.maximum(gap, slope.abs().amax(-1)) / GAP, missing, p, s)
         if not going.any():
-            return found
+            break
         left, p, w, s, span, real, target = (x[going] for x in (left, p, w, s, span, real, target))
         missing, slope, gap = missing[going], slope[going], gap[going]
         mean = (gap / real.sum(-1))[:, None]
@@ -70,8 +72,29 @@ def _smallest_inside(a: Tensor, span: Tensor, real: Tensor, target: Tensor, step
         dp, dw, ds = _direction(solve, span, theta, p, s, slope, missing, (centre - dp * ds - p * s) * real)
         size = torch.minimum(KEPT * _room(p, dp), KEPT * _room(s, ds)).clamp(max=1)
         p, w, s = p + size * dp, w + size * dw, s + size * ds
-    found[left] = _on_support(p, s, span, target)  # out of steps
-    return found
+    p, s = best.found
+    return _on_support(p, s, *whole)
+
+
+class Best:
+    """The best iterate of each row so far. Where rounding is all that is left, later iterates are no better, and can be worse."""
+
+    def __init__(self, *start: Tensor) -> None:
+        self.found = [x.clone() for x in start]
+        self.score = torch.full_like(start[0][:, 0], torch.inf)
+        self.waited = torch.zeros_like(self.score)
+
+    def offer(self, left: Tensor, gain: Tensor, missing: Tensor, *iterate: Tensor) -> Tensor:
+        """Take in the iterates of the rows `left`, and say which of them should go on: `gain` is what is left to gain, in units of what counts."""
+        score = torch.maximum(gain, missing.abs().amax(-1) / EXACT).nan_to_num(torch.inf)
+        better = score < self.score[left]
+        now = left[better]
+        for kept, x in zip(self.found, iterate, strict=True):
+            kept[now] = x[better]
+        self.waited[left] += 1
+        self.waited[left[score < 0.5 * self.score[left]]] = 0
+        self.score[now] = score[better]
+        return (score > 1) & ((self.score[left] > NEAR) | (self.waited[left] < PATIENCE))
 
 
 def _direction(
@@ -107,15 +130,14 @@ def _on_support(p: Tensor, s: Tensor, span: Tensor, target: Tensor) -> Tensor:
 
 def most_entropy(a: Tensor, span: Tensor, real: Tensor, steps: int) -> Tensor:
     """E5: rows (R, m) with bases (R, m, r) -> the distributions of most entropy with the same output."""
-    found = torch.zeros_like(a)
     left = torch.arange(len(a), device=a.device)
     target = _through(a, span)
     p, w = _start(a, real), torch.zeros_like(target)
+    best = Best(p)
     for _ in range(steps):
         missing = target - _through(p, span)
         slope = torch.where(real, p.clamp(min=1e-300).log() - (span @ w[..., None])[..., 0], 0)
-        going = (missing.abs().amax(-1) > EXACT) | ((p * slope).abs().sum(-1) > GAP)
-        found[left] = p
+        going = best.offer(left, (p * slope).abs().sum(-1) / GAP, missing, p)
         if not going.any():
             break
         left, p, w, span, real, target = (x[going] for x in (left, p, w, span, real, target))
@@ -125,8 +147,7 @@ def most_entropy(a: Tensor, span: Tensor, real: Tensor, steps: int) -> Tensor:
         dp = known + p * (span @ dw[..., None])[..., 0]
         size = (KEPT * _room(p, dp)).clamp(max=1)
         p, w = p + size * dp, w + size * dw
-    found[left] = p
-    return found
+    return best.found[0]
 
 
 def _start(a: Tensor, real: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ def test_rows_compose_and_stand_in_the_papers_file(table, scale):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("analysis.attention=E7", "analysis.attention must be one of raw, E1, .*got 'E7'. Did you mean"),
+        ("analysis.attention=E7", "analysis.attention must be one of raw, E1, .*got 'E7'"),
         ("data=majority model=bert", "no words that a pre-trained model knows"),
         ("data.kept=[1]", r"data.kept must name data.classes = 2 labels, two at least, got \[1\]"),
         ("analysis.length=200", "analysis.length must be 2 to data.length = 96, got 200"),
