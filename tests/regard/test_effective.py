@@ -130,9 +130,9 @@ def test_rank_is_counted_per_head_and_relative_to_it():
     thin = values.clone()
     thin[:, 3:] = thin[:, :3] @ torch.randn(3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     small = 1e-9 * values
-    batch = torch.stack([values, thin, small])
-    assert null_dimension(batch).tolist() == [24, 27, 24]
-    rows = attention.expand(3, -1, -1)
+    batch = torch.stack([values, thin, small, 1e8 * thin])
+    assert null_dimension(batch).tolist() == [24, 27, 24, 27]
+    rows = attention.expand(4, -1, -1)
     for definition in DEFINITIONS:
         together = effective_attention(rows, batch, definition=definition)
         for place, one in enumerate(batch):

@@ -79,6 +79,8 @@ def test_a_permutation_keeps_special_tokens_and_heads_together():
     assert not moved[:, 1, :, 19:].any()
     assert torch.allclose(moved.sort(-1).values, seen.attention.sort(-1).values.expand(4, -1, -1, -1))
     assert not torch.equal(moved[0], moved[1])
+    permuted = replaced("permuted", seen, ~free, seed=0)
+    assert torch.equal(permuted[..., 0], seen.attention[..., 0])
     pairs = {tuple(pair) for pair in seen.attention[0].T.tolist()}  # what a token has in both heads stays together
     assert {tuple(pair) for pair in moved[2, 0].T.tolist()} == pairs
 
@@ -129,6 +131,13 @@ def test_ranges_by_hand():
 def test_keys_no_wider_than_values_make_rows_locally_unique(key_width, unique):
     assert bool(generable_unique(seen_of(e=4, d=key_width)).all()) == unique
     assert bool(generable_unique(seen_of(e=4, d=key_width)).any()) == unique
+
+
+def test_what_all_keys_share_makes_no_other_row():
+    """Softmax does not see it, so that it neither makes rows nor counts in the rank of the keys."""
+    seen = seen_of(e=4, d=3)
+    seen.keys[..., 0] = 1.0
+    assert bool(generable_unique(seen).all())
 
 
 def test_ranges_bound_what_other_distributions_do():
