@@ -1,5 +1,9 @@
 """20 Newsgroups out of Orange's tables: header, groups, and repeats that must not cross the split."""
 
+from itertools import chain
+
+import itertools
+
 import pytest
 
 from regard_lab.data.sets import newsgroups
@@ -26,5 +30,5 @@ def test_a_tenth_of_each_group_validates_and_no_text_stands_twice():
     assert {name: len(part) for name, part in parts.items()} == {"train": 36, "validation": 4, "test": 1}
     assert sorted(parts["validation"].labels.tolist()) == [0, 0, 1, 1]
     assert parts["test"].texts == ["another"]
-    keys = [key for part in parts.values() for key in part.keys()]
+    keys = list(chain.from_iterable(part.keys() for part in parts.values()))
     assert len(keys) == len(set(keys)) == 41
