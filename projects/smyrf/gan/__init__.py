@@ -1,1 +1,1 @@
-"""A generator with attention, trained once and run with other attentions (tables `biggan_swap`, `biggan_degradation`, `celeba_training`)."""
+"""A generator with attention, trained once and run with other attentions (tables `biggan_swap`, `celeba_training`)."""

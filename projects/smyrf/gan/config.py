@@ -64,6 +64,11 @@ def check(gan: Gan, config: Config) -> None:
     edges = [8 * 2**block for block in range(blocks)]
     if network.attention_resolution not in edges:
         raise ValueError(f"gan.network.attention_resolution must be one of {edges}, got {network.attention_resolution}")
+    channels = network.width * network.generator[edges.index(network.attention_resolution) + 1]
+    if channels % 8:
+        raise ValueError(
+            f"the map that attends must have a multiple of 8 channels, got {channels} with gan.network.width={network.width}"
+        )
     if network.hierarchical and network.latent % (blocks + 1):
         raise ValueError(f"gan.network.latent must divide into {blocks + 1} slices, got {network.latent}")
     if training.chunks % training.snapshots:

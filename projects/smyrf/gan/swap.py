@@ -1,4 +1,4 @@
-"""A generator trained with one attention and run with another, without retraining: table `biggan_swap`."""
+"""A generator trained with one attention and run with another, none retrained: table `biggan_swap`, figures `biggan_swap`, `biggan_degradation`."""
 
 import time
 from pathlib import Path
@@ -9,12 +9,15 @@ import torch
 from torch import Tensor
 
 import regard
-from projects.smyrf.gan.generators import generator, pictures, weights
+from projects.smyrf.gan.generators import dense, generator, of_classes, pictures, weights
+from projects.smyrf.gan.likeness import Likeness
 from projects.smyrf.gan.networks import Attend, Generator
+from projects.smyrf.gan.pictures import as_bytes
 from projects.smyrf.gan.scores import judge_of
 from regard.bench.memory import peak_of
 from regard.observers import identity
 from regard_lab.measured import Measured
+from regard_lab.pictures import encode, grid
 
 if TYPE_CHECKING:
     from projects.smyrf.project import Attention, Config
@@ -31,25 +34,31 @@ def run(config: "Config", folder: Path) -> Measured:
     time_ms         of a batch: the whole generator's time
     peak_mib        of a batch: the most that the attention holds beyond its inputs, its output included, as measured
 
-    and those of the judge (`scores`).
+    and those of the judge (`scores`) and of the likeness to dense attention. The exhibit `pictures` holds one picture a class of `evaluation.shown`,
+    one below the other.
     """
     assert config.gan is not None
     evaluation, seed = config.gan.evaluation, config.seed
-    made = generator(config.gan.network, weights(config), config.attention)
-    scores = judge_of(config).scores(
-        pictures(made, evaluation.images, evaluation.batch_size, seed, evaluation.clamp), evaluation.images
-    )
+    state = weights(config)
+    made = generator(config.gan.network, state, config.attention)
+    original = generator(config.gan.network, state, dense(config.attention))
+    likeness = Likeness()
+    sets = (pictures(one, evaluation.images, evaluation.batch_size, seed, evaluation.clamp) for one in (made, original))
+    scores = judge_of(config).scores(likeness.passing(*sets), evaluation.images)
+    shown = as_bytes(of_classes(made, evaluation.shown, seed, evaluation.clamp))
     q, k, v = attended(made, evaluation.batch_size, seed)
     attend = made.attention.attend
     return Measured(
         metrics=scores
+        | likeness.means()
         | {
             "score_memory": score_memory(config.attention, q.shape[2]),
             "captured_mass": 100 * captured_mass(attend, q[:LOOKED_AT], k[:LOOKED_AT]),
             "gamma": abs(float(made.attention.gamma.detach())),
             "time_ms": 1e3 * seconds(made, evaluation.batch_size, evaluation.timings, seed),
             "peak_mib": peak_mib(attend, q, k, v),
-        }
+        },
+        exhibits={"pictures": encode(grid(shown, columns=1))},
     )
 
 

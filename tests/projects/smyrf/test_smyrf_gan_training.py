@@ -215,5 +215,5 @@ def test_pictures_are_padded_and_scaled():
 def test_a_chunk_longer_than_the_data_is_refused(toy_data, tmp_path):
     long = recipe()
     long.training.chunk_steps = 9
-    with pytest.raises(ValueError, match="8 batches of 4 × 2, got gan.training.chunk_steps=9"):
+    with pytest.raises(ValueError, match=r"8 batches of 4 × 2, got gan\.training\.chunk_steps=9"):
         training.train(long, tmp_path)
