@@ -20,7 +20,7 @@ def biggan_degradation(results: Results) -> Figure | None:
     if result is None or not shown:
         return None
     with house_style():
-        figure = Figure(figsize=(0.95 * len(shown), 4.6))
+        figure = Figure(figsize=(0.95 * len(shown), 4.1))
         grid: Any = figure.subplots(1, len(shown), squeeze=False, gridspec_kw={"wspace": 0.06})
         for axes, (row, picture) in zip(grid[0], shown, strict=True):
             sheet = decode(picture)
@@ -32,7 +32,7 @@ def biggan_degradation(results: Results) -> Figure | None:
                 spine.set_visible(False)
             axes.set_xlabel(f"{row.metrics['score_memory'].mean:.3g} %")
         grid[0][len(shown) // 2].set_title(_scale_note(result, [1]), fontsize=8, color="#555555")
-        figure.supxlabel("score memory", fontsize=9, y=0.06)
+        figure.supxlabel("score memory", fontsize=9, y=0.04)
     return figure
 
 
