@@ -178,6 +178,7 @@ def scores(
         "group_map_half": metrics.group_map(true, many, 0.5),
         "membership_acc": metrics.mean(true, lambda g, t: metrics.persons_right(g, t, False, threshold)),
         "social_acc": metrics.mean(true, lambda g, t: metrics.persons_right(g, t, True, threshold)),
+        "member_f1": metrics.member_f1(true, threshold),
         "outlier_iou": metrics.outlier_iou(true, threshold),
     }
     wide = [place > WIDE for row in spreads(boxes, [truth for _, truth in true]) for place in row]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from projects.social_groups.project import Data, Model
 from projects.social_groups.queries import Queries
-from projects.social_groups.transformer import Decoder, Encoder
+from projects.social_groups.transformer import Decoder, Encoder, Move
 
 PRIOR = 0.1  # what classifiers believe at first, so that the many empty queries do not swamp the loss
 
@@ -51,12 +51,12 @@ class SocialGroups(nn.Module):
 
     def __init__(self, data: Data, model: Model) -> None:
         super().__init__()
-        width, self.members = model.width, data.members
+        width, self.members, self.one_token = model.width, data.members, model.queries == "single"
         self.encoder, self.decoder = Encoder(model, data.channels), Decoder(model)
         self.group_queries = Queries(model.queries, groups=model.groups, members=data.members, width=width)
         self.person_queries = Queries("independent", groups=model.person_queries, members=1, width=width)
         self.reference = nn.Linear(width, 2)
-        self.points = Head(width, 2 * data.members if model.queries == "single" else 2)
+        self.points = Head(width, 2 * data.members if self.one_token else 2)
         self.size = nn.Linear(width, 1)
         self.activity = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, data.activities))
         self.person, self.action = nn.Linear(width, 1), nn.Linear(width, data.actions)
@@ -68,31 +68,46 @@ class SocialGroups(nn.Module):
 
     def forward(self, maps: Tensor) -> tuple[GroupOutput, PersonOutput]:
         source = self.encoder(maps)
-        states, reference = self._decode(self.group_queries, source)
+        states, reference = self._decode(self.group_queries, source, self._next_slots)
         pooled = states.mean(3)
-        moved = self.points(states)
-        if self.points[-1].out_features > 2:  # one token: (l b g 1 2M) -> (l b g M 2)
-            moved = moved.unflatten(-1, (self.members, 2)).squeeze(3)
         groups = GroupOutput(
             activities=self.activity(pooled),
             sizes=self.size(pooled).squeeze(-1).sigmoid(),
-            points=(torch.logit(reference, eps=1e-5) + moved).sigmoid(),
+            points=self._points(states, reference),
         )
-        states, reference = self._decode(self.person_queries, source)
-        moved = self.box(states)
-        begin = torch.cat((torch.logit(reference, eps=1e-5), torch.zeros_like(reference)), dim=-1)
+        states, reference = self._decode(self.person_queries, source, self._next_persons)
         persons = PersonOutput(
             persons=self.person(states).squeeze(-1).squeeze(-1),
-            boxes=(begin + moved).sigmoid().squeeze(3),
+            boxes=self._boxes(states, reference).squeeze(3),
             actions=self.action(states).squeeze(3),
         )
         return groups, persons
 
-    def _decode(self, queries: Queries, source: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """The states of every layer and the reference points (g, m, 2), which the positional half gives."""
+    def _decode(self, queries: Queries, source: list[Tensor], move: Move) -> tuple[Tensor, Tensor]:
+        """The states and references of every layer; the first references come from the positional halves."""
         position, content = queries()
-        reference = self.reference(position).sigmoid()
-        return self.decoder(content, position, reference, source), reference
+        states, references = self.decoder(content, position, self.reference(position).sigmoid(), source, move)
+        return states, references
+
+    def _points(self, states: Tensor, reference: Tensor) -> Tensor:
+        """(…, g, m, w), (…, g, m, 2) -> (…, g, M, 2): offsets from the references, before the sigmoid."""
+        moved = self.points(states)
+        if self.one_token:  # (… g 1 2M) -> (… g M 2)
+            moved = moved.unflatten(-1, (self.members, 2)).squeeze(-3)
+        return (torch.logit(reference, eps=1e-5) + moved).sigmoid()
+
+    def _boxes(self, states: Tensor, reference: Tensor) -> Tensor:
+        """(…, p, 1, w), (…, p, 1, 2) -> (…, p, 1, 4): centres are offsets from the references, before the sigmoid."""
+        begin = torch.logit(reference, eps=1e-5)
+        return (torch.cat((begin, torch.zeros_like(begin)), dim=-1) + self.box(states)).sigmoid()
+
+    def _next_slots(self, states: Tensor, reference: Tensor) -> Tensor:
+        """Each slot looks next where its point is; a group's one token in the middle of its points."""
+        points = self._points(states, reference)
+        return points.mean(-2, keepdim=True) if self.one_token else points
+
+    def _next_persons(self, states: Tensor, reference: Tensor) -> Tensor:
+        return self._boxes(states, reference)[..., :2]
 
     def self_attention_parameters(self) -> int:
         """Parameters of the decoder's self attention, all layers together."""

@@ -1,6 +1,7 @@
 """The deformable transformer: maps -> encoder -> decoder over groups of tokens. Post-norm, and the order of layers of Deformable DETR."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from einops import rearrange
@@ -9,6 +10,8 @@ from torch import Tensor, nn
 from projects.social_groups.decoder_attention import SelfAttention
 from projects.social_groups.deformable import DeformableAttention
 from projects.social_groups.project import Model
+
+Move = Callable[[Tensor, Tensor], Tensor]
 
 
 def sine_positions(rows: int, columns: int, width: int) -> Tensor:
@@ -89,7 +92,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Tokens (b, g, m, w) in layers of self attention, cross attention, feed-forward; the states of every layer (layers, b, g, m, w)."""
+    """Tokens in layers of self attention, cross attention, feed-forward, each layer looking around where the one before has put its tokens."""
 
     def __init__(self, model: Model) -> None:
         super().__init__()
@@ -110,18 +113,24 @@ class Decoder(nn.Module):
             for _ in range(model.decoder_layers)
         )
 
-    def forward(self, content: Tensor, position: Tensor, reference: Tensor, source: list[Tensor]) -> Tensor:
-        """content, position (g, m, w), reference (g, m, 2)."""
+    def forward(
+        self, content: Tensor, position: Tensor, reference: Tensor, source: list[Tensor], move: Move
+    ) -> tuple[Tensor, Tensor]:
+        """content, position (g, m, w), reference (g, m, 2) -> of every layer the states (l, b, g, m, w) and the references (l, b, g, m, 2) it had.
+
+        `move` says from a layer's states and references where the next layer looks (Deformable DETR's iterative refinement).
+        """
         batch, (groups, slots, _) = len(source[0]), content.shape
-        x, position = (part[None].expand(batch, -1, -1, -1) for part in (content, position))
-        places = reference[None].expand(batch, -1, -1, -1).flatten(1, 2)
-        states = []
+        x, position, reference = (part[None].expand(batch, -1, -1, -1) for part in (content, position, reference))
+        states, references = [], []
         for own, cross, feed_forward in self.layers:
             x = own(x, position)
-            flat = cross(x.flatten(1, 2), position.flatten(1, 2), places, source)
+            flat = cross(x.flatten(1, 2), position.flatten(1, 2), reference.flatten(1, 2), source)
             x = feed_forward(flat).unflatten(1, (groups, slots))
             states.append(x)
-        return torch.stack(states)
+            references.append(reference)
+            reference = move(x, reference).detach()
+        return torch.stack(states), torch.stack(references)
 
 
 def centres(rows: int, columns: int) -> Tensor:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from regard_lab.data.scenes import NO_GROUP, NOBODY, OUTSIDER, PLACES, UNIT, Scenes
 
-VERSION = 1  # part of every seed: a generator that draws otherwise is another version
+VERSION = 2  # part of every seed: a generator that draws otherwise is another version
 TRAITS = ("arms", "legs", "gaze", "engaged", "leader", "heading", "speed", *(f"appearance_{k}" for k in range(8)))
 SHARED = ("arms", "legs", "gaze")
 ACTIONS = ("standing", "stepping", "reaching", "leaping")  # 2 · (arms) + (legs)
@@ -26,7 +26,8 @@ ASPECT = 96 / 160  # height of the frame over its width
 MARGIN = 0.08  # of the frame, free at its edges
 APART = 0.065  # of the frame's width, between the centres of any two persons
 LEAD = 0.03  # of the frame's width, between the leader and the mean of the others
-HEADINGS_APART = np.pi / 3
+HEADINGS = (-0.5, 0.0, 0.5, 1.0)  # of π: groups of a plaza walk along one of its two axes, one way or the other
+HEADINGS_APART = np.pi / 2
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ def appearances(
     for name in SHARED:
         found[:, column[name]] = rng.choice([-1.0, 1.0], size=persons)
     headings = rng.uniform(-1, 1, size=persons)
-    group_headings = np.mod(rng.uniform(0, 2) + (HEADINGS_APART / np.pi) * rng.permutation(6), 2) - 1
+    group_headings = rng.permutation(HEADINGS)
     for group in range(int(groups.max()) + 1):
         members = np.flatnonzero(groups == group)
         for name, shared in zip(SHARED, code_of(world, int(activities[group])), strict=False):

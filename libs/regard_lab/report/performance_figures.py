@@ -79,7 +79,8 @@ def _panel(
         )
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
-    ticks = [n for n in lengths if n.bit_count() == 1] or list(lengths)  # those of the bisection stand too close for words
+    # Those of the bisection stand too close for words.
+    ticks = [n for n in lengths if n.bit_count() == 1] or list(lengths)
     axes.set_xticks(ticks, [f"{n:,}" for n in ticks], rotation=45, ha="right")
     axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_minor_formatter(NullFormatter())

@@ -151,9 +151,29 @@ def test_another_order_of_groups_gives_the_same_in_that_order():
         [torch.randn(B, 16, 4, 6), torch.randn(B, 16, 2, 3)],
     )
     reference, order = torch.rand(G, M, 2), torch.tensor([2, 0, 1])
-    one = decoder(content, position, reference, source)
-    other = decoder(content[order], position[order], reference[order], source)
+
+    def drift(x: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+        return (places + 0.1 * x[..., :2]).sigmoid()
+
+    one, places = decoder(content, position, reference, source, drift)
+    other, moved = decoder(content[order], position[order], reference[order], source, drift)
     assert torch.allclose(one[:, :, order], other, atol=1e-5)
+    assert torch.allclose(places[:, :, order], moved, atol=1e-5)
+    assert torch.equal(places[0], reference.expand(B, -1, -1, -1))
+    assert torch.equal(places[1], drift(one[0], places[0]))  # the second layer looks where the first has moved to
+
+
+def test_a_slot_looks_next_where_its_point_is_and_one_token_in_the_middle_of_its_points():
+    torch.manual_seed(0)
+    for queries in ("sum", "single"):
+        model = SocialGroups(DATA, model_of(queries=queries)).eval()
+        model.points[-1].weight.data.normal_()
+        states = torch.randn(B, G, model.group_queries.slots, 16)
+        reference = torch.rand(B, G, model.group_queries.slots, 2)
+        points = model._points(states, reference)
+        assert points.shape == (B, G, M, 2)
+        expected = points if queries == "sum" else points.mean(2, keepdim=True)
+        assert torch.equal(model._next_slots(states, reference), expected)
 
 
 def test_the_shapes_of_everything():

@@ -116,7 +116,18 @@ def test_a_person_in_two_groups_is_the_surer_ones():
     assert [set(one.members) for one in metrics.partition(copy)] == [{0, 1, 2, 3}]
 
 
-def test_the_threshold_is_the_one_that_groups_most_persons_right():
+def test_the_f1_of_members_by_hand():
+    assert metrics.member_f1([(PERFECT, TRUTH)]) == 1.0
+    assert metrics.member_f1([([], TRUTH)]) == 0.0
+    assert metrics.member_f1([([], Truth((), (), frozenset({0})))]) == 1.0
+    some = [
+        guess(0, {0, 1, 5}),
+        guess(1, {2, 6}, 0.8),
+    ]  # the second is aligned with {3, 4} or nobody: no member of it is right
+    assert metrics.member_f1([(some, TRUTH)]) == pytest.approx(2 * 2 / (5 + 5))
+
+
+def test_the_threshold_is_the_one_that_finds_members_best():
     low = [guess(0, {0, 1, 2}, 0.4), guess(1, {3, 4}, 0.25), guess(2, {5, 6}, 0.1)]
     assert metrics.best_threshold([(low, TRUTH)]) == pytest.approx(0.12)  # the least that leaves {5, 6} out
     assert metrics.persons_right(low, TRUTH, True, 0.12) == 1.0

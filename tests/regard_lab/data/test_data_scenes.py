@@ -56,8 +56,8 @@ def test_a_scene_is_the_same_however_many_are_asked_for_and_another_in_another_s
 @pytest.mark.parametrize(
     ("world", "digest"),
     [
-        (court.WORLD, "80c0e704cbd313e654b5a84fbcd145740af4337f199ef478080a3ade36ff0a5d"),
-        (plaza.WORLD, "c2af831fe6bb5acd6a37bed48c1b43932981e7ba60a76b6f7281bf8799a3c5e6"),
+        (court.WORLD, "09a46afea41ea026a31a6425ac2af4b528e91f46b27306cdc2eae5ee3245e030"),
+        (plaza.WORLD, "fee7189d15c674b979375a7062e2eb52da284f50b813195c59be366755e0dbac"),
     ],
     ids=["court", "plaza"],
 )

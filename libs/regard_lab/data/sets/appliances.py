@@ -26,7 +26,7 @@ CARD = Card(
     title="Appliances energy prediction",
     stands_in_for="Weather",
     licence="the package is BSD-2; the data are CC BY 4.0",
-    citation="Candanedo, Feldheim, Deramaix: Data driven prediction models of energy use of appliances in a low-energy house. Energy and Buildings, 2017.",
+    citation="Candanedo, Feldheim, Deramaix: Data driven prediction models of energy use of appliances. Energy and Buildings 140, 2017.",
     homepage="https://archive.ics.uci.edu/dataset/374",
     sources=(
         Source(

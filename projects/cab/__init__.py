@@ -1,0 +1,1 @@
+"""Comprehensive Attention Benchmarking (Zhang et al., ICML 2023)."""

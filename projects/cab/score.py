@@ -1,0 +1,201 @@
+"""Bring your own attention: `python -m projects.cab.score my_file.py:MyAttention --scale quick`.
+
+Certifies it in every pattern that it declares, trains the benchmark's task of each, and prints its compositional index beside those of the mechanisms
+here. The rows stay in the table `own` of the report. What was trained once is not trained again; stopped half-way, the same command goes on.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from projects.cab.project import PROJECT
+from projects.cab.tasks import TABLES
+from regard.certify import PROPERTIES, Outcome, certify
+from regard.loading import BadRequest, find_class, key_and_value
+from regard.patterns import ALL_PATTERNS, Pattern
+from regard.registry import UnknownMechanism, UnsupportedPattern
+from regard_lab import data
+from regard_lab.cells import Cell
+from regard_lab.config import TableSpec, check_scale, compose
+from regard_lab.errors import UserError, command
+from regard_lab.executors import EXECUTORS
+from regard_lab.reproduce import run_cells
+from regard_lab.results import Metric, Result, Row, Scale, read_result, result_path, write_result
+from regard_lab.tables import Table, check_config, make_cell, result_of
+from regard_lab.wording import number, signed
+
+OWN = "own"
+METRICS = {"index": "", "over_none": "", "attention_parameters": "", "train_time_s": "s"}
+
+
+def patterns_of(target: str, wanted: Sequence[str]) -> list[Pattern]:
+    """The patterns to score: those that the class declares, or the wanted ones among them."""
+    try:
+        declared = tuple(getattr(find_class(target), "patterns", ()))
+    except (BadRequest, UnknownMechanism) as error:
+        raise UserError(str(error)) from None
+    if unknown := [each for each in wanted if each not in declared]:
+        raise UserError(f"{target} does not declare {unknown[0]}; it declares {', '.join(declared) or 'no pattern'}")
+    if not declared:
+        raise UserError(f"{target} declares no pattern: decorate the class with @mechanism(name, patterns=…, paper=…)")
+    return [pattern for pattern in ALL_PATTERNS if pattern in (wanted or declared)]
+
+
+def certified(target: str, patterns: Sequence[Pattern], options: dict[str, Any]) -> list[Outcome]:
+    """Every property in every pattern, with a bar."""
+    cls, outcomes = find_class(target), []
+    with tqdm(total=len(patterns) * len(PROPERTIES), desc="certification", unit="property", disable=None) as bar:
+        for pattern in patterns:
+            for name, _ in PROPERTIES:
+                bar.set_postfix_str(f"{pattern}: {name}")
+                try:
+                    outcomes += certify(cls, [pattern], options=options or None, properties=[name])
+                except (TypeError, ValueError, UnsupportedPattern) as error:
+                    raise UserError(f"{target}: {error}") from None
+                bar.update()
+    return outcomes
+
+
+def table_of(target: str, patterns: Sequence[Pattern], scale: Scale, options: dict[str, Any], root: Path) -> Table:
+    """The cells of a mechanism: a row a pattern, as the table `index` has them."""
+    conf = PROJECT.conf(root)
+    rows: list[list[Cell]] = []
+    for pattern in patterns:
+        key = {"attention": shown_name(target), "pattern": pattern}
+        given = [f"attention.name={target}", f"pattern={pattern}"]
+        given += [f"+attention.options.{name}={value}" for name, value in options.items()]
+        composed = compose(conf, ["table=index", f"scale={scale}", *given])
+        check_config(PROJECT, composed.config, f"{target}, {pattern}: ")
+        assert composed.table is not None
+        spec = own_spec(composed.table)
+        name = "".join(letter if letter.isalnum() else "_" for letter in shown_name(target))
+        seeds = range(spec.seeds)
+        rows.append(
+            [make_cell(PROJECT, composed, OWN, f"{name}-{pattern}-seed{seed}", seed, root, spec, key) for seed in seeds]
+        )
+    return Table(paper=PROJECT.name, name=OWN, scale=scale, spec=spec, rows=rows)
+
+
+def shown_name(target: str) -> str:
+    """`some/where/file.py:Class` as `file.py:Class`: a report holds no path of a machine."""
+    return target.rpartition("/")[2]
+
+
+def own_spec(index: TableSpec) -> TableSpec:
+    """The table `index` with what a row of `own` shows more."""
+    return replace(index, run="projects.cab.tasks:own", metrics=METRICS)
+
+
+def merged(new: Result, path: Path) -> Result:
+    """The rows of before with those of this run in their places.
+
+    Code outside this repository has no fingerprint, so that a row of it cannot be told to be stale: score again after a change.
+    """
+    before = read_result(path) if path.exists() else None
+    rows = [row for row in before.rows if new.row(**row.key) is None] if before else []
+    kept = {cell for row in rows for cell in row.cells}
+    records = {name: record for name, record in before.records.items() if name in kept} if before else {}
+    return Result(
+        paper=new.paper,
+        table=new.table,
+        scale=new.scale,
+        fingerprint=None,  # type: ignore[arg-type]
+        data=new.data,
+        rows=[*rows, *new.rows],
+        records={**records, **new.records},
+    )
+
+
+def standing(own: Row, others: Result | None) -> list[tuple[str, Metric, Metric, bool]]:
+    """(name, index, gain over none, is it the new one) of a pattern, best first."""
+    pattern = own.key["pattern"]
+    rows = [row for row in others.rows if row.key["pattern"] == pattern and "index" in row.metrics] if others else []
+    every = [(row, row is own) for row in [*rows, own]]
+    every.sort(key=lambda pair: -pair[0].metrics["index"].mean)
+    return [(str(row.key["attention"]), row.metrics["index"], row.metrics["over_none"], mine) for row, mine in every]
+
+
+def shown(metric: Metric) -> str:
+    """Mean ± standard deviation."""
+    return signed(metric.mean, 3) + (f" ± {number(metric.sd, 3)}" if metric.sd is not None else "")
+
+
+def report(table: Result, others: Result | None, scale: str) -> str:
+    """One table: a block a pattern, best first, the new mechanism marked."""
+    width = max(26, *(len(str(row.key["attention"])) for row in table.rows)) + 2
+    lines = [f"{'':<{width + 6}}{'index':>18}{'over no attention':>22}"]
+    for row in table.rows:
+        pattern = str(row.key["pattern"])
+        lines.append(f"{pattern} ({TABLES[pattern]})")
+        if row.status != "ok" or not row.metrics:
+            lines.append(f"    {row.status}: {row.reason}")
+            continue
+        for place, (name, index, gain, mine) in enumerate(standing(row, others), start=1):
+            mark = "▸" if mine else " "
+            lines.append(f" {mark}{place:>3}  {name:<{width}}{shown(index):>18}{shown(gain):>22}")
+    if scale == "quick":
+        lines.append("\nquick: mechanics, not evidence; --scale laptop for numbers with seeds")
+    if others is None:
+        lines.append(f"\nnobody to stand beside: run `python -m regard_lab.reproduce cab/index --scale {scale}`")
+    return "\n".join(lines)
+
+
+def score(target: str, scale: Scale, wanted: Sequence[str], options: dict[str, Any], arguments: Any, root: Path) -> int:
+    """Certify, train, write the rows, print the table. Exit code 1 if a property or a cell failed."""
+    patterns = patterns_of(target, wanted)
+    outcomes = certified(target, patterns, options)
+    failed = [outcome for outcome in outcomes if not outcome.passed]
+    for pattern in patterns:
+        here = [outcome for outcome in outcomes if outcome.pattern == pattern]
+        passed = sum(outcome.passed for outcome in here)
+        print(f"{'✓' if passed == len(here) else '✗'} {pattern}: {passed} of {len(here)} properties hold")
+    for outcome in failed:
+        print(f"    {outcome.pattern}, {outcome.property}: {outcome.detail}")
+    if failed and not arguments.anyway:
+        print("not certified, so nothing was trained; --anyway trains it all the same")
+        return 1
+    table = table_of(target, patterns, scale, options, root)
+    for name in table.spec.data_sets:
+        data.ensure(name, root, table.cells[0].config["data"]["source"])
+    result = result_of(table, run_cells(table, root, arguments.executor, arguments.workers, {}))
+    path = result_path(root, PROJECT.name, OWN, scale)
+    write_result(path, merged(result, path))
+    index = result_path(root, PROJECT.name, "index", scale)
+    print(report(result, read_result(index) if index.exists() else None, scale))
+    print(
+        f"\nrows written to {path.relative_to(root)}; `make report` shows them on the page of this paper, table {OWN}"
+    )
+    return 1 if failed or any(row.status != "ok" for row in result.rows) else 0
+
+
+@command
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m projects.cab.score", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("mechanism", help="path/to/file.py:Class, module:Class, or a registered name")
+    parser.add_argument("--scale", default="quick", help="quick, laptop or paper")
+    parser.add_argument(
+        "--pattern", action="append", default=[], metavar="PATTERN", help="only this one; may be repeated"
+    )
+    parser.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="an option of the mechanism")
+    parser.add_argument("--anyway", action="store_true", help="train also what is not certified")
+    parser.add_argument("--executor", default="processes", choices=EXECUTORS)
+    parser.add_argument("--workers", type=int, default=None, help="how many cells at once (default: one a core)")
+    arguments = parser.parse_args()
+    try:
+        options = dict(map(key_and_value, arguments.option))
+    except BadRequest as error:
+        raise UserError(str(error)) from None
+    torch.set_num_threads(1)
+    return score(arguments.mechanism, check_scale(arguments.scale), arguments.pattern, options, arguments, Path.cwd())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""Small made-up data in place of the real sets, of the right shapes, and configs that go with them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from projects.cab import lm, lstf, translation
+from projects.cab.project import PROJECT, Config
+from regard_lab.config import compose, typed
+from regard_lab.data.pairs import Pairs
+from regard_lab.data.series import Series
+from regard_lab.data.texts import Texts
+
+ROOT = Path(__file__).resolve().parents[3]
+SMALL = {
+    "lstf": {"length": 12, "label_length": 6, "horizon": 6, "width": 8, "heads": 2, "feed_forward": 8},
+    "lm": {"context": 16, "width": 8, "heads": 2, "feed_forward": 8},
+    "translation": {"vocabulary": 20, "length": 8, "width": 8, "heads": 2, "feed_forward": 8},
+}
+
+
+def config_of(*overrides: str) -> Config:
+    """The composed config; sizes of sections that the table does not use are left out."""
+    table = next((word for word in overrides if word.startswith("table=")), "")
+    config = compose(PROJECT.conf(ROOT), [table] if table else []).config
+    there = [
+        word for word in overrides if (section := word.partition(".")[0]) not in SMALL or config[section] is not None
+    ]
+    return typed(Config, compose(PROJECT.conf(ROOT), there).config)
+
+
+def series(name: str, split: str) -> Series:
+    steps = {"train": 200, "validation": 60, "test": 60}[split]
+    channels = 3
+    values = np.sin(np.arange(steps)[:, None] / 4 + np.arange(channels)).astype(np.float32)
+    return Series(values, 3600 * np.arange(steps, dtype=np.int64), [str(each) for each in range(channels)])
+
+
+def pairs(split: str) -> Pairs:
+    words, count = ["open", "the", "file", "menu"], {"train": 48, "validation": 16, "test": 16}[split]
+    rows = [[words[(place + step) % 4] for step in range(1 + place % 3)] for place in range(count)]
+    return Pairs.of((" ".join(row), " ".join(f"{word}o" for word in row)) for row in rows)
+
+
+def load(name: str, root: Path, source: str) -> dict:
+    splits = ("train", "validation", "test")
+    if name in ("household_power", "appliances"):
+        return {split: series(name, split) for split in splits}
+    if name == "libreoffice_help":
+        return {split: pairs(split) for split in splits}
+    return {split: Texts.of([("It is a truth universally acknowledged. " * 40, 0)]) for split in splits}
+
+
+@pytest.fixture
+def made_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """Made-up sets in an empty folder; gives the overrides that make the models small enough for them."""
+    caches = (lstf.loaded, lm.characters, translation.encoded)
+    monkeypatch.setattr(lstf.data, "load", load)
+    (tmp_path / "libs").symlink_to(ROOT / "libs")  # where the fingerprint of an artefact looks for code
+    (tmp_path / "projects").symlink_to(ROOT / "projects")
+    monkeypatch.chdir(tmp_path)
+    for cache in caches:
+        cache.cache_clear()
+    few = {"epochs": 1, "train_examples": 16, "held_out_examples": 8}
+    sizes = [f"{section}.{key}={value}" for section, each in SMALL.items() for key, value in each.items()]
+    yield sizes + [f"{section}.fitting.{key}={value}" for section in SMALL for key, value in few.items()]
+    for cache in caches:
+        cache.cache_clear()

@@ -1,0 +1,111 @@
+"""`projects.cab.score` on a mechanism in a file of its own, outside the repository."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from cab_data import (
+    ROOT,
+    made_up,  # noqa: F401
+)
+
+from projects.cab import score
+from projects.cab.project import PROJECT
+from regard_lab.config import compose
+from regard_lab.results import Metric, Result, Row, read_result
+
+OWN = """
+from regard.layer import Attention
+from regard.registry import mechanism
+from regard.mechanisms.softmax import naive_softmax, softmax
+
+
+@mechanism("mine_of_the_score_test", patterns=("causal_cross",), paper="none")
+class Mine(Attention):
+    def mix(self, q, k, v, key_mask):
+        return softmax(q, k, v, key_mask=key_mask)
+
+    def naive(self, q, k, v, key_mask):
+        return naive_softmax(q, k, v, key_mask=key_mask)
+
+
+class Nothing:
+    pass
+"""
+
+
+@pytest.fixture
+def small(made_up, tmp_path, monkeypatch):  # noqa: F811
+    """The command with made-up data and small models; certification with its first three properties; constants that are there."""
+    (tmp_path / "mine.py").write_text(OWN)
+    few = [word for word in made_up if word.startswith(("lstf.", "lm.", "translation."))]
+
+    def composed(conf: Path, overrides: list[str]):
+        found = compose(PROJECT.conf(ROOT), [*overrides, *few])
+        found.config["constants"] = {"perplexity": {"mean": 10.0, "sd": 2.0}}
+        return found
+
+    monkeypatch.setattr(score, "compose", composed)
+    monkeypatch.setattr(score, "PROPERTIES", score.PROPERTIES[:3])
+    monkeypatch.setattr(score.data, "ensure", lambda *_: None)
+    return tmp_path
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["score", *words, "--executor", "inline"])
+    return score.main()
+
+
+def test_a_mechanism_is_certified_trained_ranked_and_kept(small, monkeypatch, capsys):
+    rival = Row({"attention": "rival", "pattern": "causal_cross"}, {}, "ok", "", [0], [])
+    metrics = {name: Metric.of([1e6], "") for name in ("index", "over_none")}
+    others = Result("cab", "index", "quick", "", [], [Row(rival.key, metrics, "ok", "", [0], [])])
+    score.write_result(small / "results" / "quick" / "cab" / "index.json", others)
+    assert run(monkeypatch, "mine.py:Mine") == 0
+    printed = capsys.readouterr().out
+    assert "✓ causal_cross: 3 of 3 properties hold" in printed
+    first, second = (line for line in printed.splitlines() if "rival" in line or "Mine" in line)
+    assert "1  rival" in first
+    assert "▸  2  mine.py:Mine" in second
+    kept = read_result(small / "results" / "quick" / "cab" / "own.json")
+    assert [row.key for row in kept.rows] == [{"attention": "mine.py:Mine", "pattern": "causal_cross"}]
+    assert set(kept.rows[0].metrics) == set(score.METRICS)
+    assert kept.fingerprint is None
+
+    (small / "other.py").write_text(OWN.replace("mine_of", "other_of"))
+    assert run(monkeypatch, "other.py:Mine") == 0  # a second mechanism joins the first
+    kept = read_result(small / "results" / "quick" / "cab" / "own.json")
+    assert [row.key["attention"] for row in kept.rows] == ["mine.py:Mine", "other.py:Mine"]
+    assert len(kept.records) == 2
+
+
+def test_what_is_not_certified_is_not_trained(small, monkeypatch, capsys):
+    (small / "mine.py").write_text(OWN.replace("return softmax(q, k, v, key_mask=key_mask)", "return softmax(q, k, v)"))
+    assert run(monkeypatch, "mine.py:Mine") == 1
+    printed = capsys.readouterr().out
+    assert "✗ causal_cross: 2 of 3 properties hold" in printed
+    assert "causal_cross, padding: " in printed
+    assert "--anyway" in printed
+    assert not (small / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["mine.py:Main"], "mine.py has no class 'Main'. Did you mean 'Mine'?"),
+        (["yours.py:Mine"], "there is no file yours.py"),
+        (["lokal"], "Did you mean 'local'"),
+        (["mine.py:Nothing"], "mine.py:Nothing declares no pattern"),
+        (["mine.py:Mine", "--pattern", "causal_self"], "does not declare causal_self; it declares causal_cross"),
+        (["mine.py:Mine", "--option", "features"], "--option takes KEY=VALUE"),
+        (["mine.py:Mine", "--option", "features=2"], "takes no option|unexpected keyword"),
+        (["mine.py:Mine", "--scale", "huge"], "there is no scale 'huge'"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(small, monkeypatch, capsys, words, message):
+    import re
+
+    assert run(monkeypatch, *words) == 2
+    said = capsys.readouterr().err
+    assert re.search(message, said), said
+    assert len(said.strip().splitlines()) <= 2
