@@ -196,13 +196,13 @@ def overfit(queries: str, attention: str, steps: int) -> float:
 @pytest.mark.slow
 @pytest.mark.parametrize("queries", ["single", "independent", "sum", "split", "mlp"])
 def test_every_design_of_the_queries_learns_four_scenes_by_heart(queries):
-    assert overfit(queries, "inter_intra", 300) == 100
+    assert overfit(queries, "inter_intra", 200) == 100
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("queries", ["location_only"])
 def test_a_control_cannot_learn_even_four(queries):
-    assert overfit(queries, "inter_intra", 300) < 100
+    assert overfit(queries, "inter_intra", 200) < 100
 
 
 def test_figures_are_drawn_from_results_and_are_nothing_without(made_up_data, tmp_path):
