@@ -2,8 +2,6 @@
 
 from itertools import chain
 
-import itertools
-
 import pytest
 
 from regard_lab.data.sets import newsgroups
