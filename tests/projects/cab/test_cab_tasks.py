@@ -51,6 +51,12 @@ def test_windows_of_a_text_by_hand():
         lm.cut(torch.arange(8), 8, None)
 
 
+def test_the_loss_of_a_language_model_is_of_the_next_character():
+    window = torch.tensor([[1, 2, 0, 2]], dtype=torch.uint8)
+    logits = 100 * torch.nn.functional.one_hot(torch.tensor([[2, 0, 2]]), 3).float()  # sure, and right
+    assert float(lm.score(lambda characters: logits, (window,))["loss"]) == pytest.approx(0, abs=1e-6)
+
+
 def test_words_by_hand():
     assert translation.words_of("Save, or Don't?") == ["save", ",", "or", "don", "'", "t", "?"]
     words = translation.vocabulary_of([["b", "a"], ["b", "c"]], size=6)
@@ -178,11 +184,16 @@ def test_the_index_by_hand_and_the_gain_over_none(made_up, tmp_path):  # noqa: F
 @pytest.mark.slow
 @pytest.mark.parametrize("table", ["lstf_self", "lm", "translation"])
 def test_the_published_sizes_run_a_step(made_up, tmp_path, table):  # noqa: F811
-    """`paper` scale with lengths, batches and epochs cut: the widths, heads and layers are the published ones."""
+    """`paper` scale with lengths, batches, layers and epochs cut: the widths and heads are the published ones."""
     cut = {
         "lstf_self": ["lstf.length=24", "lstf.label_length=12", "lstf.horizon=12", "lstf.sets=[appliances]"],
         "lm": ["lm.context=32", "lm.layers=2"],
-        "translation": ["translation.length=8", "translation.vocabulary=40"],
+        "translation": [
+            "translation.length=8",
+            "translation.vocabulary=40",
+            "translation.encoder_layers=2",
+            "translation.decoder_layers=2",
+        ],
     }[table]
     section = table.partition("_")[0]
     few = [
