@@ -4,7 +4,8 @@
     task    = mean of the z of its metrics
     pattern = mean of its tasks
 
-Every published number comes from the tables `raw_*` and `published_*` of `paper.yaml`; only what was inferred from them stands here (`PENALTIES`, `TURNED`).
+Every published number comes from the tables `raw_*` and `published_*` of `paper.yaml`; only what was inferred from them stands here
+(`PENALTIES`, `TURNED`).
 """
 
 import functools
