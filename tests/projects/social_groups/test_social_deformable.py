@@ -46,14 +46,14 @@ def test_at_first_heads_look_in_directions_of_their_own_point_by_point():
 def test_an_offset_is_a_pixel_of_its_level():
     layer = DeformableAttention(width=2, heads=1, levels=2, points=1)
     with torch.no_grad():
-        layer.offsets.bias.copy_(torch.tensor([1.0, 0, 1, 0]))
+        layer.offsets.bias.copy_(torch.tensor([1.0, 0, 0.5, 0]))
         layer.value.weight.copy_(torch.eye(2))
         layer.output.weight.copy_(torch.eye(2))
     fine, coarse = torch.zeros(1, 2, 4, 4), torch.zeros(1, 2, 2, 2)
     fine[0, 0, 1, 2], coarse[0, 1, 0, 1] = 1.0, 1.0
     reference = torch.tensor([[[(1 + 0.5) / 4, (1 + 0.5) / 4]]])  # the centre of pixel (1, 1) of the fine map
     out = layer(torch.zeros(1, 1, 2), reference, [fine, coarse])
-    # On the coarse map the reference is (0.75, 0.75) pixels, 1.25 after the offset in x: a quarter outside, three quarters of each row.
+    # On the coarse map the reference is at (0.25, 0.25) pixels, and at 0.75 in x after half a pixel: three quarters of column 1 and of row 0.
     assert out[0, 0].tolist() == pytest.approx([0.5, 0.5 * 0.75 * 0.75], abs=1e-6)
 
 
