@@ -1,11 +1,14 @@
 """Configs: composed by Hydra, typed at the door. A key that no schema knows is an error, never a silent default."""
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import OverrideType
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -48,14 +51,59 @@ def compose(conf: Path, overrides: list[str]) -> Composed:
     The blocks `scale` and `table` feed the others by interpolation and are no part of a cell's config: a budget that another table gets, or a
     row that it has more, does not make this cell a different one.
     """
+    return _composed(_hydra(conf, overrides))
+
+
+def compose_rows(conf: Path, base: list[str], rows: list[list[str]]) -> list[Composed]:
+    """`compose(conf, base + row)` for each row of a table, in a fraction of the time.
+
+    Hydra takes a tenth of a second a composition, and a table may have a hundred rows. So what chooses files (`data=imdb`) is composed once
+    for all rows that choose the same; what sets values (`model.attention=super`) is set upon a copy, as Hydra would.
+    """
+    shared: dict[tuple[str, ...], DictConfig] = {}
+    return [_compose_row(conf, base, row, shared) for row in rows]
+
+
+def _compose_row(conf: Path, base: list[str], row: list[str], shared: dict[tuple[str, ...], DictConfig]) -> Composed:
+    parsed = [_parsed(override) for override in row]
+    plain = [one for one in parsed if one is not None and not (conf / one[0]).is_dir()]
+    chosen = tuple(override for override, one in zip(row, parsed, strict=True) if one not in plain)
+    if chosen not in shared:
+        shared[chosen] = _hydra(conf, [*base, *chosen])
+    config = copy.deepcopy(shared[chosen])
+    for key, value in plain:
+        if OmegaConf.select(config, key, default=_ABSENT) is _ABSENT:
+            return compose(conf, [*base, *row])  # Hydra says what is wrong
+        OmegaConf.update(config, key, value, merge=True)
+    return _composed(config)
+
+
+_ABSENT = object()
+
+
+def _parsed(override: str) -> tuple[str, Any] | None:
+    """Key and value of `key=value` by Hydra's own grammar; `None` for anything else that an override can be."""
+    parsed = OverridesParser.create().parse_override(override)
+    if parsed.type is not OverrideType.CHANGE or parsed.package is not None or parsed.is_sweep_override():
+        return None
+    return parsed.key_or_group, parsed.value()
+
+
+def _hydra(conf: Path, overrides: list[str]) -> DictConfig:
     GlobalHydra.instance().clear()
     try:
         with hydra.initialize_config_dir(str(conf.resolve()), version_base="1.3"):
-            composed = hydra.compose("config", overrides=overrides)
-        OmegaConf.resolve(composed)
+            return hydra.compose("config", overrides=overrides)
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(_explain(error, conf, overrides)) from None
-    blocks = OmegaConf.to_container(composed)
+
+
+def _composed(config: DictConfig) -> Composed:
+    try:
+        OmegaConf.resolve(config)
+    except OmegaConfBaseException as error:
+        raise UserError(f"config: {str(error).splitlines()[0]}") from None
+    blocks = OmegaConf.to_container(config)
     assert isinstance(blocks, dict)
     scale = blocks.pop("scale")["name"]
     table = blocks.pop("table", None)

@@ -47,7 +47,7 @@ def test_the_matrix_is_what_the_mechanisms_declare():
 def test_training_commands_compose(command):
     words = shlex.split(command)
     paper = words[2].split(".")[1]
-    if "--help" not in words:
+    if words[2].endswith(".train") and "--help" not in words:  # the other commands have arguments of their own
         compose(find_project(paper, ROOT).conf(ROOT), words[3:])
     assert (ROOT / "projects" / paper / f"{words[2].split('.')[2]}.py").exists()
 
@@ -85,10 +85,10 @@ def test_every_table_has_its_stage_and_its_published_page():
         paper = path.parents[2].name
         stages = yaml.safe_load((ROOT / "pipelines" / paper / "dvc.yaml").read_text())["stages"]
         published = yaml.safe_load((ROOT / "projects" / paper / "paper.yaml").read_text())["tables"]
-        assert path.stem in stages, path
         assert path.stem in published, path
-        assert f"reproduce {paper}/{path.stem} " in stages[path.stem]["cmd"]
-        declared = yaml.safe_load(path.read_text())["table"]["metrics"]
+        (stage,) = (stage for stage in stages.values() if f"reproduce {paper}/{path.stem} " in str(stage["cmd"]))
+        assert f"runs/fingerprints/{paper}/{path.stem}-${{item.scale}}.json" in stage["deps"]
+        declared = compose(path.parents[1], [f"table={path.stem}"]).table.metrics
         columns = published[path.stem]["columns"]
         assert set(columns) <= set(declared)
         assert all(columns[name]["unit"] == declared[name] for name in columns)

@@ -1,10 +1,12 @@
 """Configs: every slip of a user is one sentence with the nearest right word, and the blocks that only feed others stay out of a cell."""
 
+from pathlib import Path
+
 import pytest
 import toy
 
 from projects.better_attention.project import PROJECT, Config
-from regard_lab.config import as_overrides, check_scale, compose, typed
+from regard_lab.config import as_overrides, check_scale, compose, compose_rows, typed
 from regard_lab.errors import UserError
 
 
@@ -74,3 +76,21 @@ def test_scales_and_rows():
     assert as_overrides({"a": 1}, {"a": "model.a"}) == ["model.a=1"]
     with pytest.raises(UserError, match="does not vary: b"):
         as_overrides({"a": 1, "b": 2}, {"a": "model.a"})
+
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("scale", ["quick", "paper"])
+@pytest.mark.parametrize(("paper", "table"), [("better_attention", "inference"), ("explaining", "faithfulness")])
+def test_rows_composed_together_are_those_that_hydra_composes(paper: str, table: str, scale: str) -> None:
+    """The second table chooses files (`data=…`) and sets values; the first only sets values."""
+    conf, base = ROOT / "projects" / paper / "conf", [f"table={table}", f"scale={scale}"]
+    spec = compose(conf, base).table
+    rows = [as_overrides(key, spec.vary) for key in spec.rows[::5]]
+    assert compose_rows(conf, base, rows) == [compose(conf, base + row) for row in rows]
+
+
+def test_a_row_that_sets_what_is_not_there_is_told_so() -> None:
+    with pytest.raises(UserError, match=r"unknown config key 'model\.atention'.*Did you mean 'model\.attention'"):
+        compose_rows(ROOT / "projects/better_attention/conf", ["table=imdb"], [["model.atention=super"]])
