@@ -20,6 +20,7 @@ LAZY = {
     "adapters": "regard.adapters",
     "certify": "regard.certify",
     "cost": "regard.cost",
+    "effective": "regard.effective",
     "functional": "regard.functional",
     "observe": "regard.observers:observe",
     "replace_attention": "regard.adapters.torch_modules:replace_attention",

@@ -20,6 +20,7 @@ def test_public_names() -> None:
         "build",
         "certify",
         "cost",
+        "effective",
         "functional",
         "mechanism",
         "mechanisms",

@@ -11,6 +11,7 @@ from cab_data import (
 
 from projects.cab import score
 from projects.cab.project import PROJECT
+from regard import registry
 from regard_lab.config import compose
 from regard_lab.results import Metric, Result, Row, read_result
 
@@ -48,7 +49,12 @@ def small(made_up, tmp_path, monkeypatch):  # noqa: F811
     monkeypatch.setattr(score, "compose", composed)
     monkeypatch.setattr(score, "PROPERTIES", score.PROPERTIES[:3])
     monkeypatch.setattr(score.data, "ensure", lambda *_: None)
-    return tmp_path
+    yield tmp_path
+    for name in (
+        "mine_of_the_score_test",
+        "other_of_the_score_test",
+    ):  # the registry is the process's, and other tests read it
+        registry._registered.pop(name, None)
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
