@@ -15,7 +15,7 @@ from vectors import draw
 
 import regard
 from regard.adapters import huggingface
-from regard.adapters.functions import DEFAULTS, Call, directions, mixed, performer_projection, smyrf_directions
+from regard.adapters.functions import DEFAULTS, Call, directions, mixed, performer_projection, smyrf_options
 from regard.observers import Observation
 from regard.registry import UnsupportedPattern, mechanism_class
 from regard_lab import models
@@ -422,10 +422,16 @@ def test_options_that_cannot_be(
 
 def test_draws_depend_on_seed_layer_and_width_alone() -> None:
     q = torch.zeros(1, 4, 3, 8)
-    first = smyrf_directions(q, Call(options=DEFAULTS["smyrf"], seed=1))
+
+    def drawn(q: torch.Tensor, seed: int, **options: Any) -> torch.Tensor:
+        return smyrf_options(q, Call(options=DEFAULTS["smyrf"] | options, seed=seed))["directions"]
+
+    first = drawn(q, 1)
     assert first.shape == (10, 2)
-    assert torch.equal(first, smyrf_directions(q[:, :1, :1], Call(options=DEFAULTS["smyrf"], seed=1)))
-    assert not torch.equal(first, smyrf_directions(q, Call(options=DEFAULTS["smyrf"], seed=2)))
+    assert torch.equal(first, drawn(q[:, :1, :1], 1))
+    assert not torch.equal(first, drawn(q, 2))
+    shapes = {"plain": (8, 2), "random": (2,), "reformer": (8, 2 * 4 // 2)}  # of 3 clusters of one token: 4 buckets
+    assert {scheme: tuple(drawn(q, 1, scheme=scheme, cluster_size=1).shape) for scheme in shapes} == shapes
     model = bert()
     model.set_attn_implementation("regard-smyrf")
     calls = [huggingface.settings(layer.attention.self)[1].seed for layer in model.encoder.layer]

@@ -22,7 +22,14 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "nystrom": {"landmarks": 16, "iterations": 6},
     "performer": {"features": 16},
     "probsparse": {"factor": 5},
-    "smyrf": {"rounds": 2, "cluster_size": 32, "key_cluster_size": None},
+    "smyrf": {
+        "rounds": 2,
+        "cluster_size": 32,
+        "key_cluster_size": None,
+        "scheme": "asymmetric",
+        "buckets": None,  # of Reformer's hash; None: as many as clusters
+        "dedup": False,
+    },
     "softmax": {},
 }
 
@@ -95,9 +102,7 @@ def probsparse(q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
 
 def smyrf(q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
     masks = {"key_mask": call.key_mask, "query_mask": call.query_mask}
-    causal = {"causal": True} if call.causal else {}
-    given = {"directions": smyrf_directions(q, call), "scale": call.scale, **causal}
-    out: Tensor = functional.smyrf(q, k, v, **given, **masks, **call.options)
+    out: Tensor = functional.smyrf(q, k, v, scale=call.scale, **masks, **smyrf_options(q, call))
     return out
 
 
@@ -124,17 +129,24 @@ def rescaled(q: Tensor, call: Call) -> Tensor:
     return q if call.scale is None or math.isclose(call.scale, d**-0.5) else q * (call.scale * d**0.5)
 
 
-def smyrf_directions(q: Tensor, call: Call) -> Tensor:
-    """The directions (d + 2, r) of this call, on the device of q."""
-    check_count(call.options["rounds"], 1, "rounds")
-    return directions(call.seed, q.shape[3], call.options["rounds"]).to(q.device)
+def smyrf_options(q: Tensor, call: Call) -> dict[str, Any]:
+    """The arguments of SMYRF's function that this call decides, the directions drawn and on the device of q."""
+    options = dict(call.options)
+    for name in ("rounds", "cluster_size"):
+        check_count(options[name], 1, name)
+    if options["buckets"] is None:
+        options["buckets"] = 2 * math.ceil(q.shape[2] / (2 * options["cluster_size"])) or 2
+    drawn = directions(call.seed, q.shape[3], options["rounds"], options["scheme"], options["buckets"])
+    return {**options, "directions": drawn.to(q.device), **({"causal": True} if call.causal else {})}
 
 
 @functools.lru_cache(maxsize=512)
-def directions(seed: int, d: int, rounds: int) -> Tensor:
-    """Directions of SMYRF, (d + 2, rounds), the same for a seed and a head width everywhere."""
+def directions(seed: int, d: int, rounds: int, scheme: str = "asymmetric", buckets: int = 2) -> Tensor:
+    """Directions of SMYRF, for the asymmetric hash (d + 2, rounds), the same for a seed and these sizes everywhere."""
+    from regard.hashing import checked_directions
+
     with torch.inference_mode(False):
-        return torch.randn(d + 2, rounds, generator=torch.Generator().manual_seed(seed))
+        return checked_directions(None, scheme, d, rounds, buckets, torch.Generator().manual_seed(seed))
 
 
 @functools.lru_cache(maxsize=512)

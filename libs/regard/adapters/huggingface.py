@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from regard.adapters.functions import DEFAULTS, Call, mixed, smyrf_directions
+from regard.adapters.functions import DEFAULTS, Call, mixed, smyrf_options
 from regard.observers import HUGGINGFACE, report
 from regard.patterns import Pattern
 from regard.registry import UnsupportedPattern, mechanism_class
@@ -204,10 +204,7 @@ def attention(
         return mixed(mechanism, F.pad(q, (0, 0, m - n, 0)), k, v, call)[:, :, m - n :]
 
     output = mix(query, key, value)
-    shown: dict[str, Any] = {}
-    if mechanism == "smyrf":
-        shown = {"directions": smyrf_directions(query, call), **call.options}
-        shown |= {"causal": True} if causal else {}
+    shown = smyrf_options(query, call) if mechanism == "smyrf" else {}
     masks["query_mask"] = None if n != m else masks["query_mask"]
     observed = {"q": query, "k": key, "v": value, "output": output, "mixed": mix, **masks}
     report(module, mechanism=mechanism, layer=module, options=shown, **observed)

@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from projects.smyrf.project import Config
 
-MODELS = ("encoder", "vit")
+MODELS = ("encoder", "vit", "gan")
 
 
 @dataclass
 class Analysis:
     """A trained model whose dense attention is looked at.
 
-    `model` is what the tables call it (`encoder`: a BERT-type encoder reading reviews; `vit`: a vision transformer), `checkpoint` a model of
-    `regard_lab.models`, or a name or folder of Hugging Face. An input has `tokens` tokens (of a picture: its patches and the class token); each
-    cell takes `examples` inputs of its own, chosen by its seed. `layers`: those measured, counted from 0; null for all.
+    `model` is what the tables call it (`encoder`: a BERT-type encoder reading reviews; `vit`: a vision transformer; `gan`: the generator of the
+    config's section `gan`), `checkpoint` a model of `regard_lab.models`, or a name or folder of Hugging Face, and null for the generator. An input
+    has `tokens` tokens (of a picture: its patches and the class token; of a generator: the places of its map that attends); each cell takes
+    `examples` inputs of its own, chosen by its seed. `layers`: those measured, counted from 0; null for all.
     """
 
     model: str
-    checkpoint: str
+    checkpoint: str | None
     tokens: int
     examples: int
     layers: list[int] | None
@@ -41,6 +42,12 @@ def check(section: Analysis, config: Config) -> None:
         )
     if section.model == "vit" and round((section.tokens - 1) ** 0.5) ** 2 != section.tokens - 1:
         raise ValueError(f"a square picture has a class token and s² patches, got tokens = {section.tokens}")
+    if (section.model == "gan") == (config.gan is None):
+        raise ValueError(f"analysis.model=gan goes with a section gan, and no other does; got {section.model!r}")
+    if config.gan is not None and section.tokens != config.gan.network.attention_resolution**2:
+        raise ValueError(
+            f"the generator attends to a map of {config.gan.network.attention_resolution} × as many places, got tokens = {section.tokens}"
+        )
     if config.attention.cluster_size > section.tokens:
         sizes = f"cluster_size = {config.attention.cluster_size} and tokens = {section.tokens}"
         raise ValueError(f"a cluster holds at most all tokens, got {sizes}")

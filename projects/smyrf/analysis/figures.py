@@ -19,7 +19,7 @@ SCHEMES = {
     "plain": "#56b4e9",
     "asymmetric": "#d55e00",
 }  # the last lies on top
-MODELS = {"encoder": "text encoder", "vit": "vision transformer"}
+MODELS = {"encoder": "text encoder", "vit": "vision transformer", "gan": "generator"}
 
 
 def lsh_mass(results: Results) -> Figure | None:
@@ -58,27 +58,33 @@ def sparsity(results: Results) -> Figure | None:
 
 
 def cluster_membership(results: Results) -> Figure | None:
-    """Patches of a picture by the cluster of their queries in one hash round, a row a head; like colours are near hashes. The last row: which of the
-    first 64 queries (rows) meet which of the first 64 keys (columns), black. The first seed's picture."""
+    """Places of a picture by the cluster of their queries in one hash round, a row a head; like colours are near hashes. The last row: which of the
+    first 64 queries (rows) meet which of the first 64 keys (columns), black. The first seed's picture, of the generator the one that it makes."""
     result = results.best("cluster_membership")
     shown = [(row, exhibits) for row, exhibits in _exhibits(result) if "heads" in exhibits]
     if result is None or not shown:
         return None
-    heads = len(shown[0][1]["heads"])
+    models = list(dict.fromkeys(str(row.key["model"]) for row, _ in shown))
+    heads = max(len(exhibits["heads"]) for _, exhibits in shown)
     with house_style():
-        figure = Figure(figsize=(1.55 * (1 + len(shown)), 1.6 * (heads + 1)))
+        figure = Figure(figsize=(1.55 * (len(models) + len(shown)), 1.6 * (heads + 1)))
         grid: Any = figure.subplots(
-            heads + 1, 1 + len(shown), squeeze=False, gridspec_kw={"hspace": 0.08, "wspace": 0.08}
+            heads + 1, len(models) + len(shown), squeeze=False, gridspec_kw={"hspace": 0.08, "wspace": 0.08}
         )
         for axes in grid.flat:
             axes.set_axis_off()
-        if "input" in shown[0][1]:
-            grid[0, 0].imshow(decode(shown[0][1]["input"]))
-            grid[0, 0].set_title("input", fontsize=8)
-        for column, (row, exhibits) in zip(grid.T[1:], shown, strict=True):
-            column[0].set_title(f"{row.key['scheme']}\n{row.metrics['clusters'].mean:.0f} clusters", fontsize=8)
-            for axes, picture in zip(column, [*exhibits["heads"], exhibits["matrix"]], strict=False):
-                axes.imshow(decode(picture), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        columns = iter(grid.T)
+        for model in models:
+            of_model = [(row, exhibits) for row, exhibits in shown if row.key["model"] == model]
+            first = next(columns)[0]
+            if "picture" in of_model[0][1]:
+                first.imshow(decode(of_model[0][1]["picture"]), cmap="gray", vmin=0, vmax=255)
+            first.set_title(MODELS.get(model, model), fontsize=8)
+            for (row, exhibits), column in zip(of_model, columns, strict=False):
+                column[0].set_title(f"{row.key['scheme']}\n{row.metrics['clusters'].mean:.0f} clusters", fontsize=8)
+                for axes, picture in zip(column, exhibits["heads"], strict=False):
+                    axes.imshow(decode(picture), interpolation="nearest")
+                column[-1].imshow(decode(exhibits["matrix"]), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         _note(figure, result)
     return figure
 

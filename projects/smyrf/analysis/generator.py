@@ -4,10 +4,12 @@ import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import Tensor, nn
 
 from projects.smyrf.analysis.vectors import Attend, Subject, Vectors
 from projects.smyrf.gan.networks import Generator
+from projects.smyrf.gan.pictures import as_bytes
 
 SCALE = 1.0  # BigGAN's scores are not scaled
 
@@ -15,7 +17,9 @@ SCALE = 1.0  # BigGAN's scores are not scaled
 def subject(made: Generator, latents: Tensor, labels: Tensor) -> Subject:
     """Latents (b, latent) and labels (b,); the result is the picture's pixels, (b, colours · size²)."""
     edge = made.network.attention_resolution
-    return Subject(lambda: made(latents, labels).flatten(1), functools.partial(attending, made), (edge, edge))
+    with torch.no_grad():
+        pictures = torch.from_numpy(as_bytes(made(latents, labels)))
+    return Subject(lambda: made(latents, labels).flatten(1), functools.partial(attending, made), (edge, edge), pictures)
 
 
 @contextmanager

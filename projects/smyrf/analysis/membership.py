@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 HEADS = 3  # whose clusters are shown
 CROP = 64  # queries and keys of the membership matrix that is shown [figure]
-THUMBNAIL = 96  # pixels of a side of the input that is shown beside it
+THUMBNAIL = 96  # pixels of a side of the picture that is shown beside it
 
 
 @torch.inference_mode()
@@ -35,7 +35,7 @@ def measure(config: Config, folder: Path) -> Measured:
     times_chance         the first over the second
 
     The first seed leaves exhibits of the last measured layer, its first input: the clusters of the first heads' queries as pictures, a part of the
-    first head's matrix of who sees whom, and the input.
+    first head's matrix of who sees whom, and the picture.
     """
     assert config.analysis is not None
     attention, root = config.attention, Path.cwd()
@@ -85,7 +85,7 @@ def shown(subject: Subject, x: Vectors, queries: Tensor, keys: Tensor) -> dict[s
         "matrix": encode(np.where(matrix, 0, 255).astype(np.uint8)),
     }
     if subject.pictures is not None:
-        exhibits["input"] = encode(thumbnail(subject.pictures[0]))
+        exhibits["picture"] = encode(thumbnail(subject.pictures[0]))
     return exhibits
 
 
@@ -97,7 +97,7 @@ def palette(number: int) -> NDArray[np.uint8]:
 
 
 def thumbnail(picture: Tensor) -> NDArray[np.uint8]:
-    """A picture (height, width, 3) uint8 made small."""
+    """A picture (height, width, 3) or (height, width) uint8 made small."""
     from PIL import Image
 
     image = Image.fromarray(picture.numpy())

@@ -1,4 +1,4 @@
-"""The trained models of the analysis and their inputs: an encoder that reads reviews, a vision transformer that looks at pictures.
+"""The trained models of the analysis and their inputs: an encoder that reads reviews, a vision transformer that looks at pictures, a generator.
 
 subject = subject_of(config, root)              # what `projects.smyrf.analysis.vectors.capture` takes
 captured_of(config, root)                       # and what it gives: the two latest are kept, because a table's rows share them
@@ -9,44 +9,54 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from projects.smyrf.analysis.generator import subject
 from projects.smyrf.analysis.vectors import Captured, Subject, attending, capture
+from projects.smyrf.gan import generators
 from regard_lab import data, models
 from regard_lab.errors import DataMissing
 from regard_lab.models import minilm, vit
+from regard_lab.training import seed_of
 
 if TYPE_CHECKING:
     from projects.smyrf.project import Config
 
 PACKAGED = {"minilm": minilm, "vit": vit}  # imported, so that another pinned package is another code
 LINE_BREAK = "<br />"
+LATENTS = 14  # the stream of a cell's seed that a generator's inputs come from
 # The mean and standard deviation that DINOv2 was trained with, those of ImageNet.
 MEAN, SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-class Choice(NamedTuple):
-    """All that decides a subject."""
+@dataclass(frozen=True)
+class Choice:
+    """All that decides a subject; `gan` is the section of that name in words, because a section is no key."""
 
     model: str
-    checkpoint: str
+    checkpoint: str | None
     tokens: int
     examples: int
     data: str
     source: str
     seed: int
+    gan: str
+    config: Config = field(compare=False, repr=False)
 
 
 def choice_of(config: Config) -> Choice:
     section = config.analysis
     assert section is not None
     inputs = (config.data.name, config.data.source, config.seed)
-    return Choice(section.model, section.checkpoint, section.tokens, section.examples, *inputs)
+    return Choice(
+        section.model, section.checkpoint, section.tokens, section.examples, *inputs, repr(config.gan), config
+    )
 
 
 def subject_of(config: Config, root: Path) -> Subject:
@@ -88,7 +98,23 @@ def vision_transformer(choice: Choice, root: Path) -> Subject:
     )
 
 
-SUBJECTS: dict[str, Callable[[Choice, Path], Subject]] = {"encoder": encoder, "vit": vision_transformer}
+def trained_generator(choice: Choice, root: Path) -> Subject:
+    """The generator of seed 0 of the tables of GANs, trained with dense attention, or the released one, with latents and classes of the seed."""
+    of_seed_0 = replace(choice.config, seed=0)
+    assert of_seed_0.gan is not None
+    network = of_seed_0.gan.network
+    made = generators.generator(network, generators.weights(of_seed_0), generators.dense(of_seed_0.attention))
+    random = torch.Generator().manual_seed(seed_of(choice.seed, LATENTS))
+    labels = (torch.arange(choice.examples) + choice.seed * choice.examples) % network.classes
+    latents = generators.latents(choice.examples, network, random, of_seed_0.gan.evaluation.clamp)
+    return subject(made, latents, labels)
+
+
+SUBJECTS: dict[str, Callable[[Choice, Path], Subject]] = {
+    "encoder": encoder,
+    "vit": vision_transformer,
+    "gan": trained_generator,
+}
 
 
 def token_rows(tokenizer: Any, texts: Sequence[str], tokens: int, first: int, count: int) -> Tensor:

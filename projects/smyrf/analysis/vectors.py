@@ -50,7 +50,7 @@ class Subject:
     run: Callable[[], Tensor]
     attending: Callable[[Attend], AbstractContextManager[None]]
     grid: tuple[int, int] | None = None
-    pictures: Tensor | None = None  # (b, height, width, 3) uint8, what `run` looks at
+    pictures: Tensor | None = None  # (b, height, width, 3) or (b, height, width) uint8, what `run` looks at or makes
 
 
 @dataclass(frozen=True)

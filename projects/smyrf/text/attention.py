@@ -16,7 +16,15 @@ from regard.adapters import huggingface
 Reseed = Callable[[int], None]
 
 
-def put(encoder: Any, name: str, *, rounds: int = 1, cluster_size: int = 1, mask: str | None = None) -> Reseed | None:
+def put(
+    encoder: Any,
+    name: str,
+    *,
+    rounds: int = 1,
+    cluster_size: int = 1,
+    scheme: str = "asymmetric",
+    mask: str | None = None,
+) -> Reseed | None:
     """Have the encoder run `softmax`, or `smyrf`, with a `mask` order if one is given. Returns what draws SMYRF's directions anew from a seed."""
     if name == "softmax":
         encoder.set_attn_implementation("sdpa")
@@ -25,7 +33,7 @@ def put(encoder: Any, name: str, *, rounds: int = 1, cluster_size: int = 1, mask
         return mask_order.put(encoder, mask, rounds=rounds, cluster_size=cluster_size)
     huggingface.register()
     encoder.set_attn_implementation("regard-smyrf")
-    huggingface.options(encoder, rounds=rounds, cluster_size=cluster_size)
+    huggingface.options(encoder, rounds=rounds, cluster_size=cluster_size, scheme=scheme)
 
     def reseed(seed: int) -> None:
         huggingface.options(encoder, seed=seed)

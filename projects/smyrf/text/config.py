@@ -63,6 +63,8 @@ class Text:
 
 def check(text: Text, config: Any) -> None:
     """Raises ValueError, with the numbers in it, for a section that cannot run."""
+    from regard.hashing import SCHEMES
+
     tuning = text.finetuning
     choices = [
         ("finetuning.pool", tuning.pool, POOLS),
@@ -86,10 +88,14 @@ def check(text: Text, config: Any) -> None:
         sizes = f"batch_size = {tuning.batch_size} and train_examples = {tuning.train_examples}"
         raise ValueError(f"a batch cannot be larger than the data, got text.finetuning.{sizes}")
     _check_tasks(text)
-    if config.attention.scheme != "asymmetric" or config.attention.dedup:
+    if config.attention.dedup:
+        raise ValueError("the tables of text run the paper's own merge, got attention.dedup=true")
+    if config.attention.scheme not in SCHEMES:
+        raise ValueError(f"attention.scheme must be one of {', '.join(SCHEMES)}, got {config.attention.scheme!r}")
+    if config.attention.scheme != "asymmetric" and (config.attention.name, text.inference) != ("softmax", "smyrf"):
         raise ValueError(
-            "the tables of text run the paper's own hash and merge, got"
-            f" attention.scheme={config.attention.scheme} and attention.dedup={config.attention.dedup}"
+            f"another hash than the paper's is for inference alone, after training with softmax; got attention.scheme={config.attention.scheme},"
+            f" attention.name={config.attention.name} and text.inference={text.inference}"
         )
     if (text.training_mask is None) != (text.inference_mask is None):
         raise ValueError("text.training_mask and text.inference_mask go together: set both or none")

@@ -31,7 +31,7 @@ def measure(config: "Config", folder: Path) -> Measured:
     weights = artefact(TRAIN, trained, [task.data], source=config.data.source, root=Path.cwd(), modules=modules)
     model, tokenizer = restored(trained, weights)
     sizes = {"rounds": attention.rounds, "cluster_size": attention.cluster_size}
-    model.reseed = put(model.encoder, text.inference, **sizes)
+    model.reseed = put(model.encoder, text.inference, scheme=attention.scheme, **sizes)
     split = split_of(trained, split_name, tokenizer, text.held_out_examples)
     outputs, labels = predict(model, split, trained.finetuning.batch_size, config.seed)
     kinds = {name: SmyrfAttention if name == "smyrf" else name for name in (attention.name, text.inference)}

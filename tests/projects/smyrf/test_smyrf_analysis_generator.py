@@ -1,13 +1,24 @@
 """The analysis on a small generator: what is caught is what its block attends to, and SMYRF may stand in its place."""
 
+import math
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
 import torch
 
+from projects.smyrf.analysis import ablation, membership, sparsity, spectra, subjects
 from projects.smyrf.analysis.ablation import captured_mass, of_layer
 from projects.smyrf.analysis.clusters import Clustering
 from projects.smyrf.analysis.generator import subject
 from projects.smyrf.analysis.vectors import capture, dense, result_with
+from projects.smyrf.check import check
 from projects.smyrf.gan.networks import Attend, Generator
 from projects.smyrf.gan.recipe import Network
+from projects.smyrf.project import PROJECT, Config
+from regard_lab.config import compose, typed
+
+ROOT = Path(__file__).parents[3]
 
 NETWORK = Network(16, 3, 4, 8, [2, 2, 2], [1, 2], 12, 0, False, 8)
 
@@ -39,3 +50,64 @@ def test_a_generator_is_caught_and_swapped() -> None:
     assert error > 0
     with torch.no_grad():
         assert torch.equal(made(latents, labels).flatten(1), expected)  # its own attention is back
+
+
+TABLES = {
+    "lsh_ablation": ablation,
+    "singular_values": spectra,
+    "sparsity": sparsity,
+    "cluster_membership": membership,
+}
+SMALL = ("gan.network.width=8", "attention.cluster_size=64")
+
+
+@pytest.fixture
+def untrained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
+    """A generator as it is before training, with an attention that counts, in place of the trained one; and what was asked for."""
+    asked = []
+
+    def weights(config: Config) -> dict[str, torch.Tensor]:
+        asked.append((config.seed, config.gan.trained.name))
+        torch.manual_seed(0)
+        made = Generator(config.gan.network, Attend("softmax"))
+        made.attention.gamma.data.fill_(1.0)
+        return made.state_dict()
+
+    monkeypatch.setattr(subjects, "generators", SimpleNamespace(**vars(subjects.generators) | {"weights": weights}))
+    for cached in (subjects._subject, subjects._captured):
+        cached.cache_clear()
+    return asked
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_cell_of_every_table_runs_on_the_generator(table: str, untrained: list, tmp_path: Path) -> None:
+    words = [f"table={table}", "scale=quick", "analysis=gan", "seed=3", *SMALL]
+    composed = compose(PROJECT.conf(ROOT), words)
+    config = typed(Config, composed.config)
+    check(config)
+    measured = TABLES[table].measure(config, tmp_path)
+    assert untrained == [(0, "softmax")]  # one generator, whatever the cell's seed
+    assert composed.table is not None
+    assert set(measured.metrics) == set(composed.table.metrics)
+    assert all(math.isfinite(value) for value in measured.metrics.values())
+    if table == "lsh_ablation":
+        assert measured.metrics["score_memory"] == pytest.approx(100 * config.attention.rounds * 64 / 1024)
+    if table == "cluster_membership":
+        assert measured.metrics["clusters"] == 16
+    assert TABLES[table].measure(config, tmp_path) == measured
+
+
+def test_seeds_are_other_latents_and_the_first_shows_its_picture(untrained: list, tmp_path: Path) -> None:
+    words = ["table=cluster_membership", "scale=quick", "analysis=gan", *SMALL]
+    one, other = (typed(Config, compose(PROJECT.conf(ROOT), [*words, f"seed={seed}"]).config) for seed in (0, 1))
+    first = subjects.subject_of(one, tmp_path)
+    assert first.pictures.shape == (2, 32, 32)
+    assert not torch.equal(first.pictures, subjects.subject_of(other, tmp_path).pictures)
+    assert set(membership.measure(one, tmp_path).exhibits) == {"heads", "matrix", "picture", "layer"}
+
+
+def test_the_paper_scale_takes_the_released_generator() -> None:
+    composed = compose(PROJECT.conf(ROOT), ["table=singular_values", "scale=paper", "analysis=gan"]).config
+    check(typed(Config, composed))
+    assert composed["analysis"]["tokens"] == 4096
+    assert composed["gan"]["evaluation"]["released"] is True

@@ -59,6 +59,7 @@ def test_the_swap_is_the_adapters_where_the_adapter_has_it(checkpoints):
         with swapped(model, None):
             dense = model(**given).last_hidden_state
         assert model.config._attn_implementation == before
+        assert not hasattr(model.config, huggingface.SETTINGS)
         huggingface.register()
         model.set_attn_implementation("regard-smyrf")
         huggingface.options(model, rounds=2, cluster_size=6, seed=3)
