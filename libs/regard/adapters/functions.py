@@ -1,6 +1,6 @@
 """The mechanisms without parameters as functions of one form, `mixed(mechanism, q, k, v, call)`, their draws made from a seed.
 
-`DEFAULTS` holds their names and options, with the defaults of `regard.build`.
+`DEFAULTS` holds their names and options, with the defaults of `regard.build`; the buckets of SMYRF's "reformer" alone follow the length here.
 """
 
 import functools
@@ -27,7 +27,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "cluster_size": 32,
         "key_cluster_size": None,
         "scheme": "asymmetric",
-        "buckets": None,  # of Reformer's hash; None: as many as clusters
+        "buckets": None,  # as many as clusters, made even, as in the released code's branch of schemes
         "dedup": False,
     },
     "softmax": {},

@@ -223,7 +223,9 @@ def test_every_row_composes_and_is_in_the_papers_list(table: str) -> None:
     assert len({cell.id for cell in composed.cells}) == len(composed.cells)
     published = load_paper(ROOT / "projects/smyrf").tables[table]
     keys = [row[0].key for row in composed.rows]
-    assert [row.key for row in published.rows if row.key != {"model": "gan", "tokens": 4096}] == keys  # of the released size
+    assert [
+        row.key for row in published.rows if row.key != {"model": "gan", "tokens": 4096}
+    ] == keys  # of the released size
     assert {column.name: column.unit for column in published.columns} == composed.spec.metrics
     assert all(len(row) == 5 for row in composed.rows)
     for cell in composed.cells:
@@ -261,7 +263,10 @@ def test_the_paper_scale_takes_the_hubs_models_and_data(table: str, model: str, 
         ("table=lsh_ablation analysis.layers=[-1]", r"or null for all, got \[-1\]"),
         ("table=cluster_membership analysis.tokens=1369", "got tokens = 1369"),
         ("table=sparsity analysis.model=gan", "goes with a section gan, and no other does; got 'gan'"),
-        ("table=sparsity analysis=gan analysis.model=vit", "goes with a section gan, and no other does; got 'vit'"),
+        (
+            "table=sparsity analysis=gan analysis.model=encoder",
+            "goes with a section gan, and no other does; got 'encoder'",
+        ),
         ("table=sparsity analysis=gan analysis.tokens=1025", "a map of 32 × as many places, got tokens = 1025"),
     ],
 )
@@ -351,6 +356,8 @@ def test_figures_are_drawn_from_the_cells_and_do_not_change(tmp_path: Path) -> N
         cells = []
         for row in table_of(table).rows:
             key = row[0].key
+            if key["model"] == "gan":
+                continue  # see test_smyrf_analysis_generator.py
             if key.get("scheme", "plain") == "plain" or table == "cluster_membership":
                 size = f"attention.cluster_size={10 + len(cells)}"
                 config = config_of(f"table={table}", f"analysis={key['model']}", *SMALL, size)
