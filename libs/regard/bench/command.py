@@ -67,6 +67,9 @@ def add_to(commands: Any) -> None:
     bench.add_argument(
         "--peer", action="append", default=[], metavar="FILE:FUNCTION", help="another form of the one mechanism named"
     )
+    bench.add_argument(
+        "--growth", action="store_true", help="add to rows that are there: each length timed in turns with its half"
+    )
     bench.add_argument("--folder", type=Path, default=table.FOLDER, help=f"where results go (default: {table.FOLDER})")
     bench.add_argument("--quick", action="store_true", help="short lengths, to see that it works; writes nothing")
     bench.set_defaults(run=bench_mechanisms)
@@ -173,6 +176,8 @@ def measured(kinds: Sequence[Case], environment: table.Environment, options: arg
         "environment": environment,
         "seconds": options.seconds or (QUICK_SECONDS if options.quick else 10.0),
     }
+    if options.growth:
+        return grown(kinds, environment, options)
     rows: list[Row] = []
 
     def keep(new: Sequence[Row]) -> None:
@@ -188,6 +193,15 @@ def measured(kinds: Sequence[Case], environment: table.Environment, options: arg
             keep([row])
     progress("")
     return rows
+
+
+def grown(kinds: Sequence[Case], environment: table.Environment, options: argparse.Namespace) -> list[Row]:
+    """The rows that are there of these kinds, with how their time grows from half the length; written."""
+    there = [row for row in table.read_all(options.folder) if row.case.kind in kinds and row.environment == environment]
+    found = list(run.with_doubling([row for row in there if row.case.form == LIBRARY], say=progress))
+    table.write(options.folder, found)
+    progress("")
+    return found
 
 
 def progress(text: str) -> None:

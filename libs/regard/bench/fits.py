@@ -64,9 +64,3 @@ def crossing(speeds: Mapping[int, float]) -> float | None:
 def exponent(costs: Mapping[int, float]) -> float:
     """x of cost ~ n^x, the slope of log cost over log length by least squares. Raises ValueError for fewer than two lengths."""
     return polynomial([math.log(n) for n in costs], [math.log(cost) for cost in costs.values()], 1)[1]
-
-
-def worst_doubling(costs: Mapping[int, float]) -> float | None:
-    """The largest factor by which the cost grows from a length to its double; None if no length has its double."""
-    factors = [costs[2 * n] / cost for n, cost in costs.items() if 2 * n in costs]
-    return max(factors, default=None)

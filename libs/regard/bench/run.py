@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import median
 
 from regard.bench import memory
 from regard.bench.cases import Case, Inputs, prepare
@@ -10,6 +11,7 @@ from regard.bench.timing import LEAST, Call, elapsed_s, interleaved, median_and_
 
 PROBES = (256, 512, 1024)  # lengths run once, unreported, before a first length that is longer: to predict it
 STEPS, CLOSE = 4, 1.1  # bisection ends after so many halvings, or when its ends are this near
+TURNS = 9  # of a length and its half
 PART_OF_MEMORY = 0.6  # of what is available, for one case
 Say = Callable[[str], None]
 
@@ -77,8 +79,8 @@ def measure_together(
     say(f"{cases[0].pattern}, n = {cases[0].n:,}: {len(ready)} cases in turns")
     times = dict(zip((case for case, _ in ready), interleaved([call for _, call in ready]), strict=True))
     measured = {case: median_and_spread(own) for case, own in times.items()}
-    for case, (median, _) in measured.items():
-        histories[case.kind].times[-1] = (case.n, median)
+    for case, (time_s, _) in measured.items():
+        histories[case.kind].times[-1] = (case.n, time_s)
     date = now()
     rows = []
     for case in cases:
@@ -134,6 +136,23 @@ def bracket(rows: Sequence[Row]) -> tuple[int, int] | None:
     if not slower or slower[-1] + 1 == len(known):
         return None
     return known[slower[-1]][0], known[slower[-1] + 1][0]
+
+
+def with_doubling(rows: Sequence[Row], *, say: Say = lambda text: None) -> Iterator[Row]:
+    """The rows, those at twice another's length with the factor by which that one's time grew, both measured again, in turns.
+
+    Two lengths that are timed minutes apart on a shared machine tell of its moods as much as of the mechanism.
+    """
+    known = {row.case for row in rows if row.time_s is not None}
+    for number, row in enumerate(rows):
+        half = replace(row.case, n=row.case.n // 2)
+        if row.case.n % 2 or not {row.case, half} <= known:
+            yield row
+            continue
+        say(f"{row.case.pattern}, growth: {number + 1} of {len(rows)}, n = {row.case.n:,}, {row.case}")
+        shorter, longer = (prepare(case, Inputs(case)) for case in (half, row.case))
+        ratios = [elapsed_s(longer) / elapsed_s(shorter) for _ in range(1 + TURNS)]
+        yield replace(row, doubling=median(ratios[1:]))  # the first turn is the warm-up
 
 
 def with_memory(rows: Sequence[Row], *, say: Say = lambda text: None) -> Iterator[Row]:

@@ -46,7 +46,8 @@ class Row:
 
     `time_s`: median of `repeats` calls, `spread_s` the distance between their quartiles. `baseline_s`: the median of fused softmax attention,
     measured in turns with this case. `peak_mib`: the most memory held beyond inputs and parameters, the output included; `resident_mib`: the
-    most that the process held. Both are of a fresh process.
+    most that the process held. Both are of a fresh process. `doubling`: how many times as long
+    it took as at half the length, both in turns.
     """
 
     case: Case
@@ -58,6 +59,7 @@ class Row:
     baseline_s: float | None = None
     peak_mib: float | None = None
     resident_mib: float | None = None
+    doubling: float | None = None
     skipped: str = ""
 
     @property
@@ -73,7 +75,7 @@ class Row:
         return None if self.peak_mib is None else self.peak_mib / unit_mib
 
 
-MEASURED = ("time_s", "spread_s", "repeats", "baseline_s", "peak_mib", "resident_mib", "skipped")
+MEASURED = ("time_s", "spread_s", "repeats", "baseline_s", "peak_mib", "resident_mib", "doubling", "skipped")
 ENVIRONMENT = tuple(field.name for field in fields(Environment))
 COLUMNS = (*NAMES, *MEASURED, *ENVIRONMENT, "date")
 
@@ -194,7 +196,8 @@ def _row(value: dict[str, str]) -> Row:
         name: value[name] for name in ("mechanism", "form", "level", "pattern", "options", "dtype", "device")
     }
     sizes: dict[str, Any] = {name: int(value[name]) for name in ("batch", "heads", "head_width", "n")}
-    numbers = {name: float(value[name]) if value[name] else None for name in MEASURED if name.endswith(("_s", "_mib"))}
+    floats = [name for name in MEASURED if name not in ("repeats", "skipped")]
+    numbers = {name: float(value[name]) if value[name] else None for name in floats}
     return Row(
         case=Case(**words, **sizes, backward=value["backward"] == "True"),
         environment=Environment(value["torch"], value["processor"], int(value["cores"]), int(value["threads"])),

@@ -1,6 +1,7 @@
 """`python -m regard bench`: what it measures and writes, and what it refuses."""
 
 import argparse
+import dataclasses
 import functools
 import sys
 from pathlib import Path
@@ -185,3 +186,16 @@ def test_lengths_on_the_command_line():
 def test_names_of_cases():
     assert str(Case("smyrf", "plain", "mix", "noncausal_self", "rounds=2")) == "smyrf rounds=2 (plain)"
     assert str(Case("super", "library", "layer", "noncausal_self")) == "super layer"
+
+
+def test_growth_is_added_to_rows_that_are_there(certified):
+    small = ["bench", "local", "--pattern", "noncausal_self", *SMALL, "--seconds", "5"]
+    assert main([*small, "--growth"]) == 0
+    assert not table.FOLDER.exists()
+    assert main(small) == 0
+    before = read_all(table.FOLDER)
+    assert main([*small, "--growth"]) == 0
+    after = read_all(table.FOLDER)
+    grown = {(row.case.form, row.case.n) for row in after if row.doubling is not None}
+    assert grown == {("library", 16)}
+    assert [dataclasses.replace(row, doubling=None) for row in after] == before

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regard.bench.fits import CAB_LENGTHS, crossing, efficiency_length, exponent, polynomial, worst_doubling
+from regard.bench.fits import CAB_LENGTHS, crossing, efficiency_length, exponent, polynomial
 
 # CAB's cost.xlsx: one layer on an A100, milliseconds and MB at 256 … 8192; its table gives ABC 1,877 (time) and 70 (memory).
 VANILLA_MS = (0.472, 0.628, 0.721, 0.981, 3.67, 18.437)
@@ -62,5 +62,3 @@ def test_crossing_is_the_last_one():
 
 def test_growth():
     assert exponent({n: 3.0 * n**1.5 for n in (128, 512, 1024)}) == pytest.approx(1.5)
-    assert worst_doubling({1: 1.0, 2: 2.0, 4: 6.0, 5: 100.0, 8: 12.0}) == 3.0
-    assert worst_doubling({1: 1.0, 3: 2.0}) is None

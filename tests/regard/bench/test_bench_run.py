@@ -6,7 +6,7 @@ import torch
 from regard.bench import run
 from regard.bench.cases import Case
 from regard.bench.memory import Peak
-from regard.bench.run import History, bisect, bracket, measure, with_memory
+from regard.bench.run import History, bisect, bracket, measure, with_doubling, with_memory
 from regard.bench.table import Environment, Row
 
 HERE = Environment("2.13.0", "none", 2, 1)
@@ -159,6 +159,14 @@ def test_brackets():
     assert bracket([row_of_speed(128, 1.5), row_of_speed(256, 1.5)]) is None
     assert bracket([row_of_speed(128, 1.5), row_of_speed(256, 0.5)]) is None
     assert bracket([]) is None
+
+
+def test_growth_is_of_a_length_and_its_half_in_turns(made_up):
+    rows = [row_of_speed(n, 1.0) for n in (128, 192, 256)] + [Row(at(LOCAL, 512), HERE, "", skipped="predicted")]
+    grown = list(with_doubling(rows))
+    assert [row.doubling for row in grown] == [None, None, pytest.approx(2.0), None]
+    assert [row.time_s for row in grown] == [row.time_s for row in rows]
+    assert made_up[:4] == [at(LOCAL, 256), at(LOCAL, 128)] * 2
 
 
 def test_memory_is_added_to_what_was_measured(monkeypatch):

@@ -36,7 +36,9 @@ def test_there_and_back(
     tmp_path_factory, mechanism, options, backward, n, time_s, baseline_s, peak_mib, repeats, skipped
 ):
     case = replace(CASE, mechanism=mechanism, options=options, backward=backward, n=n, heads=1, pattern="causal_cross")
-    row = Row(case, HERE, "2026-01-02 03:04", time_s, time_s, repeats, baseline_s, peak_mib, peak_mib, skipped)
+    row = Row(
+        case, HERE, "2026-01-02 03:04", time_s, time_s, repeats, baseline_s, peak_mib, peak_mib, peak_mib, skipped
+    )
     path = tmp_path_factory.mktemp("csv") / "some.csv"
     path.write_text(as_csv([row, ROW]), encoding="utf-8", newline="")
     assert read(path) == [row, ROW]

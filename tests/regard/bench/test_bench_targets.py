@@ -64,11 +64,9 @@ def test_rows_of_other_sizes_do_not_count():
     assert found(others, about).holds is None
 
 
-def test_growth_is_between_powers_of_two():
-    rows = [
-        row("smyrf", n, time_s, options=R4C128)
-        for n, time_s in ((128, 1.0), (256, 2.0), (360, 1.0), (512, 4.8), (720, 9.0))
-    ]
+def test_growth_is_between_powers_of_two_of_several_clusters():
+    grown = ((1024, 4.0), (2048, 2.1), (4096, 2.4), (8192, None), (5793 * 2, 9.0))  # 1,024 over 512: one cluster of 512
+    rows = [row("smyrf", n, options=R4C128, doubling=doubling) for n, doubling in grown]
     check = found(rows, f"smyrf {R4C128}: growth")
     assert check.measured == pytest.approx(2.4)
     assert check.holds is False
