@@ -1,10 +1,12 @@
-"""Pre-trained encoders by name, wherever they come from: a package (`regard_lab.models`), the Hugging Face hub, or a folder."""
+"""Pre-trained models by name, wherever they come from: a package (`regard_lab.models`), the Hugging Face hub, or a folder."""
 
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from regard_lab import data, models
-from regard_lab.errors import DataMissing
+from regard_lab.errors import DataMissing, UserError
 
 
 def pretrained(checkpoint: str, root: Path) -> Any:
@@ -12,7 +14,7 @@ def pretrained(checkpoint: str, root: Path) -> Any:
     if checkpoint in models.names():
         _fetch(checkpoint, root)
         return models.load(checkpoint, root)
-    return _from_hub("AutoModel", checkpoint, dtype="float32").eval()
+    return from_transformers("AutoModel", checkpoint, dtype=torch.float32).eval()
 
 
 def tokenizer_of(checkpoint: str, root: Path) -> Any:
@@ -20,7 +22,7 @@ def tokenizer_of(checkpoint: str, root: Path) -> Any:
     if checkpoint in models.names():
         _fetch(checkpoint, root)
         return models.load_tokenizer(checkpoint, root)
-    return _from_hub("AutoTokenizer", checkpoint)
+    return from_transformers("AutoTokenizer", checkpoint)
 
 
 def _fetch(name: str, root: Path) -> None:
@@ -28,16 +30,21 @@ def _fetch(name: str, root: Path) -> None:
         models.fetch(name, root)
 
 
-def _from_hub(kind: str, checkpoint: str, **options: Any) -> Any:
+def from_transformers(kind: str, checkpoint: str, **options: Any) -> Any:
+    """`transformers.<kind>.from_pretrained`, its many errors as one sentence: `DataMissing`, or `UserError` for a package that is not there."""
     import transformers
 
     try:
         return getattr(transformers, kind).from_pretrained(checkpoint, **options)
+    except ImportError as error:
+        raise UserError(f"{checkpoint} needs a package that is not there ({error})") from error
     except (
         OSError,
         ValueError,
+        KeyError,
     ) as error:  # what transformers raises for no network, no such name, a folder without the files
         said = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
         raise DataMissing(
-            f"the model {checkpoint} could not be loaded ({said}); connect to the Hugging Face hub, or name a folder that holds it"
+            f"{checkpoint} could not be loaded as {kind} ({said}); it is none of {', '.join(models.names())}: name a folder that holds it, or"
+            " connect to the Hugging Face hub"
         ) from error

@@ -20,15 +20,14 @@ from torch.nn import functional as F
 from projects.smyrf.analysis.generator import subject
 from projects.smyrf.analysis.vectors import Captured, Subject, attending, capture
 from projects.smyrf.gan import generators
-from regard_lab import data, models
-from regard_lab.errors import DataMissing
-from regard_lab.models import minilm, vit
+from regard_lab import data
+from regard_lab.models import minilm, vit  # noqa: F401 (another pinned package is another code)
+from regard_lab.pretrained import pretrained, tokenizer_of
 from regard_lab.training import seed_of
 
 if TYPE_CHECKING:
     from projects.smyrf.project import Config
 
-PACKAGED = {"minilm": minilm, "vit": vit}  # imported, so that another pinned package is another code
 LINE_BREAK = "<br />"
 LATENTS = 14  # the stream of a cell's seed that a generator's inputs come from
 # The mean and standard deviation that DINOv2 was trained with, those of ImageNet.
@@ -81,6 +80,7 @@ def _captured(choice: Choice, root: Path) -> Captured:
 
 def encoder(choice: Choice, root: Path) -> Subject:
     """Reviews of exactly `tokens` tokens, longer ones cut; the result is the mean of the last layer, MiniLM's embedding of a text."""
+    assert choice.checkpoint is not None
     model, tokenizer = pretrained(choice.checkpoint, root), tokenizer_of(choice.checkpoint, root)
     texts = data.load(choice.data, root, choice.source)["test"].texts
     ids = token_rows(tokenizer, texts, choice.tokens, choice.seed * choice.examples, choice.examples)
@@ -89,6 +89,7 @@ def encoder(choice: Choice, root: Path) -> Subject:
 
 def vision_transformer(choice: Choice, root: Path) -> Subject:
     """Pictures resized to `tokens` − 1 patches; the result is the class token of the last layer, DINOv2's embedding of a picture."""
+    assert choice.checkpoint is not None
     model = pretrained(choice.checkpoint, root)
     side = math.isqrt(choice.tokens - 1)
     pictures = pictures_of(data.load(choice.data, root, choice.source)["test"].images, choice)
@@ -144,32 +145,3 @@ def pixels(pictures: Tensor, side: int) -> Tensor:
         x = F.interpolate(x, size=(side, side), mode="bicubic", antialias=True).clamp(0, 1)
     mean, sd = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, SD))
     return (x - mean) / sd
-
-
-def pretrained(checkpoint: str, root: Path) -> Any:
-    """A model of `regard_lab.models`, fetched if it is not there, or one of Hugging Face by name or folder; in eval mode, float32."""
-    if checkpoint in PACKAGED:
-        with data.alone(root / "data"):  # two processes that need it at once fetch it once
-            models.fetch(checkpoint, root)
-        return models.load(checkpoint, root)
-    return _from_hub("AutoModel", checkpoint, dtype=torch.float32).eval()
-
-
-def tokenizer_of(checkpoint: str, root: Path) -> Any:
-    """The tokenizer that belongs to it."""
-    return models.load_tokenizer(checkpoint, root) if checkpoint in PACKAGED else _from_hub("AutoTokenizer", checkpoint)
-
-
-def _from_hub(kind: str, checkpoint: str, **options: Any) -> Any:
-    import transformers
-
-    try:
-        return getattr(transformers, kind).from_pretrained(checkpoint, **options)
-    except (
-        OSError,
-        ValueError,
-    ) as error:  # what transformers raises for no network, no such name, a folder without the files
-        said = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
-        raise DataMissing(
-            f"the model {checkpoint} could not be loaded ({said}); connect to the Hugging Face hub, or say a folder as analysis.checkpoint="
-        ) from error

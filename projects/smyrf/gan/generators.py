@@ -48,7 +48,7 @@ def trained(config: "Config", attention: "Trained | Attention") -> Path:
 
 def snapshots(folder: Path) -> list[State]:
     """The weights of a training's snapshots, the earliest first; the last is the trained generator."""
-    return [torch.load(path, weights_only=True) for path in sorted(folder.glob("generator-*.pt"))]
+    return [torch.load(path, map_location="cpu", weights_only=True) for path in sorted(folder.glob("generator-*.pt"))]
 
 
 def weights(config: "Config") -> State:

@@ -8,15 +8,11 @@ from typing import Any, Literal
 import torch
 
 from projects.smyrf.pretrained.swapping import is_causal, modules_of
-from regard_lab import data, models
-from regard_lab.errors import DataMissing, UserError
-from regard_lab.models import minilm, smollm2, vit
+from regard_lab import models
+from regard_lab.errors import UserError
+from regard_lab.models import minilm, smollm2, vit  # noqa: F401 (another pinned package is another code)
+from regard_lab.pretrained import from_transformers, pretrained, tokenizer_of
 
-PACKAGED = {
-    "minilm": minilm,
-    "smollm2": smollm2,
-    "vit": vit,
-}  # imported, so that another pinned package is another code
 LANGUAGE_MODELS = ("ForCausalLM", "LMHeadModel")
 Kind = Literal["text", "causal", "image"]
 
@@ -50,30 +46,20 @@ def checkpoint(name: str, root: Path) -> Checkpoint:
 
     `DataMissing` for one that cannot be had, `UserError` for one whose attention cannot be swapped.
     """
-    if name in PACKAGED:
-        with data.alone(root / "data"):  # two processes that need it at once fetch it once
-            models.fetch(name, root)
-        model = models.load(name, root)
-    else:
-        model = from_transformers(name)
+    model = pretrained(name, root) if name in models.names() else with_its_head(name)
     kind = kind_of(name, model)
-    return Checkpoint(name, kind, model, None if kind == "image" else tokenizer(name, root))
+    return Checkpoint(name, kind, model, None if kind == "image" else tokenizer_of(name, root))
 
 
-def from_transformers(name: str) -> Any:
+def with_its_head(name: str) -> Any:
     """An encoder as it is, a causal language model with its head."""
-    config = load("AutoConfig", name)
+    config = from_transformers("AutoConfig", name)
     if getattr(config, "is_encoder_decoder", False):
         raise UserError(
             f"{name} is an encoder with a decoder ({config.model_type}); swap takes encoders and causal language models"
         )
     heads = any(architecture.endswith(LANGUAGE_MODELS) for architecture in config.architectures or ())
-    return load("AutoModelForCausalLM" if heads else "AutoModel", name, dtype=torch.float32).eval()
-
-
-def tokenizer(name: str, root: Path) -> Any:
-    """The tokenizer that belongs to a model."""
-    return models.load_tokenizer(name, root) if name in PACKAGED else load("AutoTokenizer", name)
+    return from_transformers("AutoModelForCausalLM" if heads else "AutoModel", name, dtype=torch.float32).eval()
 
 
 def kind_of(name: str, model: Any) -> Kind:
@@ -91,25 +77,3 @@ def kind_of(name: str, model: Any) -> Kind:
             f"{name} was saved as {type(model).__name__}, a decoder without its language model's head, so it has no perplexity; save the whole model"
         )
     return "causal" if causal else "text"
-
-
-def load(kind: str, name: str, **options: Any) -> Any:
-    """`transformers.<kind>.from_pretrained`, its many errors as one sentence."""
-    try:
-        import transformers
-
-        return getattr(transformers, kind).from_pretrained(name, **options)
-    except ImportError as error:
-        raise UserError(
-            f"{name} needs a package that is not there ({error}): pip install 'regard[huggingface]'"
-        ) from None
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-    ) as error:  # what transformers raises for no network, no such name, files that are not there
-        said = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        where = f"it is no folder with a checkpoint here, and none of {', '.join(PACKAGED)}"
-        raise DataMissing(
-            f"{name} could not be loaded as {kind} ({said}); {where}; from the Hugging Face hub only with a network"
-        ) from error
