@@ -64,7 +64,7 @@ def counted(run: Callable[[], object]) -> int:
     return int(counter.get_total_flops())
 
 
-def attention_flops(name: str, attention: Attention, pattern: str = "noncausal_self", **sizes: int) -> int:
+def attention_flops(name: str, attention: Attention, sizes: dict[str, int], pattern: str = "noncausal_self") -> int:
     """One forward pass of softmax attention or SMYRF (`name`) on split heads, its maps left out; `sizes` are heads, n, m, d, e."""
     options: dict[str, Any] = {}
     if name == "smyrf":
@@ -120,7 +120,7 @@ def of_layers(config: Any, tokens: int, attention: Attention, name: str) -> int:
     """The attention of all layers of a model of transformers, forward."""
     heads, d = config.num_attention_heads, config.hidden_size // config.num_attention_heads
     pattern = "causal_self" if config.model_type == "llama" else "noncausal_self"
-    each = attention_flops(name, attention, pattern, heads=heads, n=tokens, m=tokens, d=d, e=d)
+    each = attention_flops(name, attention, {"heads": heads, "n": tokens, "m": tokens, "d": d, "e": d}, pattern)
     return int(config.num_hidden_layers * each)
 
 
@@ -167,7 +167,7 @@ def text_flops(
     rest, config = once((tuning.model, tuning.pool, tuning.tokens, tuning.trained_layers, train), count)
     more_outputs = (classes - 1) * 2 * config.hidden_size
     attended = of_layers(config, tuning.tokens, attention, name) * (2 if mask == "released" else 1)
-    return int(rest) + (3 if train else 1) * (more_outputs + attended)
+    return int(rest + (3 if train else 1) * (more_outputs + attended))
 
 
 def examples(config: Config, name: str, split: str, most: int | None = None) -> int:
@@ -223,7 +223,8 @@ def costs_of(network: Network) -> Costs:
     with torch.device("meta"):
         generator, discriminator = Generator(network, Attend("softmax")).eval(), Discriminator(network).eval()
         latent, label = torch.zeros(1, network.latent), torch.zeros(1, dtype=torch.long)
-    generator.attention.attend = nowhere = Nothing()
+    nowhere = Nothing()
+    generator.attention.attend = nowhere  # type: ignore[assignment]
     with torch.no_grad():
         picture = generator(latent, label)
         made = counted(lambda: generator(latent, label))
@@ -240,7 +241,7 @@ def gan_costs(config: Config, name: str | None = None) -> tuple[Costs, int]:
     sizes, name = dict(costs.sizes), name or config.attention.name
     if name == "softmax":  # the fused kernel wants one width, see `networks.Attend`
         sizes["d"] = max(sizes["d"], sizes["e"])
-    return costs, attention_flops(name, config.attention, **sizes)
+    return costs, attention_flops(name, config.attention, sizes)
 
 
 def of_swaps(cells: Iterable[Config]) -> list[Work]:

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from projects.smyrf.check import check
-from projects.smyrf.gan import figures, generators, inception, pictures, resolutions, scores, swap
+from projects.smyrf.gan import figures, generators, inception, pictures, resolutions, scores, swap, training
 from projects.smyrf.gan.likeness import Likeness
 from projects.smyrf.gan.networks import Attend, Generator
 from projects.smyrf.gan.recipe import Network, Trained
@@ -144,6 +144,102 @@ def test_a_training_is_scored_at_every_snapshot(toy_data, tmp_path):
     assert measured.metrics["score_entries"] == 256 * 64
     assert measured.metrics["seconds_per_step"] > 0
     assert set(load_table("smyrf", "celeba_training", "quick", ROOT).spec.metrics) == set(measured.metrics)
+
+
+# -- `paper` scale, dry
+
+
+@pytest.fixture
+def large_pictures(toy_data, monkeypatch):
+    """A few made-up pictures of the released size, and an Inception-v3 that only counts what it is given."""
+    random = np.random.default_rng(0)
+    split = SimpleNamespace(images=random.integers(0, 255, (8, 128, 128, 3), dtype=np.uint8), labels=np.arange(8))
+    monkeypatch.setattr(pictures.data, "load", lambda name, root, source: {"train": split, "test": split})
+    monkeypatch.setattr(training, "STANDING_BATCHES", 1)
+    monkeypatch.setattr(training, "STANDING_SIZE", 2)
+    monkeypatch.setattr(training, "SHOWN", 8)
+    for name in ("FrechetInceptionDistance", "InceptionScore"):
+        monkeypatch.setattr(inception, name, CountingInception)
+
+
+class CountingInception:
+    """What torchmetrics' two scores are asked: the pictures that were made, as a number."""
+
+    def __init__(self, **options) -> None:
+        self.made = 0
+
+    def update(self, batch, real=False) -> None:
+        assert batch.shape[1:] == (3, 128, 128)
+        self.made += 0 if real else len(batch)
+
+    def reset(self) -> None:
+        self.made = 0
+
+    def compute(self) -> "PairOf":
+        return PairOf(self.made)
+
+
+class PairOf(float):
+    """A number that is its own first part."""
+
+    def __getitem__(self, place: int) -> float:
+        return float(self)
+
+
+NARROW = (
+    "scale=paper",
+    "gan.network.width=8",
+    "gan.evaluation.images=4",
+    "gan.evaluation.batch_size=2",
+    "gan.evaluation.timings=1",
+)
+
+
+def test_a_swap_of_released_size_runs_dry(large_pictures, monkeypatch, tmp_path):
+    """Every setting of `paper` scale but the width, the number of pictures and the weights."""
+    state = Generator(config_of("table=biggan_swap", *NARROW).gan.network, Attend("softmax")).state_dict()
+    monkeypatch.setattr(generators, "released", lambda checkpoint: state)
+    composed = compose(
+        PROJECT.conf(ROOT), ["table=biggan_swap", *NARROW, "attention.rounds=4", "attention.cluster_size=32"]
+    )
+    measured = swap.run(typed(Config, composed.config), tmp_path)
+    assert set(measured.metrics) == set(composed.table.metrics)
+    assert measured.metrics["score_memory"] == 3.125  # the script's default, of 4,096 queries
+    assert measured.metrics["fid"] == measured.metrics["inception_score"] == 4
+    assert decode(measured.exhibits["pictures"]).shape[:2] == (4 * 128 + 3, 128)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ("attention=softmax", "gan.network.attention_resolution=64"),
+        (
+            "attention=smyrf",
+            "gan.network.attention_resolution=128",
+            "attention.rounds=4",
+            "attention.cluster_size=2048",
+        ),
+        ("attention=softmax", "gan.network.attention_resolution=128"),
+    ],
+)
+def test_a_training_of_released_size_runs_dry(row, large_pictures, monkeypatch, tmp_path):
+    """One step of two pictures, and its score."""
+    few = (
+        "gan.training.batch_size=2",
+        "gan.training.chunks=1",
+        "gan.training.chunk_steps=1",
+        "gan.training.snapshots=1",
+    )
+    composed = compose(PROJECT.conf(ROOT), ["table=celeba_training", *NARROW, *few, *row])
+    config = typed(Config, composed.config)
+    check(config)
+    assert config.gan.training.discriminator_steps == 2
+    measured = resolutions.run(config, tmp_path)
+    assert set(measured.metrics) == set(composed.table.metrics)
+    assert measured.curves["fid"] == [4]
+    queries = config.gan.network.attention_resolution**2
+    share = 0.5 if config.attention.name == "smyrf" else 1
+    assert measured.metrics["score_entries"] == share * queries * queries / 4
 
 
 def test_latents_are_those_of_the_seed_whatever_the_attention():

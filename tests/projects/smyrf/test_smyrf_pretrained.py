@@ -131,9 +131,12 @@ SETTINGS = {
 }
 
 
+@pytest.mark.parametrize("scale", ["quick", "paper"])
 @pytest.mark.parametrize("model", ["minilm", "smollm2", "vit"])
-def test_a_cell(model, made_up, tmp_path):
+def test_a_cell(model, scale, made_up, tmp_path):
+    """At `paper` scale a tiny checkpoint stands where the hub's name does."""
     given = [
+        f"scale={scale}",
         f"pretrained={model}",
         f"pretrained.checkpoint={made_up[model]}",
         "pretrained.examples=10",
@@ -141,6 +144,7 @@ def test_a_cell(model, made_up, tmp_path):
     ]
     given += SETTINGS[model].split()
     whole = quality.measure(config_of(*given, "attention=softmax"), tmp_path).metrics
+    assert set(whole) == set(compose(PROJECT.conf(ROOT), ["table=pretrained_swap", f"scale={scale}"]).table.metrics)
     assert whole["score_memory"] == 100
     assert whole["cosine"] == pytest.approx(1, abs=1e-5)
     assert whole["agreement"] == 100

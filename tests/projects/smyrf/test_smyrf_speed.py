@@ -102,6 +102,19 @@ def test_what_is_timed_is_the_same_layer_with_other_attention(part, backward):
     assert made["dense"][0].shape == (1, 32, 16)
 
 
+@pytest.mark.parametrize("scale", ["quick", "laptop", "paper"])
+@pytest.mark.parametrize("part", ["bert", "bert_training", "layer"])
+def test_a_run_times_every_setting_of_its_grid(part, scale, monkeypatch, tmp_path):
+    """The clock is stopped: what runs is each pass once."""
+    monkeypatch.setattr(times, "elapsed_s", lambda call: call() is None or 1.0)
+    monkeypatch.setattr(times.in_turns, "__defaults__", (lambda call: call() is None or 1.0,))
+    config = config_of("speed", f"scale={scale}", f"speed={part}", *SMALL[:3], "speed.rounds=1")
+    times.time_all(Run(config.speed, seed=0), tmp_path)
+    made = times.files.read_json(tmp_path / times.TIMES)
+    assert set(made) == {"dense", *(times.name_of(*pair) for pair in config.speed.grid)}
+    assert len(made) == {"bert": 13, "bert_training": 3, "layer": 3}[part]
+
+
 def test_a_speed_cell_reads_the_run_that_its_size_shares(monkeypatch, tmp_path):
     made = []
 
@@ -125,7 +138,8 @@ def test_floats_of_the_released_form_by_the_sheet():
         assert round(released_floats(n, 64, rounds, size) / (2 * n**2), digits) == ratio
 
 
-def test_a_memory_cell(monkeypatch, tmp_path):
+@pytest.mark.parametrize("scale", ["laptop", "paper"])
+def test_a_memory_cell(scale, monkeypatch, tmp_path):
     measured = []
 
     def fresh(case, threads):
@@ -134,14 +148,14 @@ def test_a_memory_cell(monkeypatch, tmp_path):
 
     monkeypatch.setattr(peaks, "in_a_fresh_process", fresh)
     peaks.peak_of.cache_clear()
-    metrics = peaks.measure(config_of("memory", "speed.tokens=128", "scale=laptop"), tmp_path).metrics
+    metrics = peaks.measure(config_of("memory", "speed.tokens=128", f"scale={scale}"), tmp_path).metrics
     assert metrics["peak_mib"] == 10.0
     assert metrics["fused_ratio"] == 0.25
     assert metrics["score_memory"] == 50.0
     own, fused = measured
     assert (own.batch, own.n, own.heads, own.head_width, own.options) == (32, 128, 12, 64, "rounds=2 cluster_size=32")
     assert (fused.mechanism, fused.form, fused.batch, fused.options) == ("softmax", "library", 32, "")
-    peaks.measure(config_of("memory", "attention=softmax", "speed.kernel=unfused", "scale=laptop"), tmp_path)
+    peaks.measure(config_of("memory", "attention=softmax", "speed.kernel=unfused", f"scale={scale}"), tmp_path)
     assert measured[2].form == "plain"
     monkeypatch.setattr(peaks, "in_a_fresh_process", lambda case, threads: "the process was ended by signal 9")
     peaks.peak_of.cache_clear()

@@ -438,11 +438,12 @@ def test_inference_modes_share_weights(made_up, tmp_path, monkeypatch, model):
     assert found["softmax", "smyrf"]["inference_memory"] == pytest.approx(100 * 2 * 4 / 512)
 
 
-def test_the_mask_table(made_up, tmp_path):
+@pytest.mark.parametrize("scale", ["laptop", "paper"])
+def test_the_mask_table(made_up, tmp_path, scale):
     found = {}
     for training, inference in [("right", "right"), ("released", "released"), ("released", "right")]:
         row = [f"text.training_mask={training}", f"text.inference_mask={inference}", "attention.cluster_size=4"]
-        composed = compose(PROJECT.conf(ROOT), ["table=mask_bug", "scale=laptop", *row])
+        composed = compose(PROJECT.conf(ROOT), ["table=mask_bug", f"scale={scale}", *row])
         metrics = mask_bug.measure(tiny(typed(Config, composed.config)), tmp_path).metrics
         assert set(metrics) == set(composed.table.metrics)
         found[training, inference] = metrics
