@@ -84,9 +84,9 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
 def test_a_cell_of_every_table_runs_on_the_generator(
     table: str, scale: str, queries: int, untrained: list, tmp_path: Path
 ) -> None:
-    """At `paper` scale on one latent, with narrow maps of the released size in place of the released weights."""
+    """At `paper` scale on two latents, with narrow maps of the released size in place of the released weights."""
     words = [f"table={table}", f"scale={scale}", "analysis=gan", "seed=3", *SMALL]
-    words += ["analysis.examples=1"] if scale == "paper" else []
+    words += ["analysis.examples=2"] if scale == "paper" else []
     composed = compose(PROJECT.conf(ROOT), words)
     config = typed(Config, composed.config)
     check(config)
