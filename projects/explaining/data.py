@@ -17,6 +17,7 @@ from torch import Tensor
 from projects.explaining import synthetic
 from projects.explaining.project import Data, Training
 from regard_lab import data
+from regard_lab.data.subsets import drawn
 
 PADDING, UNKNOWN = 0, 1
 SPLITS = ("train", "validation", "test")
@@ -40,7 +41,7 @@ def encoded(config: Data, training: Training, vocabulary: int, root: Path, token
         parts = {split: task(size, config.length, seed) for seed, (split, size) in enumerate(sizes.items())}
         return Encoded(parts, ["", "?", *synthetic.WORDS[config.name]])
     loaded = data.load(config.name, root, config.source)
-    rows = {split: sample(labelled(loaded, config, split), size) for split, size in sizes.items()}
+    rows = {split: drawn(labelled(loaded, config, split), size) for split, size in sizes.items()}
     if tokenizer is None:
         words = frequent([text for text, _ in rows["train"]], vocabulary)
         numbers = {word: number for number, word in enumerate(words)}
@@ -60,12 +61,6 @@ def labelled(loaded: dict[str, Any], config: Data, split: str) -> list[tuple[str
     return [
         (text, number[label]) for text, label in zip(part.texts, part.labels.tolist(), strict=True) if label in number
     ]
-
-
-def sample(rows: list[tuple[str, int]], size: int) -> list[tuple[str, int]]:
-    """`size` rows, or all, drawn the same each time: a set's own order may have one class first."""
-    order = np.random.default_rng(0).permutation(len(rows))[:size]
-    return [rows[place] for place in order]
 
 
 def words_of(text: str) -> list[str]:

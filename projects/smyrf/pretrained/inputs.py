@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from projects.smyrf.pretrained.checkpoints import Checkpoint
 from regard_lab import data
+from regard_lab.data.subsets import drawn
 
 LINE_BREAK = "<br />"
 # The mean and standard deviation of ImageNet, which DINOv2 and most vision transformers were trained with.
@@ -17,7 +18,7 @@ MEAN, SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Wanted(NamedTuple):
-    """Which inputs: `count` from number `first` on of a data set's split, each of `tokens` tokens (patches, for pictures)."""
+    """Which inputs: `count` from number `first` on of a data set's split (of texts, in an order drawn once), each of `tokens` tokens, or patches."""
 
     reads: str
     data: str
@@ -42,10 +43,10 @@ def inputs_of(checkpoint: Checkpoint, wanted: Wanted, root: Path) -> Inputs:
 
 
 def texts(checkpoint: Checkpoint, split: Any, wanted: Wanted) -> Inputs:
-    """The texts that fill `tokens` tokens, cut to them."""
+    """Texts that fill `tokens` tokens, cut to them."""
     rows: list[list[int]] = []
     labels: list[int] = []
-    for text, label in split.rows():
+    for text, label in drawn(list(split.rows()), None):
         ids = checkpoint.tokenizer(text.replace(LINE_BREAK, " "), truncation=True, max_length=wanted.tokens)[
             "input_ids"
         ]

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from projects.smyrf.text.config import Task
 from regard_lab import data
+from regard_lab.data.subsets import drawn
 from regard_lab.data.texts import Texts
 from regard_lab.training import Batches, seed_of
 
@@ -87,7 +88,7 @@ def loader(split: Encoded, batch_size: int, seed: int | None = None, *, bucketed
 
 
 def encoded(task: Task, split: str, source: str, tokenizer: Any, tokens: int, examples: int | None) -> Encoded:
-    """The first `examples` of a split of a task's data, read by a tokenizer and cut at `tokens`."""
+    """`examples` of a split of a task's data, the same each time, read by a tokenizer and cut at `tokens`."""
     texts, seconds, scores = labelled(loaded(task.data, source, Path.cwd())[split], task, examples)
     pairs = {"text_pair": seconds} if any(seconds) else {}
     found = tokenizer(texts, **pairs, truncation=True, max_length=tokens + 1)
@@ -101,12 +102,12 @@ def encoded(task: Task, split: str, source: str, tokenizer: Any, tokens: int, ex
 
 
 def labelled(split: Any, task: Task, examples: int | None) -> tuple[list[str], list[str], list[float]]:
-    """Texts, second sentences and labels: ratings as they are, classes as numbers, or classes out of ratings (`neutral`)."""
+    """Texts, second sentences and labels: ratings as they are, classes as numbers, or classes out of ratings (`neutral`); `examples` of them."""
     single = isinstance(split, Texts)
     rows = [(text, "", float(label)) for text, label in split.rows()] if single else list(split.rows())
     if task.neutral is not None:
         rows = [(text, second, float(score > 0)) for text, second, score in rows if abs(score) > task.neutral]
-    texts, seconds, scores = zip(*rows[:examples], strict=True)
+    texts, seconds, scores = zip(*drawn(rows, examples), strict=True)
     return list(texts), list(seconds), list(scores)
 
 

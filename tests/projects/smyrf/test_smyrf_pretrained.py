@@ -173,7 +173,8 @@ def test_seeds_read_other_inputs_and_too_few_are_an_error(made_up):
     wanted = inputs.Wanted("texts", "imdb", "package", "test", 32, 0, 30)
     first, second = (inputs.inputs_of(model, wanted._replace(first=start), ROOT) for start in (0, 30))
     assert not torch.equal(first.tensors[0], second.tensors[1])
-    assert first.labels.tolist() == [0, 1] * 15
+    assert 5 < first.labels.sum() < 25  # a set's own order may have one class first
+    assert first.labels.sum() + second.labels.sum() == 30
     with pytest.raises(ValueError, match="only 60 inputs fill 32 tokens; 61 are asked for"):
         inputs.inputs_of(model, wanted._replace(first=31), ROOT)
 

@@ -226,9 +226,19 @@ def test_a_batch_is_padded_to_its_longest_text():
 def test_ratings_become_classes_without_the_neutral_ones():
     split = Sentences.of([("a", "", 0.5), ("b", "", -2.0), ("c", "", 0.6), ("d", "", 3.0)])
     task = Task("x", "train", {"x": "test"}, 2, "accuracy", 0.5)
-    assert labelled(split, task, 2) == (["b", "c"], ["", ""], [0.0, 1.0])
-    assert labelled(split, replace(task, neutral=None), None)[2] == [0.5, -2.0, 0.6, 3.0]
+    assert sorted(zip(*labelled(split, task, None), strict=True)) == [("b", "", 0.0), ("c", "", 1.0), ("d", "", 1.0)]
+    assert sorted(labelled(split, replace(task, neutral=None), None)[2]) == [-2.0, 0.5, 0.6, 3.0]
     assert labelled(Texts.of([("a", 3)]), replace(task, neutral=None), None) == (["a"], [""], [3.0])
+
+
+def test_held_out_texts_are_of_all_classes_where_a_split_has_one_class_first():
+    split = Texts.of([(str(number), int(number >= 500)) for number in range(1000)])
+    task = Task("x", "train", {"x": "test"}, 2, "accuracy", None)
+    texts, _, labels = labelled(split, task, 200)
+    assert len(set(texts)) == 200
+    assert 80 < sum(labels) < 120
+    assert labelled(split, task, 200)[0] == texts
+    assert labelled(split, task, 50)[0] == texts[:50]
 
 
 def test_texts_are_cut_and_pairs_are_joined(monkeypatch):
@@ -236,11 +246,13 @@ def test_texts_are_cut_and_pairs_are_joined(monkeypatch):
     monkeypatch.setattr(text_data, "loaded", lambda *_: {"train": split})
     task = Task("x", "train", {"x": "test"}, 1, "correlation", None)
     found = encoded(task, "train", "package", tiny_tokenizer(), 6, None)
-    assert found.ids[0] == [2, 5, 7, 3, 6, 3]
-    assert found.kinds[0] == [0, 0, 0, 0, 1, 1]
+    whole = found.cut.index(False)
+    assert found.ids[whole] == [2, 5, 7, 3, 6, 3]
+    assert found.kinds[whole] == [0, 0, 0, 0, 1, 1]
     assert found.lengths == [6, 6]
-    assert found.cut == [False, True]
-    assert found.labels.tolist() == [2.5, 1.0]
+    assert sorted(found.cut) == [False, True]
+    assert found.labels[whole] == 2.5
+    assert found.labels.sum() == 3.5
     assert encoded(task, "train", "package", tiny_tokenizer(kinds=False), 6, 1).kinds == [[0] * 6]
 
 
