@@ -223,7 +223,9 @@ def test_every_row_composes_and_is_in_the_papers_list(table: str) -> None:
     assert len({cell.id for cell in composed.cells}) == len(composed.cells)
     published = load_paper(ROOT / "projects/smyrf").tables[table]
     keys = [row[0].key for row in composed.rows]
-    assert [row.key for row in published.rows if row.key != {"model": "gan", "tokens": 4096}] == keys  # of the released size
+    assert [
+        row.key for row in published.rows if row.key != {"model": "gan", "tokens": 4096}
+    ] == keys  # of the released size
     assert {column.name: column.unit for column in published.columns} == composed.spec.metrics
     assert all(len(row) == 5 for row in composed.rows)
     for cell in composed.cells:
