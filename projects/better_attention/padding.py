@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from projects.better_attention.data import PADDING
-from projects.better_attention.fitting import fitted
+from projects.better_attention.learning import fitted
 from projects.better_attention.project import Config
 from projects.better_attention.train import score
 from regard_lab.measured import Measured

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from projects.better_attention import maps
-from projects.better_attention.fitting import EVALUATION_BATCH, fitted
+from projects.better_attention.learning import EVALUATION_BATCH, fitted
 from projects.better_attention.project import PROJECT, Config
 from regard_lab.measured import Measured
 
