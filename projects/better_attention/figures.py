@@ -29,7 +29,7 @@ def mnist_training(results: Results) -> Figure | None:
 
 
 def ablations(results: Results) -> Figure | None:
-    """IMDB: test accuracy by heads, by width and by length, mean over seeds ± one standard deviation. 8,000 reviews and 3 epochs at laptop scale."""
+    """IMDB: test accuracy by heads, by width and by length, mean over seeds ± one standard deviation. 6,000 reviews and 3 epochs at laptop scale."""
     found = {what: result for what in ("heads", "width", "length") if (result := results.best(f"ablation_{what}"))}
     if not found:
         return None

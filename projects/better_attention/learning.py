@@ -1,5 +1,6 @@
 """Training as every table of this project does it: one model, one loss, two checkpoints, and what is measured of all of them alike."""
 
+import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -67,9 +68,11 @@ def fitted(
     )
     if torch.accelerator.is_available():  # Lightning hands the model back on the CPU
         task.to(torch.accelerator.current_accelerator())
+    load_weights(task, folder, "best")  # at once: of several processes, the first to finish clears the checkpoints away
+    weights = copy.deepcopy(task.state_dict())
     load_weights(task, folder, "last")
     last = evaluate(task, test)
-    load_weights(task, folder, "best")
+    task.load_state_dict(weights)
     return Fitted(
         model=model,
         test=parts["test"],

@@ -13,7 +13,7 @@ import torch
 from projects.better_attention import counts, once, padding
 from projects.better_attention import data as project_data
 from projects.better_attention.folding import folded, folded_model, folding_error
-from projects.better_attention.model import Encoder
+from projects.better_attention.model import Encoder, attention_class, check
 from projects.better_attention.project import PROJECT, Config
 from projects.better_attention.train import train
 from regard import cost
@@ -73,18 +73,20 @@ def test_products_are_counted_in_a_real_pass():
     """Width 8, 2 heads, 3 tokens: four maps of 2 · 3 · 8 · 8, and Q Kᵀ and S V of 2 · 2 · 3 · 3 · 4 each."""
     counted = counts.products(counts.layer_of("softmax", 8, 3, 2), 3)
     assert (counted.count, counted.flops) == (6, 4 * 384 + 2 * 144)
-    for name in (*FOUR, "mixer", "softmax_mixed", "super_per_head"):
-        layer = counts.layer_of("softmax", 8, 3, 2) if name == "softmax" else _sized(name)
-        if name not in ("super_per_head",):
-            assert counts.products(layer, 3).flops == cost.flops(type(layer), width=8, heads=2, n=3)
-
-
-def _sized(name):
-    from projects.better_attention.model import attention_class
-
-    options = {} if name in ("optimised", "efficient") else {"length": 3}
-    with torch.device("meta"):
-        return attention_class(name)(width=8, heads=2, **options)
+    for name in (
+        "optimised",
+        "efficient",
+        "super",
+        "mixer",
+        "uniform_mixed",
+        "softmax_mixed",
+        "super_per_head",
+        "orthogonal",
+    ):
+        options = {} if name in ("optimised", "efficient", "orthogonal") else {"length": 3}
+        with torch.device("meta"):
+            layer = attention_class(name)(width=8, heads=2, **options)
+        assert counts.products(layer, 3).flops == cost.flops(type(layer), width=8, heads=2, n=3)
 
 
 @pytest.mark.parametrize(("attention", "matmuls"), list(zip(FOUR, (5, 4, 3, 4), strict=True)))
@@ -163,7 +165,7 @@ def _made_in(root, calls):
 @pytest.mark.parametrize("table", ["ablation_heads", "ablation_width", "ablation_length", "controls_text"])
 def test_rows_of_a_table_have_one_budget_and_differ_as_they_say(table):
     cells = load_table("better_attention", table, "laptop", ROOT).cells
-    assert {(cell.config["budget"]["epochs"], cell.config["budget"]["train_examples"]) for cell in cells} == {(3, 8000)}
+    assert {(cell.config["budget"]["epochs"], cell.config["budget"]["train_examples"]) for cell in cells} == {(3, 6000)}
     assert all(cell.config["model"]["hidden"] == [cell.config["model"]["width"]] for cell in cells)
     base = [
         cell.config
@@ -229,7 +231,5 @@ def test_every_row_of_ours_is_published_as_unknown():
 
 def test_a_config_of_another_target_is_refused():
     config = config_of("data=amazon")
-    from projects.better_attention.model import check
-
     with pytest.raises(ValueError, match=r"data\.target must be one of class, rating, got 'stars'"):
         check(replace(config, data=replace(config.data, target="stars")))

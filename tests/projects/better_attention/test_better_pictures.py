@@ -79,7 +79,7 @@ def test_augmentation_by_hand(monkeypatch):
     x = torch.zeros(1, 1, 101, 101)
     x[0, 0, 50, 40] = 1  # ten pixels left of the middle
     row, column = divmod(int(augmented(x).argmax()), 101)
-    # The grid says where each pixel comes from: (−10, 0) = R(θ) (−0.8 X, 0.8 Y) with θ = −7.2°, so (X, Y) = (10 cos θ, −10 sin θ · −1) / 0.8
+    # The grid says where each pixel comes from: (−10, 0) = R(θ) (−0.8 X, 0.8 Y) with θ = −7.2°, so that (X, Y) = 10 (cos θ, sin θ) / 0.8.
     turn = 2 * math.pi * 0.02
     assert column - 50 == pytest.approx(10 * math.cos(turn) / 0.8, abs=1)
     assert row - 50 == pytest.approx(-10 * math.sin(turn) / 0.8, abs=1)
