@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from projects.better_attention.data import Split, splits
+from projects.better_attention.data import splits
 from projects.better_attention.model import Encoder
 from projects.better_attention.project import Config
 from projects.better_attention.project import Training as TrainingConfig
@@ -28,7 +28,7 @@ class Fitted:
     """A trained model with the weights of its best validation epoch; its scores on test (`best`, `last` epoch) and train, and its curves."""
 
     model: Encoder
-    test: Split
+    test: tuple[Tensor, ...]
     best: dict[str, float]
     last: dict[str, float]
     train: dict[str, float]
@@ -50,11 +50,13 @@ def fitted(
     if config.data.image_size is not None:
         model.pixels.adapt(train_part[0])
     task = Task(model, score, lambda module: optimiser(module, config.training))
-    test, fitting = held_out(parts["test"]), held_out(train_part)
+    validation_part, test_part = (
+        tuple(tensor[: config.budget.held_out_examples] for tensor in parts[name]) for name in ("validation", "test")
+    )
     history = fit(
         task,
         loader(train_part, config.training.batch_size, seed=config.seed),
-        held_out(parts["validation"]),
+        held_out(validation_part),
         epochs=config.budget.epochs,
         seed=config.seed,
         folder=folder,
@@ -71,20 +73,20 @@ def fitted(
     load_weights(task, folder, "best")  # at once: of several processes, the first to finish clears the checkpoints away
     weights = copy.deepcopy(task.state_dict())
     load_weights(task, folder, "last")
-    last = evaluate(task, test)
+    last = evaluate(task, held_out(test_part))
     task.load_state_dict(weights)
     return Fitted(
         model=model,
-        test=parts["test"],
-        best=evaluate(task, test),
+        test=test_part,
+        best=evaluate(task, held_out(test_part)),
         last=last,
-        train=evaluate(task, fitting),
+        train=evaluate(task, held_out(train_part)),
         curves={name: [epoch[name] for epoch in history.epochs] for name in curves},
         common={
             "attention_parameters": model.attention_parameters(),
             "model_size_mib": sum(p.numel() * p.element_size() for p in model.parameters()) / 2**20,
             "seconds_per_epoch": median([epoch["train_time_s"] for epoch in history.epochs]),
-            "latency_ms": latency_ms(model, parts["test"][0][:LATENCY_BATCH], config.budget.repeats),
+            "latency_ms": latency_ms(model, test_part[0][:LATENCY_BATCH], config.budget.repeats),
         },
     )
 

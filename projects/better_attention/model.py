@@ -173,6 +173,7 @@ def check(config: Config) -> None:
         "budget.epochs": budget.epochs,
         "budget.repeats": budget.repeats,
         "budget.train_examples": 1 if budget.train_examples is None else budget.train_examples,
+        "budget.held_out_examples": 1 if budget.held_out_examples is None else budget.held_out_examples,
     }
     for key, number in at_least_one.items():
         if number < 1:

@@ -73,11 +73,12 @@ class Training:
 
 @dataclass
 class Budget:
-    """What a scale spends: epochs, training examples (None: all), repeats of a timing."""
+    """What a scale spends: epochs, training examples and examples of each held-out split (None: all), repeats of a timing."""
 
     epochs: int
     train_examples: int | None
     repeats: int
+    held_out_examples: int | None = None
 
 
 @dataclass
