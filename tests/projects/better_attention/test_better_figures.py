@@ -107,7 +107,7 @@ def maps(inputs):
     records, rows = {}, []
     for number, attention in enumerate(("softmax", "super")):
         weights, mixed = torch.full((4, 4), 0.25), torch.eye(4) - 0.5
-        mixed[0, 0] = number - 5.0
+        mixed[0, 0], mixed[1, 0] = number - 5.0, 0.25
         left = [{**one, "weights": packed(weights), "effective": packed(mixed)} for one in inputs]
         records[f"{attention}-seed0"] = {"exhibits": {"attention_maps": left}}
         records[f"{attention}-seed1"] = {"exhibits": {}}
@@ -123,8 +123,8 @@ def test_digits_and_their_maps():
     assert len(figure.axes) == 8
     assert figure.axes[0].images[0].get_array().shape == (4, 4)
     effective = figure.axes[3].images[0].get_array()
-    # the mean over queries of Super's W^A map, patches in rows of two: (−4 − 3 · 0.5) / 4, then (0.5 − 3 · 0.5) / 4
-    assert effective.tolist()[0] == pytest.approx([-1.375, -0.25], abs=0.02)
+    # the mean over queries of Super's W^A map, patches in rows of two: (−4 + 0.25 − 2 · 0.5) / 4, then (0.5 − 3 · 0.5) / 4
+    assert effective.tolist()[0] == pytest.approx([-1.1875, -0.25], abs=0.02)
     assert figure.axes[3].images[0].norm.vmin == -figure.axes[3].images[0].norm.vmax
 
 
