@@ -1,4 +1,4 @@
-"""Amazon polarity: 3.6 million product reviews for training and 400,000 for test, each positive (1) or negative (0); the last 100,000 of train validate."""
+"""Amazon polarity: 3.6 million product reviews for training, 400,000 for test, positive (1) or negative (0); the last 100,000 of train validate."""
 
 import csv
 from collections.abc import Iterator
@@ -55,7 +55,9 @@ def lines(path: Path) -> Iterator[tuple[str, int]]:
     with path.open(encoding="utf-8", newline="") as file:
         for number, row in enumerate(csv.reader(file), start=1):
             if len(row) != 3 or row[0] not in ("1", "2"):
-                raise UserError(f"line {number} of {path} is not class (1 or 2), title and text: {','.join(row)[:60]!r}")
+                raise UserError(
+                    f"line {number} of {path} is not class (1 or 2), title and text: {','.join(row)[:60]!r}"
+                )
             yield f"{row[1]} {row[2]}", int(row[0]) - 1
 
 

@@ -25,7 +25,7 @@ CARD = Card(
         Source("hub", HUB, SIZES),
         Source("folder", "the binary version of the homepage: train.bin and test.bin", {}),
     ),
-    note="The fine labels. Train is the first 45,000 of the official train half, validation its last 5,000; pictures that the halves share stay in both.",
+    note="The fine labels. Train is the first 45,000 of the official train half, validation its last 5,000; what the halves share stays in both.",
 )
 
 
