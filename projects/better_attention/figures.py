@@ -45,7 +45,7 @@ def ablations(results: Results) -> Figure | None:
                 axes.errorbar(x, [point.mean for point in points], spread, **line)
             axes.set_xscale("log", base=2)
             ticks = sorted({float(row.key[what]) for row in result.rows})
-            axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], fontsize=7)
+            axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], fontsize=7, rotation=90 if len(ticks) > 4 else 0)
             axes.minorticks_off()
             axes.set_xlabel(what)
         axes.legend()

@@ -51,7 +51,7 @@ def fitted(
         model.pixels.adapt(train_part[0])
     task = Task(model, score, lambda module: optimiser(module, config.training))
     validation_part, test_part = (
-        tuple(tensor[: config.budget.held_out_examples] for tensor in parts[name]) for name in ("validation", "test")
+        spread(parts[name], config.budget.held_out_examples) for name in ("validation", "test")
     )
     history = fit(
         task,
@@ -89,6 +89,15 @@ def fitted(
             "latency_ms": latency_ms(model, test_part[0][:LATENCY_BATCH], config.budget.repeats),
         },
     )
+
+
+def spread(tensors: tuple[Tensor, ...], wanted: int | None) -> tuple[Tensor, ...]:
+    """`wanted` rows at equal distances, or all: the first rows of a split may be mostly of one class."""
+    count = len(tensors[0])
+    if wanted is None or wanted >= count:
+        return tensors
+    rows = torch.arange(wanted) * count // wanted
+    return tuple(tensor[rows] for tensor in tensors)
 
 
 def held_out(tensors: tuple[Tensor, ...]) -> DataLoader[tuple[Tensor, ...]]:
