@@ -1,48 +1,72 @@
-"""The splits of a data set as tensors, ready for the model: words as numbers, pictures as patches' pixels.
+"""The splits of a data set as tensors, ready for the model: words as numbers, pictures as bytes.
 
-text    tokens (n, length) int64, 0 = padding, at the end                                labels (n) int64
-image   pixels (n, image_size, image_size) float32 in the training split's own units     labels (n) int64
+text    tokens (n, length) int64, 0 = padding, at the end                labels (n) int64, or ratings (n) float32
+image   pixels (n, height, width[, channels]) uint8                      labels (n) int64
 """
 
 import functools
 import html
 import re
 from collections import Counter
+from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from projects.better_attention.project import Data
 from regard_lab import data
 
 Split = tuple[Tensor, Tensor]
+SPLITS = ("train", "validation", "test")
 PADDING, UNKNOWN = 0, 1
 _WORD = re.compile(r"[a-z0-9']+")
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """The splits, and for texts the words by their numbers (no word for padding and the unknown)."""
+
+    splits: dict[str, Split]
+    words: list[str]
+
+
 def splits(config: Data, root: Path) -> dict[str, Split]:
     """The train, validation and test splits of the configured data set; read and encoded once a process."""
-    key = (config.name, config.source, config.vocabulary, config.length, config.image_size)
-    return _encoded(key, root)
+    return _encoded(astuple(config), root).splits
+
+
+def words(config: Data, root: Path) -> list[str]:
+    """The words of a set of texts by their numbers in the tokens; padding is "", an unknown word "…"."""
+    return _encoded(astuple(config), root).words
 
 
 @functools.cache
-def _encoded(key: tuple[str, str, int | None, int | None, int | None], root: Path) -> dict[str, Split]:
-    name, source, vocabulary, length, image_size = key
-    loaded = data.load(name, root, source)
-    if vocabulary is not None and length is not None:
-        words = vocabulary_of(loaded["train"].texts, vocabulary)
-        encoded = {split: encode(texts.texts, words, length) for split, texts in loaded.items()}
-    elif image_size is not None:
-        train = loaded["train"].images
-        mean, sd = float(train.mean()), float(train.std())
-        encoded = {split: pixels(images.images, mean, sd, image_size) for split, images in loaded.items()}
-    else:
-        raise ValueError(f"data set {name} must set vocabulary and length (texts) or image_size (pictures)")
-    return {split: (inputs, torch.from_numpy(loaded[split].labels)) for split, inputs in encoded.items()}
+def _encoded(key: tuple[Any, ...], root: Path) -> Encoded:
+    config = Data(*key)
+    loaded = data.load(config.name, root, config.source)
+    parts = {split: loaded[f"{config.part}_{split}" if config.part else split] for split in SPLITS}
+    if config.vocabulary is not None and config.length is not None:
+        numbers = vocabulary_of(parts["train"].texts, config.vocabulary)
+        inputs = {split: encode(part.texts, numbers, config.length) for split, part in parts.items()}
+        labelled = {split: with_labels(inputs[split], part, config.target) for split, part in parts.items()}
+        return Encoded(labelled, ["", "…", *numbers])
+    if config.image_size is not None:
+        pictures = {s: (torch.from_numpy(p.images), torch.from_numpy(p.labels)) for s, p in parts.items()}
+        return Encoded(pictures, [])
+    raise ValueError(f"data set {config.name} must set vocabulary and length (texts) or image_size (pictures)")
+
+
+def with_labels(tokens: Tensor, part: Any, target: str) -> Split:
+    """Tokens with their labels, or of rated texts with their ratings or whether these are above 0; a rating of 0 has no class and falls away."""
+    if target == "rating":
+        return tokens, torch.from_numpy(part.scores).float()
+    if not hasattr(part, "scores"):
+        return tokens, torch.from_numpy(part.labels)
+    scores = torch.from_numpy(part.scores)
+    return tokens[scores != 0], (scores[scores != 0] > 0).long()
 
 
 def words_of(text: str) -> list[str]:
@@ -64,19 +88,3 @@ def encode(texts: list[str], vocabulary: dict[str, int], length: int) -> Tensor:
         numbers = [vocabulary.get(word, UNKNOWN) for word in words_of(text)[-length:]]
         tokens[row, : len(numbers)] = numbers
     return torch.from_numpy(tokens)
-
-
-def pixels(images: np.ndarray, mean: float, sd: float, size: int) -> Tensor:
-    """uint8 pictures (n, height, width) -> float32 (n, size, size): centred and scaled by the training split, resized if need be."""
-    scaled = (torch.from_numpy(images).float() - mean) / sd
-    if scaled.shape[-1] == size:
-        return scaled
-    return F.interpolate(scaled[:, None], size=(size, size), mode="bilinear", antialias=True)[:, 0]
-
-
-def patches(images: Tensor, size: int) -> Tensor:
-    """Pictures (n, height, width) -> flattened square patches (n, tokens, size · size), row by row."""
-    if images.shape[-1] % size or images.shape[-2] % size:
-        raise ValueError(f"patches of {size} pixels do not tile pictures of {tuple(images.shape[-2:])}")
-    cut = images.unfold(1, size, size).unfold(2, size, size)  # n rows columns size size
-    return cut.flatten(3).flatten(1, 2)

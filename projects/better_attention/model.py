@@ -1,14 +1,18 @@
 """One encoder for every data set and every mechanism: embedding, blocks, pooling, head. The four attentions differ in one name."""
 
+import importlib
+import inspect
 import itertools
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from projects.better_attention.data import PADDING, patches
-from projects.better_attention.project import Config, Data, Model
+from projects.better_attention.data import PADDING
+from projects.better_attention.pixels import Pixels, patches
+from projects.better_attention.project import CONTROLS, CONTROLS_MODULE, Config, Data, Model
 from regard.layer import Attention
-from regard.registry import build
+from regard.registry import mechanism_class
 
 ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU}
 # Any training split of ours is smaller; a number of tokens beyond it is a slip in a config.
@@ -28,10 +32,21 @@ def tokens_of(data: Data) -> int:
     return (data.image_size // data.patch) ** 2
 
 
+def attention_class(name: str) -> Any:
+    """The class of a mechanism of the library, or of a control of this project.
+
+    Controls are imported by name, as mechanisms are, so that only the cells that use them depend on their code.
+    """
+    if name in CONTROLS:
+        return importlib.import_module(CONTROLS_MODULE).CONTROLS[name]
+    return mechanism_class(name)
+
+
 def attention_layer(model: Model, length: int) -> Attention:
-    """The configured attention over `length` tokens; only Super has parameters a token."""
-    options = {"length": length} if model.attention == "super" else {}
-    layer: Attention = build(model.attention, width=model.width, heads=model.heads, **options)
+    """The configured attention over `length` tokens; those with parameters a token are told how many there are."""
+    cls = attention_class(model.attention)
+    options = {"length": length} if "length" in inspect.signature(cls).parameters else {}
+    layer: Attention = cls(width=model.width, heads=model.heads, **options)
     return layer
 
 
@@ -72,7 +87,8 @@ class Block(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Tokens (n, length) int64 or pictures (n, size, size) float -> one logit a class (n, classes), or one in all (n, 1) for two classes."""
+    """Tokens (n, length) int64 or pictures (n, height, width[, channels]) uint8 -> one logit a class (n, classes), or (n, 1) for two classes and
+    for ratings. Texts may be shorter than the length that the model was built for, unless it pools by flattening."""
 
     def __init__(self, data: Data, model: Model) -> None:
         super().__init__()
@@ -82,7 +98,9 @@ class Encoder(nn.Module):
             self.embedding: nn.Module = nn.Embedding(data.vocabulary, width)
         else:
             assert data.patch is not None
-            self.embedding = nn.Linear(data.patch**2, width)
+            assert data.image_size is not None
+            self.pixels = Pixels(data.channels, data.image_size, data.augment)
+            self.embedding = nn.Linear(data.patch**2 * data.channels, width)
         self.position = nn.Parameter(torch.empty(length, width))
         self.blocks = nn.ModuleList(Block(model, length) for _ in range(model.blocks))
         self.flatten = model.pool == "flatten"
@@ -91,7 +109,8 @@ class Encoder(nn.Module):
         self.head = nn.Sequential(
             nn.Dropout(model.head_dropout), Dense([pooled, *model.head], model.head_activation, model.head_dropout)
         )
-        self.output = nn.Linear(model.head[-1] if model.head else pooled, 1 if data.classes == 2 else data.classes)
+        single = data.classes == 2 or data.target == "rating"
+        self.output = nn.Linear(model.head[-1] if model.head else pooled, 1 if single else data.classes)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -103,6 +122,9 @@ class Encoder(nn.Module):
             elif isinstance(module, nn.Embedding):
                 nn.init.uniform_(module.weight, -0.05, 0.05)
         nn.init.uniform_(self.position, -0.05, 0.05)
+        for block in self.blocks:  # a control may begin with another W^A
+            if begin := getattr(block.attention, "begin", None):
+                begin()
 
     def forward(self, inputs: Tensor) -> Tensor:
         if self.patch is None:
@@ -110,8 +132,8 @@ class Encoder(nn.Module):
             x = self.embedding(inputs)
         else:
             mask = None
-            x = self.embedding(patches(inputs, self.patch))
-        x = x + self.position
+            x = self.embedding(patches(self.pixels(inputs), self.patch))
+        x = x + self.position[: x.shape[1]]
         for block in self.blocks:
             x = block(x, mask)
         x = self.norm(x)
@@ -138,6 +160,7 @@ def check(config: Config) -> None:
         "model.activation": (model.activation, tuple(ACTIVATIONS)),
         "model.head_activation": (model.head_activation, tuple(ACTIVATIONS)),
         "training.optimiser": (training.optimiser, ("adam", "adamw")),
+        "data.target": (config.data.target, ("class", "rating")),
     }
     for key, (value, known) in choices.items():
         if value not in known:
@@ -145,10 +168,12 @@ def check(config: Config) -> None:
     at_least_one = {
         "model.blocks": model.blocks,
         "data.classes": config.data.classes,
+        "data.channels": config.data.channels,
         "training.batch_size": training.batch_size,
         "budget.epochs": budget.epochs,
         "budget.repeats": budget.repeats,
         "budget.train_examples": 1 if budget.train_examples is None else budget.train_examples,
+        "budget.held_out_examples": 1 if budget.held_out_examples is None else budget.held_out_examples,
     }
     for key, number in at_least_one.items():
         if number < 1:

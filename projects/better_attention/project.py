@@ -4,10 +4,27 @@ from dataclasses import dataclass
 
 from regard_lab.project import Project
 
+# The layers of `controls.py`, by name; any other attention is one of the library's.
+CONTROLS = (
+    "softmax_narrow",
+    "softmax_mixed",
+    "uniform_mixed",
+    "mixer",
+    "super_identity",
+    "orthogonal",
+    "super_per_head",
+    "super_unmasked",
+)
+CONTROLS_MODULE = "projects.better_attention.controls"
+
 
 @dataclass
 class Data:
-    """Which data set and how it enters the model. Texts have `vocabulary` and `length` (words), images `image_size` and `patch` (pixels)."""
+    """Which data set and how it enters the model. Texts have `vocabulary` and `length` (words), images `image_size` and `patch` (pixels).
+
+    `channels` and `augment` are of images: colours a pixel, and whether training turns, mirrors and zooms them. `part` picks one kind of texts out of
+    a set of several. `target` is `class` or `rating`: a set of rated texts can be either.
+    """
 
     name: str
     source: str
@@ -16,6 +33,10 @@ class Data:
     length: int | None
     image_size: int | None
     patch: int | None
+    channels: int = 1
+    augment: bool = False
+    part: str | None = None
+    target: str = "class"
 
 
 @dataclass
@@ -52,11 +73,12 @@ class Training:
 
 @dataclass
 class Budget:
-    """What a scale spends: epochs, training examples (None: all), repeats of a timing."""
+    """What a scale spends: epochs, training examples and examples of each held-out split (None: all), repeats of a timing."""
 
     epochs: int
     train_examples: int | None
     repeats: int
+    held_out_examples: int | None = None
 
 
 @dataclass
@@ -73,7 +95,8 @@ class Config:
 
 def modules(config: Config) -> list[str]:
     """The one module that a cell reaches by name: its mechanism."""
-    return [f"regard.mechanisms.{config.model.attention}"]
+    attention = config.model.attention
+    return [CONTROLS_MODULE if attention in CONTROLS else f"regard.mechanisms.{attention}"]
 
 
 PROJECT = Project(

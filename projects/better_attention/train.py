@@ -2,73 +2,62 @@
 
 import sys
 from pathlib import Path
-from statistics import median
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from projects.better_attention.data import splits
-from projects.better_attention.model import Encoder
+from projects.better_attention import maps
+from projects.better_attention.learning import EVALUATION_BATCH, fitted
 from projects.better_attention.project import PROJECT, Config
-from projects.better_attention.project import Training as TrainingConfig
 from regard_lab.measured import Measured
-from regard_lab.training import Task, evaluate, fit, load_weights, loader
-
-EVALUATION_BATCH = 500  # larger batches only make evaluation faster
 
 
 def train(config: Config, folder: Path) -> Measured:
     """Train the configured model and measure it: by the epoch of best validation accuracy, as the paper does, and by the last one.
 
-    Accuracies are in %, losses in nats a text or picture; all in evaluation mode over whole splits. `seconds_per_epoch` is the median over
-    epochs of the time spent in training steps.
+    Accuracies are in %, losses in nats a text or picture; all in evaluation mode over whole splits. Of ratings there are root mean square errors and
+    Pearson's correlation instead, and the best epoch is that of the least validation error.
     """
-    parts = splits(config.data, Path.cwd())
-    train_part = tuple(tensor[: config.budget.train_examples] for tensor in parts["train"])
-    torch.manual_seed(config.seed)
-    model = Encoder(config.data, config.model)
-    task = Task(model, score, lambda module: optimiser(module, config.training))
-    held_out = {name: loader(parts[name], EVALUATION_BATCH) for name in ("validation", "test")}
-    history = fit(
-        task,
-        loader(train_part, config.training.batch_size, seed=config.seed),
-        held_out["validation"],
-        epochs=config.budget.epochs,
-        seed=config.seed,
-        folder=folder,
-        trainer_options={
-            "devices": config.training.devices,
-            "strategy": config.training.strategy,
-            "precision": config.training.precision,
-        },
-    )
-    load_weights(task, folder, "last")
-    last = evaluate(task, held_out["test"])
-    load_weights(task, folder, "best")
-    best = evaluate(task, held_out["test"])
-    fitted = evaluate(task, loader(train_part, EVALUATION_BATCH))
-    curves = {
-        name: [epoch[name] for epoch in history.epochs]
-        for name in ("train_loss", "validation_loss", "validation_accuracy")
-    }
+    return rated(config, folder) if config.data.target == "rating" else classified(config, folder)
+
+
+def classified(config: Config, folder: Path) -> Measured:
+    """Classes."""
+    curves = ("train_loss", "validation_loss", "validation_accuracy")
+    done = fitted(config, folder, score, "validation_accuracy", "max", curves)
     return Measured(
         metrics={
-            "attention_parameters": model.attention_parameters(),
-            "model_size_mib": sum(p.numel() * p.element_size() for p in model.parameters()) / 2**20,
-            "train_accuracy": fitted["accuracy"],
-            "train_loss": fitted["loss"],
-            "validation_accuracy": max(curves["validation_accuracy"]),
-            "test_accuracy": best["accuracy"],
-            "test_loss": best["loss"],
-            "last_epoch_test_accuracy": last["accuracy"],
-            "seconds_per_epoch": median([epoch["train_time_s"] for epoch in history.epochs]),
+            **done.common,
+            "train_accuracy": done.train["accuracy"],
+            "train_loss": done.train["loss"],
+            "validation_accuracy": max(done.curves["validation_accuracy"]),
+            "test_accuracy": done.best["accuracy"],
+            "test_loss": done.best["loss"],
+            "last_epoch_test_accuracy": done.last["accuracy"],
         },
-        curves=curves,
+        curves=done.curves,
+        exhibits=maps.exhibits(config, done.model, done.test[0]),
     )
 
 
-def score(model: nn.Module, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+def rated(config: Config, folder: Path) -> Measured:
+    """Ratings. Errors are in the ratings' own points."""
+    done = fitted(config, folder, squared_error, "validation_loss", "min", ("train_loss", "validation_loss"))
+    return Measured(
+        metrics={
+            **done.common,
+            "train_rmse": done.train["loss"] ** 0.5,
+            "validation_rmse": min(done.curves["validation_loss"]) ** 0.5,
+            "test_rmse": done.best["loss"] ** 0.5,
+            "test_correlation": correlation(done.model, *done.test),
+            "last_epoch_test_rmse": done.last["loss"] ** 0.5,
+        },
+        curves=done.curves,
+    )
+
+
+def score(model: nn.Module, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
     """Cross entropy (nats) and accuracy (%) of a batch; a model with one logit is scored by its sigmoid."""
     inputs, labels = batch
     logits = model(inputs)
@@ -80,12 +69,21 @@ def score(model: nn.Module, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
     return {"loss": loss, "accuracy": 100 * (predicted == labels).float().mean()}
 
 
-def optimiser(model: nn.Module, training: TrainingConfig) -> torch.optim.Optimizer:
-    """Adam, or AdamW with its decoupled weight decay."""
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[training.optimiser]
-    return kind(
-        model.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay, eps=1e-7
-    )  # Keras' epsilon
+def squared_error(model: nn.Module, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
+    """The mean squared error of ratings (n,) float32."""
+    inputs, ratings = batch
+    return {"loss": F.mse_loss(model(inputs).squeeze(-1), ratings)}
+
+
+@torch.inference_mode()
+def correlation(model: nn.Module, inputs: Tensor, ratings: Tensor) -> float:
+    """Pearson's correlation of outputs and ratings; 0 for a model that always says the same."""
+    model.eval()
+    device = next(model.parameters()).device
+    said = torch.cat([model(part.to(device)).squeeze(-1).cpu() for part in inputs.split(EVALUATION_BATCH)]).double()
+    if said.std() == 0:
+        return 0.0
+    return float(torch.corrcoef(torch.stack([said, ratings.double()]))[0, 1])
 
 
 if __name__ == "__main__":

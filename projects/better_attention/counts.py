@@ -1,0 +1,104 @@
+"""Counted, not computed: what a real layer holds and what it multiplies in one forward pass."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+from projects.better_attention.model import attention_class, tokens_of
+from projects.better_attention.project import Config
+from regard.layer import Attention
+from regard_lab.measured import Measured
+
+
+class Products(TorchFunctionMode):
+    """Counts matrix products while it is entered, and their FLOPs, 2 a multiply-add. A fused attention is two: Q Kᵀ and S V."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = self.flops = 0
+
+    def __torch_function__(
+        self, function: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        out = function(*args, **(kwargs or {}))
+        if function is F.linear or function in (Tensor.__matmul__, Tensor.matmul, torch.matmul):
+            self._add(out.numel(), args[0].shape[-1])
+        elif function is F.scaled_dot_product_attention:
+            q, k, v = args[:3]
+            self._add(math.prod(q.shape[:-1]) * k.shape[-2], q.shape[-1])
+            self._add(out.numel(), v.shape[-2])
+        return out
+
+    def _add(self, entries: int, inner: int) -> None:
+        self.count += 1
+        self.flops += 2 * entries * inner
+
+
+def count(config: Config, folder: Path) -> Measured:
+    """Of one layer: `parameters` (biases among them), `matmuls_per_head` (without W^O, as the paper counts), `flop_ratio` to Standard."""
+    model, length = config.model, tokens_of(config.data)
+    sizes = {"width": model.width, "length": length}
+    layer = layer_of(model.attention, **sizes, heads=model.heads)
+    flops = products(layer, length).flops
+    return Measured(
+        metrics={
+            "parameters": parameters(layer),
+            "matmuls_per_head": products(layer_of(model.attention, **sizes, heads=1), length).count - 1,
+            "flop_ratio": flops / products(layer_of("softmax", **sizes, heads=model.heads), length).flops,
+        }
+    )
+
+
+def break_even(config: Config, folder: Path) -> Measured:
+    """The longest input at which the configured attention still holds fewer parameters, or multiplies less, than Standard of the same width.
+
+    Found by halving between 1 and 4 w on real layers; without biases, as the paper's break-even is of the weights.
+    """
+    name, width, heads = config.model.attention, config.model.width, config.model.heads
+
+    def fewer_parameters(length: int) -> bool:
+        ours, standard = (layer_of(each, width, length, heads, bias=False) for each in (name, "softmax"))
+        return parameters(ours) < parameters(standard)
+
+    def fewer_flops(length: int) -> bool:
+        ours, standard = (products(layer_of(each, width, length, heads), length) for each in (name, "softmax"))
+        return ours.flops < standard.flops
+
+    longest = {"parameters": last_true(fewer_parameters, 4 * width), "flops": last_true(fewer_flops, 4 * width)}
+    return Measured(metrics={f"longest_{what}": float(length) for what, length in longest.items()})
+
+
+def last_true(holds: Callable[[int], bool], most: int) -> int:
+    """The last of 1 … `most` for which a condition holds that, once it fails, fails for all after; 0 if it never holds."""
+    low, high = 0, most + 1  # holds at low, if low is a length; not at high, if high is one
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low
+
+
+def layer_of(attention: str, width: int, length: int, heads: int, bias: bool = True) -> Attention:
+    """A layer of that mechanism, without memory of its own: only its shapes are asked for."""
+    options = {"length": length} if attention == "super" else {}
+    with torch.device("meta"):
+        layer: Attention = attention_class(attention)(width=width, heads=heads, bias=bias, **options)
+    return layer
+
+
+def parameters(layer: Attention) -> int:
+    """How many numbers the layer learns."""
+    return sum(parameter.numel() for parameter in layer.parameters())
+
+
+@torch.no_grad()
+def products(layer: Attention, length: int) -> Products:
+    """The matrix products of one forward pass on one input of that length."""
+    with Products() as counted:
+        layer(torch.empty(1, length, layer.width, device="meta"))
+    return counted

@@ -1,0 +1,49 @@
+"""Cells of ablations and controls: trained once for all tables that have the very same cell (width 32, 4 heads, 32 tokens stands in four)."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from projects.better_attention.folding import folding_error
+from projects.better_attention.model import tokens_of
+from projects.better_attention.project import Config, modules
+from projects.better_attention.train import train
+from regard import cost
+from regard_lab.artefacts import artefact
+from regard_lab.files import read_json, write_json
+from regard_lab.measured import Measured
+
+MEASURED = "measured.json"
+
+
+def measure(config: Config, folder: Path) -> Measured:
+    """What `train` measures, out of `runs/artefacts` if it is there."""
+    made = artefact(
+        f"{__name__}:make",
+        config,
+        [config.data.name],
+        source=config.data.source,
+        root=Path.cwd(),
+        modules=modules(config),
+    )
+    found = read_json(made / MEASURED)
+    return Measured(metrics=found["metrics"], curves=found["curves"])
+
+
+def make(config: Config, folder: Path) -> None:
+    """Train, and leave metrics and curves."""
+    measured = train(config, folder)
+    write_json(folder / MEASURED, {"metrics": measured.metrics, "curves": measured.curves})
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+
+
+def ablate(config: Config, folder: Path) -> Measured:
+    """`measure`, and of the attention layer by itself: `flop_ratio` to Standard, and `folding_error` (see `folding`)."""
+    measured, model = measure(config, folder), config.model
+    length = tokens_of(config.data)
+    sizes = {"width": model.width, "heads": model.heads}
+    also = {
+        "flop_ratio": cost.flops(model.attention, **sizes, n=length) / cost.flops("softmax", **sizes, n=length),
+        "folding_error": folding_error(model.attention, **sizes, length=length, seed=config.seed),
+    }
+    return replace(measured, metrics=measured.metrics | also)
