@@ -60,8 +60,37 @@ class Budget:
 
 
 @dataclass
+class Translation:
+    """What a translator has beside `Model`, whose blocks are the encoder's, and how it is asked: `beam` hypotheses a sentence, `shown` sentences to show."""
+
+    decoder_blocks: int
+    beam: int
+    length_penalty: float
+    shown: int
+
+
+@dataclass
+class Lm:
+    """What a language model has beside `Model`: the base of its rotary positions, biases or none, and the windows of each held-out split (None: all)."""
+
+    rotary_base: float
+    bias: bool
+    held_out: int | None
+
+
+@dataclass
+class Inference:
+    """What is timed: a `layer` or a whole `model`, on `batch` inputs, in `precision` float32 or int8, for at most `seconds` of rounds."""
+
+    part: str
+    batch: int
+    precision: str
+    seconds: float
+
+
+@dataclass
 class Config:
-    """Everything that makes a cell what it is."""
+    """Everything that makes a cell what it is. The sections that a table does not use are null."""
 
     data: Data
     model: Model
@@ -69,13 +98,19 @@ class Config:
     budget: Budget
     seed: int
     scale: str
+    translation: Translation | None = None
+    lm: Lm | None = None
+    inference: Inference | None = None
+
+
+FOUR = ("softmax", "optimised", "efficient", "super")
 
 
 def modules(config: Config) -> list[str]:
-    """The one module that a cell reaches by name: its mechanism."""
-    return [f"regard.mechanisms.{config.model.attention}"]
+    """What a cell reaches by name: its mechanism; at inference all four, which are timed in turns."""
+    return [f"regard.mechanisms.{name}" for name in (FOUR if config.inference else (config.model.attention,))]
 
 
 PROJECT = Project(
-    name="better_attention", schema=Config, check="projects.better_attention.model:check", modules=modules
+    name="better_attention", schema=Config, check="projects.better_attention.check:check", modules=modules
 )
