@@ -1,6 +1,13 @@
-"""The typed config of a cell, and what the lab must know of this project. Imports no torch: see `regard_lab.project`."""
+"""The typed config of a cell, and what the lab must know of this project. Imports no torch: see `regard_lab.project`.
 
+The resolver `${better_attention_inference_rows:…}` makes the rows of table `inference` out of a scale's sizes.
+"""
+
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import ListConfig, OmegaConf
 
 from regard_lab.project import Project
 
@@ -80,11 +87,10 @@ class Lm:
 
 @dataclass
 class Inference:
-    """What is timed: a `layer` or a whole `model`, on `batch` inputs, in `precision` float32 or int8, for at most `seconds` of rounds."""
+    """What is timed: a `layer`, a `model`, or that model in `int8`; on `batch` inputs, for about `seconds` in all."""
 
     part: str
     batch: int
-    precision: str
     seconds: float
 
 
@@ -104,6 +110,18 @@ class Config:
 
 
 FOUR = ("softmax", "optimised", "efficient", "super")
+
+
+def inference_rows(sizes: Iterable[Iterable[Any]]) -> ListConfig:
+    """The rows of table `inference`: each size (part, width, batch, length) with each mechanism."""
+    names = ("part", "width", "batch", "length")
+    found = [
+        {"attention": attention, **dict(zip(names, size, strict=True))} for size in sizes for attention in FOUR
+    ]
+    return OmegaConf.create(found)
+
+
+OmegaConf.register_new_resolver("better_attention_inference_rows", inference_rows, replace=True)
 
 
 def modules(config: Config) -> list[str]:

@@ -85,7 +85,7 @@ class Translator(nn.Module):
         begin_as_keras(self)
 
     def forward(self, sources: Tensor, targets: Tensor) -> Tensor:
-        return self.output(self.dropout(self.decode(self.encode(sources), sources != PADDING, targets)))
+        return self.logits(self.decode(self.encode(sources), sources != PADDING, targets))
 
     def encode(self, sources: Tensor) -> Tensor:
         """Sources (b, m) -> what the decoder sees of them (b, m, w)."""
@@ -101,9 +101,13 @@ class Translator(nn.Module):
             x = block(x, context, mask)
         return x
 
+    def logits(self, seen: Tensor) -> Tensor:
+        """What `decode` gives (…, w) -> logits of the next subwords (…, vocabulary)."""
+        return self.output(self.dropout(seen))
+
     def next_logits(self, context: Tensor, mask: Tensor, targets: Tensor) -> Tensor:
         """Logits of the one subword after targets (b, n): (b, vocabulary); -inf for PADDING and BEGIN, which follow nothing."""
-        logits = self.output(self.decode(context, mask, targets)[:, -1])
+        logits = self.logits(self.decode(context, mask, targets)[:, -1])
         logits[:, [PADDING, BEGIN]] = -torch.inf
         return logits
 
