@@ -2,6 +2,7 @@
 
 from matplotlib.figure import Figure
 
+from projects.better_attention import sequence_figures
 from regard_lab.figures import Maker, Results, seed_dots, training_curves
 
 
@@ -30,4 +31,5 @@ FIGURES: dict[str, Maker] = {
     "imdb_training": imdb_training,
     "mnist_accuracy": mnist_accuracy,
     "mnist_training": mnist_training,
+    **sequence_figures.FIGURES,
 }

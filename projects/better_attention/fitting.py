@@ -66,7 +66,9 @@ def check_sequences(config: Config) -> None:
     """What a translator and a language model have in common to be checked."""
     data, model, training, budget = config.data, config.model, config.training, config.budget
     if data.vocabulary is None or data.length is None:
-        raise ValueError(f"data set {data.name} must set vocabulary and length, got {data.vocabulary} and {data.length}")
+        raise ValueError(
+            f"data set {data.name} must set vocabulary and length, got {data.vocabulary} and {data.length}"
+        )
     at_least_one = {
         "data.length": data.length,
         "model.blocks": model.blocks,

@@ -59,7 +59,9 @@ def measure(config: Config, folder: Path) -> Measured:
     """
     assert config.inference is not None
     name = config.model.attention
-    run = Run(config.data, replace(config.model, attention="softmax"), config.inference, config.budget.repeats, config.seed)
+    run = Run(
+        config.data, replace(config.model, attention="softmax"), config.inference, config.budget.repeats, config.seed
+    )
     made = artefact(f"{__name__}:run_all", run, [], source=config.data.source, root=Path.cwd(), modules=MECHANISMS)
     found = files.read_json(made / FOUND)
     time_s = found["time_s"]

@@ -115,9 +115,7 @@ FOUR = ("softmax", "optimised", "efficient", "super")
 def inference_rows(sizes: Iterable[Iterable[Any]]) -> ListConfig:
     """The rows of table `inference`: each size (part, width, batch, length) with each mechanism."""
     names = ("part", "width", "batch", "length")
-    found = [
-        {"attention": attention, **dict(zip(names, size, strict=True))} for size in sizes for attention in FOUR
-    ]
+    found = [{"attention": attention, **dict(zip(names, size, strict=True))} for size in sizes for attention in FOUR]
     return OmegaConf.create(found)
 
 

@@ -7,7 +7,7 @@ from torchmetrics.functional.text import chrf_score, sacre_bleu_score
 
 _VERSION = f"version:torchmetrics-{torchmetrics.__version__}"
 BLEU_SIGNATURE = f"nrefs:1|case:mixed|eff:no|tok:13a|smooth:none|{_VERSION}"
-CHRF_SIGNATURE = f"nrefs:1|case:mixed|eff:yes|nc:6|nw:0|space:no|{_VERSION}"
+CHRF_SIGNATURE = f"nrefs:1|case:mixed|eff:no|nc:6|nw:0|space:no|{_VERSION}"
 
 
 def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> float:
@@ -17,6 +17,6 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> float:
 
 
 def chrf(hypotheses: Sequence[str], references: Sequence[str]) -> float:
-    """Corpus chrF2 in %: characters up to 6, no words, spaces left out (Popović 2015)."""
+    """Corpus chrF2 in %: the mean F₂ of n-grams of 1 to 6 characters, no words, spaces left out (Popović 2015)."""
     found = chrf_score(hypotheses, [[text] for text in references], n_char_order=6, n_word_order=0, beta=2.0)
     return 100 * float(found)

@@ -24,9 +24,7 @@ def attention_layer(model: Model, pattern: Pattern, length: int) -> Attention:
 
 def feed_forward(model: Model) -> nn.Module:
     """w -> hidden -> w with ReLU between."""
-    return nn.Sequential(
-        nn.Linear(model.width, model.hidden[0]), nn.ReLU(), nn.Linear(model.hidden[0], model.width)
-    )
+    return nn.Sequential(nn.Linear(model.width, model.hidden[0]), nn.ReLU(), nn.Linear(model.hidden[0], model.width))
 
 
 class EncoderBlock(nn.Module):
@@ -77,9 +75,7 @@ class Translator(nn.Module):
         self.embeddings = nn.ModuleList(nn.Embedding(data.vocabulary, model.width) for _ in range(2))
         self.positions = nn.ModuleList(nn.Embedding(data.length, model.width) for _ in range(2))
         self.encoder = nn.ModuleList(EncoderBlock(model, data.length) for _ in range(model.blocks))
-        self.decoder = nn.ModuleList(
-            DecoderBlock(model, data.length) for _ in range(config.translation.decoder_blocks)
-        )
+        self.decoder = nn.ModuleList(DecoderBlock(model, data.length) for _ in range(config.translation.decoder_blocks))
         self.dropout = nn.Dropout(model.head_dropout)
         self.output = nn.Linear(model.width, data.vocabulary)
         begin_as_keras(self)
@@ -113,9 +109,7 @@ class Translator(nn.Module):
 
     def attention_parameters(self) -> int:
         """Parameters of all attention layers."""
-        return sum(
-            p.numel() for layer in self.modules() if isinstance(layer, Attention) for p in layer.parameters()
-        )
+        return sum(p.numel() for layer in self.modules() if isinstance(layer, Attention) for p in layer.parameters())
 
     def _embedded(self, side: int, words: Tensor) -> Tensor:
         places = torch.arange(words.shape[1], device=words.device)
