@@ -75,7 +75,7 @@ def check_sequences(config: Config) -> None:
         "training.batch_size": training.batch_size,
         "budget.epochs": budget.epochs,
         "budget.train_examples": 1 if budget.train_examples is None else budget.train_examples,
-        **{"model.hidden": width for width in model.hidden},
+        "model.hidden": min(model.hidden, default=1),
     }
     for key, number in at_least_one.items():
         if number < 1:

@@ -68,7 +68,7 @@ class Budget:
 
 @dataclass
 class Translation:
-    """What a translator has beside `Model`, whose blocks are the encoder's, and how it is asked: `beam` hypotheses a sentence, `shown` sentences to show."""
+    """What a translator has beside `Model`, whose blocks are the encoder's, and how it is asked: `beam` hypotheses a sentence, `shown` ones shown."""
 
     decoder_blocks: int
     beam: int
@@ -78,7 +78,7 @@ class Translation:
 
 @dataclass
 class Lm:
-    """What a language model has beside `Model`: the base of its rotary positions, biases or none, and the windows of each held-out split (None: all)."""
+    """What a language model has beside `Model`: the base of its rotary positions, biases or none, and the windows held out of each split."""
 
     rotary_base: float
     bias: bool

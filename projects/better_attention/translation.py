@@ -16,7 +16,7 @@ from projects.better_attention.fitting import EVALUATION_BATCH, check_sequences,
 from projects.better_attention.project import Config
 from projects.better_attention.subwords import LEAST, PADDING, decoded
 from projects.better_attention.translation_data import Parallel, bilingual
-from projects.better_attention.translation_scores import BLEU_SIGNATURE, CHRF_SIGNATURE, bleu, chrf
+from projects.better_attention.translation_scores import bleu, chrf, signatures
 from projects.better_attention.translator import Translator
 from regard_lab.measured import Measured
 from regard_lab.training import Task, evaluate, load_weights, loader
@@ -110,7 +110,7 @@ def exhibits(split: Parallel, texts: dict[str, list[str]], shown: int, examples:
             }
             for place in places
         ],
-        "signatures": {"bleu": BLEU_SIGNATURE, "chrf": CHRF_SIGNATURE},
+        "signatures": signatures(texts["beam"], split.target_texts),
         "pairs": {"train": examples, "test": len(split.source_texts)},
     }
 

@@ -167,7 +167,7 @@ def test_a_cell_learns_and_repeats_itself(made_up, tmp_path, attention):
 
 
 def test_the_published_setting_of_the_language_model_runs_a_step(made_up, tmp_path):
-    """`paper` scale as it is but for depth, context and width: a dry run of GPT-2's size would take minutes here. The whole is built without memory."""
+    """`paper` scale as it is but for depth, context and width: GPT-2's size would take minutes here. The whole is built without memory."""
     check(config_of("scale=paper", "model.attention=super"))
     cut = [
         "model.blocks=1",

@@ -32,7 +32,7 @@ def test_what_is_wrong_with_a_folder_of_pairs_is_said(folder, monkeypatch):
     with pytest.raises(UserError, match="has 4 different pairs, 1,440,000 are needed"):
         europarl_anki.from_folder(folder)
     (folder / "spa.txt").write_text("no tab\n")
-    with pytest.raises(UserError, match="line 1 of .* has no tab"):
+    with pytest.raises(UserError, match=r"line 1 of .* has no tab"):
         europarl_anki.from_folder(folder)
     (folder / "europarl-v7.es-en.es").write_text("Uno.\n")
     with pytest.raises(UserError, match=r"\.en has 5 lines and .*\.es 1"):

@@ -1,4 +1,7 @@
-"""Europarl and Anki, English to Spanish: proceedings of the European Parliament and short sentences for learners. The first of equal English texts stays."""
+"""Europarl and Anki, English to Spanish: proceedings of the European Parliament, and short sentences for learners.
+
+The first of equal English texts stays.
+"""
 
 import itertools
 from collections.abc import Iterator
@@ -19,7 +22,7 @@ CARD = Card(
     title="Europarl and Anki, English and Spanish",
     stands_in_for=None,
     licence="Europarl: no known restriction; Anki's sentences, of Tatoeba: CC BY 2.0 FR",
-    citation="Koehn: Europarl: A Parallel Corpus for Statistical Machine Translation. MT Summit 2005. Sentences of tatoeba.org, as manythings.org gives them.",
+    citation="Koehn: Europarl, A Parallel Corpus for Statistical Machine Translation. MT Summit 2005. Sentences of tatoeba.org, by manythings.org.",
     homepage="https://www.statmt.org/europarl/",
     sources=(
         Source("folder", f"{EUROPARL}.en and {EUROPARL}.es of the seventh release, and {ANKI} of spa-eng.zip", SIZES),
