@@ -54,7 +54,7 @@ class Run:
 def measure(config: Config, folder: Path) -> Measured:
     """Least time of a call (ms), its ratios to softmax attention's, that of FLOPs, the weights as a file (MiB), the peak of memory (MiB).
 
-    `speedup` is over the same with softmax attention, `speedup_float32` over that in float32, which is the same again but for int8. The row of softmax
+    `speedup` is over the same with softmax attention, `speedup_float32` over that in float32, which differs for int8 alone. The row of softmax
     attention is it against itself. `peak_mib` is what a call holds at the most beyond weights and inputs, in a fresh process.
     """
     assert config.inference is not None

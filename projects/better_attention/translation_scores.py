@@ -6,12 +6,12 @@ from sacrebleu.metrics import BLEU, CHRF
 
 
 def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> float:
-    """Corpus BLEU in %: sacrebleu's defaults, n-grams up to 4, tokens of 13a, letter case kept, smoothed where an order has no hit (Papineni et al. 2002)."""
+    """Corpus BLEU in % with sacrebleu's defaults: tokens of 13a, letter case kept, smoothed where an order has no hit (Papineni et al. 2002)."""
     return float(BLEU().corpus_score(list(hypotheses), [list(references)]).score)
 
 
 def chrf(hypotheses: Sequence[str], references: Sequence[str]) -> float:
-    """Corpus chrF2 in %: sacrebleu's defaults, up to 6 characters, no words, spaces left out (Popović 2015)."""
+    """Corpus chrF2 in % with sacrebleu's defaults: up to 6 characters, no words, spaces left out (Popović 2015)."""
     return float(CHRF().corpus_score(list(hypotheses), [list(references)]).score)
 
 
