@@ -100,7 +100,7 @@ def lm_cache(results: Results) -> Figure | None:
                 mew=2,
                 label=row.key["attention"],
             )
-        axes.set_xlim(left=0)
+        axes.set_xlim(0, 1.15 * max(row.metrics["cache_bytes"].mean for row in rows))
         axes.set_xlabel("cache (bytes a token)")
         axes.set_ylabel("test perplexity")
         axes.legend()
@@ -155,7 +155,7 @@ def wide(result: Result | None) -> list[Row]:
 def note(figure: Figure, result: Result) -> None:
     """Which scale this is."""
     text = QUICK if result.scale == "quick" else f"{result.scale} scale"
-    figure.text(0.99, 0.99, text, ha="right", va="top", fontsize=7, color="#555555")
+    figure.text(0.99, 1.0, text, ha="right", va="bottom", fontsize=7, color="#555555")
 
 
 FIGURES: dict[str, Maker] = {
