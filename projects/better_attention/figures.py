@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+from projects.better_attention import sequence_figures
 from projects.better_attention.looks import digit_maps, review_maps
 from projects.better_attention.worth import should_i_use_it
 from regard_lab.figures import COLOURS, QUICK, Maker, Results, house_style, seed_dots, training_curves
@@ -78,4 +79,5 @@ FIGURES: dict[str, Maker] = {
     "imdb_training": imdb_training,
     "mnist_accuracy": mnist_accuracy,
     "mnist_training": mnist_training,
+    **sequence_figures.FIGURES,
 }

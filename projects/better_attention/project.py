@@ -1,6 +1,13 @@
-"""The typed config of a cell, and what the lab must know of this project. Imports no torch: see `regard_lab.project`."""
+"""The typed config of a cell, and what the lab must know of this project. Imports no torch: see `regard_lab.project`.
 
+The resolver `${better_attention_inference_rows:…}` makes the rows of table `inference` out of a scale's sizes.
+"""
+
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import ListConfig, OmegaConf
 
 from regard_lab.project import Project
 
@@ -82,8 +89,36 @@ class Budget:
 
 
 @dataclass
+class Translation:
+    """What a translator has beside `Model`, whose blocks are the encoder's, and how it is asked: `beam` hypotheses a sentence, `shown` ones shown."""
+
+    decoder_blocks: int
+    beam: int
+    length_penalty: float
+    shown: int
+
+
+@dataclass
+class Lm:
+    """What a language model has beside `Model`: the base of its rotary positions, biases or none, and the windows held out of each split."""
+
+    rotary_base: float
+    bias: bool
+    held_out: int | None
+
+
+@dataclass
+class Inference:
+    """What is timed: a `layer`, a `model`, or that model in `int8`; on `batch` inputs, for about `seconds` in all."""
+
+    part: str
+    batch: int
+    seconds: float
+
+
+@dataclass
 class Config:
-    """Everything that makes a cell what it is."""
+    """Everything that makes a cell what it is. The sections that a table does not use are null."""
 
     data: Data
     model: Model
@@ -91,14 +126,30 @@ class Config:
     budget: Budget
     seed: int
     scale: str
+    translation: Translation | None = None
+    lm: Lm | None = None
+    inference: Inference | None = None
+
+
+FOUR = ("softmax", "optimised", "efficient", "super")
+
+
+def inference_rows(sizes: Iterable[Iterable[Any]]) -> ListConfig:
+    """The rows of table `inference`: each size (part, width, batch, length) with each mechanism."""
+    names = ("part", "width", "batch", "length")
+    found = [{"attention": attention, **dict(zip(names, size, strict=True))} for size in sizes for attention in FOUR]
+    return OmegaConf.create(found)
+
+
+OmegaConf.register_new_resolver("better_attention_inference_rows", inference_rows, replace=True)
 
 
 def modules(config: Config) -> list[str]:
-    """The one module that a cell reaches by name: its mechanism."""
-    attention = config.model.attention
-    return [CONTROLS_MODULE if attention in CONTROLS else f"regard.mechanisms.{attention}"]
+    """What a cell reaches by name: its mechanism; at inference all four, which are timed in turns."""
+    names = FOUR if config.inference else (config.model.attention,)
+    return [CONTROLS_MODULE if name in CONTROLS else f"regard.mechanisms.{name}" for name in names]
 
 
 PROJECT = Project(
-    name="better_attention", schema=Config, check="projects.better_attention.model:check", modules=modules
+    name="better_attention", schema=Config, check="projects.better_attention.check:check", modules=modules
 )

@@ -10,7 +10,6 @@ import torch
 
 from projects.better_attention import data as project_data
 from projects.better_attention.data import PADDING, UNKNOWN, encode, vocabulary_of, words_of
-from projects.better_attention.inference import measure
 from projects.better_attention.model import Encoder, check, tokens_of
 from projects.better_attention.project import CONTROLS, PROJECT, Config
 from projects.better_attention.train import score, train
@@ -156,13 +155,3 @@ def test_the_published_setting_runs_a_step(made_up_data, tmp_path, data):
     assert tokens_of(config.data) == {"imdb": 32, "mnist": 144}[data]
     measured = train(config, tmp_path)
     assert all(math.isfinite(value) for value in measured.metrics.values())
-
-
-def test_the_inference_cell_measures_ratios(tmp_path):
-    config = config_of(
-        "table=inference", "model.attention=efficient", "model.width=256", "data.length=144", "budget.repeats=1"
-    )
-    metrics = measure(config, tmp_path).metrics
-    assert metrics["flop_ratio"] == pytest.approx(0.610, abs=5e-4)  # (4 l w² + 4 l² w) / (8 l w² + 4 l² w)
-    assert metrics["time_us"] > 0
-    assert metrics["speedup"] > 0

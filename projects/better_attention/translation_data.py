@@ -1,0 +1,71 @@
+"""Pairs of sentences as subwords. A source has `length` of them at most; so has a target, with BEGIN before it or END after it."""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from projects.better_attention.project import Data
+from projects.better_attention.subwords import BEGIN, END, PADDING, encoded, learnt
+from regard_lab import data
+
+
+@dataclass(frozen=True)
+class Parallel:
+    """A split: `sources` (n, length) and `targets` (n, length + 1) int64, padded at the end; and the texts that they came from."""
+
+    sources: Tensor
+    targets: Tensor
+    source_texts: list[str]
+    target_texts: list[str]
+
+    @property
+    def tensors(self) -> tuple[Tensor, Tensor]:
+        return self.sources, self.targets
+
+
+@dataclass(frozen=True)
+class Bilingual:
+    """The splits, and the tokenizer of the targets."""
+
+    splits: dict[str, Parallel]
+    target: Tokenizer
+
+
+def bilingual(config: Data, root: Path) -> Bilingual:
+    """The configured pairs, those that fit into `length`; read and encoded once a process."""
+    assert config.vocabulary is not None
+    assert config.length is not None
+    return _bilingual(config.name, config.source, config.vocabulary, config.length, root)
+
+
+@functools.cache
+def _bilingual(name: str, source: str, vocabulary: int, length: int, root: Path) -> Bilingual:
+    loaded = data.load(name, root, source)
+    sides = [learnt(texts, vocabulary) for texts in (loaded["train"].sources, loaded["train"].targets)]
+    splits = {}
+    for split, pairs in loaded.items():
+        numbers = zip(encoded(sides[0], pairs.sources), encoded(sides[1], pairs.targets), strict=True)
+        fitting = [
+            (place, source_side, target_side)
+            for place, (source_side, target_side) in enumerate(numbers)
+            if 0 < len(source_side) <= length and 0 < len(target_side) < length
+        ]
+        splits[split] = Parallel(
+            padded([source_side for _, source_side, _ in fitting], length),
+            padded([[BEGIN, *target_side, END] for _, _, target_side in fitting], length + 1),
+            [pairs.sources[place] for place, _, _ in fitting],
+            [pairs.targets[place] for place, _, _ in fitting],
+        )
+    return Bilingual(splits, sides[1])
+
+
+def padded(rows: list[list[int]], length: int) -> Tensor:
+    """Rows as one tensor (n, length), PADDING at the end."""
+    table = torch.full((len(rows), length), PADDING)
+    for place, row in enumerate(rows):
+        table[place, : len(row)] = torch.tensor(row)
+    return table

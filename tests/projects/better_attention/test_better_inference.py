@@ -1,0 +1,187 @@
+"""Inference: turns under a clock of our own, FLOPs against torch's counter, int8 maps, a fresh process, the rows, and a cell of each part."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from projects.better_attention import inference
+from projects.better_attention.check import check
+from projects.better_attention.fresh import in_a_fresh_process
+from projects.better_attention.inference import Run, built, file_mib, flops_of, held_mib, in_turns, inputs, quantised
+from projects.better_attention.project import FOUR, PROJECT, Config, inference_rows, modules
+from regard.layer import Attention
+from regard_lab.config import compose, typed
+from regard_lab.paper import load_paper
+from regard_lab.tables import load_table
+
+ROOT = Path(__file__).resolve().parents[3]
+SMALL = [
+    "data.vocabulary=50",
+    "data.length=6",
+    "model.width=8",
+    "model.heads=2",
+    "model.hidden=[12]",
+    "inference.batch=2",
+]
+
+
+def config_of(*overrides: str) -> Config:
+    return typed(Config, compose(PROJECT.conf(ROOT), ["table=inference", *overrides]).config)
+
+
+def run_of(*overrides: str) -> Run:
+    config = config_of(*SMALL, *overrides)
+    return Run(config.data, config.model, config.inference, 2, 0)
+
+
+def test_rows_are_the_sizes_with_each_mechanism():
+    rows = list(inference_rows([("layer", 32, 1, 8), ("int8", 16, 2, 4)]))
+    assert len(rows) == 8
+    assert rows[5] == {"attention": "optimised", "part": "int8", "width": 16, "batch": 2, "length": 4}
+
+
+def test_the_sequences_rows_and_columns_are_those_of_the_paper_file():
+    paper = load_paper(ROOT / "projects" / "better_attention")
+    for table in ("translation", "lm", "inference"):
+        spec = compose(PROJECT.conf(ROOT), [f"table={table}", "scale=laptop"]).table
+        assert {column.name: column.unit for column in paper.tables[table].columns} == spec.metrics, table
+        assert [row.key for row in paper.tables[table].rows] == spec.rows, table
+
+
+def test_a_cell_of_inference_hangs_on_all_four():
+    assert modules(config_of()) == [f"regard.mechanisms.{name}" for name in FOUR]
+    cells = load_table("better_attention", "inference", "quick", ROOT, check=True).cells
+    assert len({cell.id for cell in cells}) == len(cells) == 16
+
+
+def test_turns_go_round_and_each_keeps_its_least():
+    order, clock = [], {"a": [0.5, 0.3, 0.9], "b": [0.2, 0.4, 0.1]}
+
+    def timed(call):
+        order.append(call() or "round")
+        return clock["a" if len(order) % 2 else "b"][(len(order) - 1) // 2]
+
+    calls = {"a": lambda: None, "b": lambda: None}
+    assert in_turns(calls, 3, 10.0, timed) == {"a": 0.3, "b": 0.1}
+    assert len(order) == 6
+    order.clear()
+    assert in_turns(calls, 3, 0.8, timed) == {
+        "a": 0.3,
+        "b": 0.2,
+    }  # 0.7 s are spent after the first round, 1.4 after the second
+    order.clear()
+    assert in_turns(calls, 1, 10.0, timed) == {"a": 0.5, "b": 0.2}
+
+
+def test_short_calls_are_timed_many_at_a_time():
+    counts = {"a": 0}
+
+    def call():
+        counts["a"] += 1
+
+    def timed(call):
+        before = counts["a"]
+        call()
+        return 0.001 * (counts["a"] - before)
+
+    assert in_turns({"a": call}, 3, 10.0, timed) == {"a": pytest.approx(0.001)}
+    assert counts["a"] == 1 + 3 * 10  # 10 ms hold ten calls
+
+
+@pytest.mark.parametrize("attention", FOUR)
+@pytest.mark.parametrize("part", ["layer", "model"])
+def test_flops_are_those_that_torch_counts(attention, part):
+    run = run_of(f"inference.part={part}", "inference.batch=1").of(attention)
+    subject = built(run)
+    for layer in subject.modules():
+        if isinstance(layer, Attention):
+            plain(layer)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        subject(inputs(run))
+    assert counter.get_total_flops() == flops_of(run)
+
+
+def plain(layer: Attention) -> None:
+    """Matrix products in the open, W^A V among them: torch counts nothing inside the fused kernel of a CPU."""
+
+    def mix(q, k, v, key_mask):
+        if hasattr(layer, "mixing"):
+            v = (layer.mixing.weight @ v.transpose(1, 2).flatten(2)).unflatten(2, (layer.heads, -1)).transpose(1, 2)
+        return (q @ k.mT).softmax(-1) @ v
+
+    layer.mix = mix
+
+
+@pytest.mark.parametrize("attention", FOUR)
+def test_int8_maps_are_near_and_the_mixing_stays(attention):
+    run = run_of("inference.part=model", "model.width=32", "data.length=16").of(attention)
+    torch.manual_seed(0)
+    model = built(run)
+    small, x = quantised(model), inputs(run)
+    kinds = {name: type(part).__module__ for name, part in small.named_modules() if hasattr(part, "weight")}
+    maps = {name for name, part in model.named_modules() if isinstance(part, torch.nn.Linear)}
+    assert {name for name in maps if "quantized" in kinds[name]} == {
+        name for name in maps if not name.endswith("mixing")
+    }
+    with torch.inference_mode():
+        exact, near = model(x), small(x)
+    assert not torch.equal(exact, near)
+    assert torch.allclose(exact, near, atol=0.05 * float(exact.abs().max()) + 0.02)
+    assert file_mib(small) < file_mib(model)
+
+
+def test_a_fresh_process_gives_the_value_and_passes_errors_on():
+    assert in_a_fresh_process(abs, -3.5) == 3.5
+    with pytest.raises(ZeroDivisionError):
+        in_a_fresh_process(divmod, 1, 0)
+
+
+def test_memory_grows_by_what_a_call_holds():
+    """A layer's output alone is batch × length × w × 4 bytes."""
+    small, large = (
+        run_of("model.width=64", f"inference.batch={batch}", "data.length=256").of("efficient") for batch in (8, 64)
+    )
+    grown = in_a_fresh_process(held_mib, large) - in_a_fresh_process(held_mib, small)
+    assert grown > 56 * 256 * 64 * 4 / 2**20
+
+
+@pytest.mark.parametrize("part", ["layer", "model", "int8"])
+def test_a_cell_measures_and_the_rows_of_a_size_share_a_run(part, tmp_path, monkeypatch):
+    for folder in ("libs", "projects"):  # where the fingerprint of an artefact looks for code
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(inference, "in_a_fresh_process", lambda function, run: 1.5)
+    config = config_of(*SMALL, f"inference.part={part}", "inference.seconds=0.01", "budget.repeats=1")
+    found = {
+        name: inference.measure(replace(config, model=replace(config.model, attention=name)), tmp_path).metrics
+        for name in FOUR
+    }
+    for made in ("run_all", "run_peaks"):
+        assert len(list((tmp_path / "runs" / "artefacts").glob(f"{made}-*/found.json"))) == 1
+    assert found["softmax"]["flop_ratio"] == 1
+    if part == "layer":
+        assert found["efficient"]["flop_ratio"] == pytest.approx((4 * 8 + 4 * 6) / (8 * 8 + 4 * 6))
+    assert found["efficient"]["weights_mib"] < found["softmax"]["weights_mib"]
+    for metrics in found.values():
+        assert metrics["time_ms"] > 0
+        assert metrics["peak_mib"] == 1.5
+        assert metrics["speedup"] > 0
+        assert (metrics["speedup_float32"] == metrics["speedup"]) is (part != "int8")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("inference.part=edge", "must be one of layer, model, int8, got 'edge'"),
+        ("inference.batch=0", "inference.batch must be at least 1, got 0"),
+        ("inference.seconds=0", "inference.seconds must be positive, got 0"),
+        ("model.heads=3", "width = 128 and heads = 3"),
+        ("data=mnist", "data set mnist needs length and vocabulary"),
+    ],
+)
+def test_what_cannot_be_timed_is_refused_with_the_numbers(override, message):
+    with pytest.raises(ValueError, match=message):
+        check(config_of(override, *(["model=inference"] if override.startswith("data=") else [])))
