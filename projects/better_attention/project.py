@@ -73,12 +73,16 @@ class Training:
 
 @dataclass
 class Budget:
-    """What a scale spends: epochs, training examples and examples of each held-out split (None: all), repeats of a timing."""
+    """What a scale spends: epochs, training examples and examples of each held-out split (None: all), repeats of a timing.
+
+    `attention_maps`: of how many test examples the first seed's cells of Standard and Super leave a map.
+    """
 
     epochs: int
     train_examples: int | None
     repeats: int
     held_out_examples: int | None = None
+    attention_maps: int = 0
 
 
 @dataclass
@@ -93,10 +97,19 @@ class Config:
     scale: str
 
 
+MAPS_MODULE = "projects.better_attention.maps"
+
+
+def leaves_maps(config: Config) -> bool:
+    """Does this cell leave attention maps for a figure?"""
+    return config.budget.attention_maps > 0 and config.seed == 0 and config.model.attention in ("softmax", "super")
+
+
 def modules(config: Config) -> list[str]:
-    """The one module that a cell reaches by name: its mechanism."""
+    """What a cell reaches by name: its mechanism or control, and what draws its maps, which knows other mechanisms too."""
     attention = config.model.attention
-    return [CONTROLS_MODULE if attention in CONTROLS else f"regard.mechanisms.{attention}"]
+    found = [CONTROLS_MODULE if attention in CONTROLS else f"regard.mechanisms.{attention}"]
+    return [*found, MAPS_MODULE] if leaves_maps(config) else found
 
 
 PROJECT = Project(
