@@ -16,17 +16,12 @@ from projects.better_attention.project import Config
 from regard.observers import Observation, observe
 from regard_lab import pictures
 
-SHOWN = {"mnist": 2, "imdb": 1}  # data sets and how many of their test examples
-ATTENTIONS = ("softmax", "super")
-
 
 def exhibits(config: Config, model: nn.Module, inputs: Tensor) -> dict[str, Any]:
-    """Nothing, but for those cells that the figure shows. `inputs` is the test split, of which the first examples without padding are taken."""
-    if config.seed != 0 or config.model.attention not in ATTENTIONS or config.data.name not in SHOWN:
-        return {}
+    """The maps of the first `budget.attention_maps` of `inputs`, the test split, that have no padding."""
     if config.data.vocabulary is not None:
         inputs = inputs[(inputs != PADDING).all(1)]
-    chosen = inputs[: SHOWN[config.data.name]]
+    chosen = inputs[: config.budget.attention_maps]
     shown = []
     for example in chosen:
         if config.data.vocabulary is None:
@@ -35,7 +30,7 @@ def exhibits(config: Config, model: nn.Module, inputs: Tensor) -> dict[str, Any]
             spoken = words(config.data, Path.cwd())
             what = {"words": [spoken[number] for number in example.tolist()]}
         shown.append({**what, **looked(model, example[None])})
-    return {"attention_maps": shown} if shown else {}
+    return {"attention_maps": shown}
 
 
 @torch.no_grad()

@@ -80,12 +80,16 @@ class Training:
 
 @dataclass
 class Budget:
-    """What a scale spends: epochs, training examples and examples of each held-out split (None: all), repeats of a timing."""
+    """What a scale spends: epochs, training examples and examples of each held-out split (None: all), repeats of a timing.
+
+    `attention_maps`: of how many test examples the first seed's cells of Standard and Super leave a map.
+    """
 
     epochs: int
     train_examples: int | None
     repeats: int
     held_out_examples: int | None = None
+    attention_maps: int = 0
 
 
 @dataclass
@@ -144,10 +148,19 @@ def inference_rows(sizes: Iterable[Iterable[Any]]) -> ListConfig:
 OmegaConf.register_new_resolver("better_attention_inference_rows", inference_rows, replace=True)
 
 
+MAPS_MODULE = "projects.better_attention.maps"
+
+
+def leaves_maps(config: Config) -> bool:
+    """Does this cell leave attention maps for a figure?"""
+    return config.budget.attention_maps > 0 and config.seed == 0 and config.model.attention in ("softmax", "super")
+
+
 def modules(config: Config) -> list[str]:
-    """What a cell reaches by name: its mechanism; at inference all four, which are timed in turns."""
+    """What a cell reaches by name: its mechanism or control (at inference all four, which are timed in turns), and what draws its maps, which knows others too."""
     names = FOUR if config.inference else (config.model.attention,)
-    return [CONTROLS_MODULE if name in CONTROLS else f"regard.mechanisms.{name}" for name in names]
+    found = [CONTROLS_MODULE if name in CONTROLS else f"regard.mechanisms.{name}" for name in names]
+    return [*found, MAPS_MODULE] if leaves_maps(config) else found
 
 
 PROJECT = Project(

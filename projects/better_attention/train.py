@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from projects.better_attention import maps
 from projects.better_attention.learning import EVALUATION_BATCH, fitted
-from projects.better_attention.project import PROJECT, Config
+from projects.better_attention.project import MAPS_MODULE, PROJECT, Config, leaves_maps
 from regard_lab.measured import Measured
+from regard_lab.project import load
 
 
 def train(config: Config, folder: Path) -> Measured:
@@ -37,7 +37,7 @@ def classified(config: Config, folder: Path) -> Measured:
             "last_epoch_test_accuracy": done.last["accuracy"],
         },
         curves=done.curves,
-        exhibits=maps.exhibits(config, done.model, done.test[0]),
+        exhibits=load(f"{MAPS_MODULE}:exhibits")(config, done.model, done.test[0]) if leaves_maps(config) else {},
     )
 
 

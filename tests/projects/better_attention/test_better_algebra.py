@@ -14,6 +14,7 @@ import torch
 from projects.better_attention import counts, once, padding
 from projects.better_attention import data as project_data
 from projects.better_attention.folding import folded, folded_model, folding_error
+from projects.better_attention.learning import fitted
 from projects.better_attention.model import Encoder, attention_class, check
 from projects.better_attention.project import PROJECT, Config
 from projects.better_attention.train import train
@@ -55,12 +56,9 @@ def test_folding_by_hand():
 def test_a_trained_model_of_one_head_is_folded_without_loss(made_up_texts, tmp_path, attention, monkeypatch):
     config = config_of("model.heads=1", "budget.epochs=2", "training.batch_size=8", "training.learning_rate=0.01")
     kept = []
-    monkeypatch.setattr(
-        "projects.better_attention.train.maps.exhibits", lambda c, model, x: kept.append((model, x)) or {}
-    )
+    monkeypatch.setattr("projects.better_attention.train.fitted", lambda *a: kept.append(done := fitted(*a)) or done)
     train(config, tmp_path)
-    model, tokens = kept[0]
-    model = model.double().eval()
+    model, tokens = kept[0].model.double().eval(), kept[0].test[0]
     expected = model(tokens)
     assert float(expected.detach().std()) > 0.01
     torch.testing.assert_close(folded_model(model, attention).eval()(tokens), expected, rtol=0, atol=1e-9)
