@@ -157,7 +157,7 @@ def leaves_maps(config: Config) -> bool:
 
 
 def modules(config: Config) -> list[str]:
-    """What a cell reaches by name: its mechanism or control (at inference all four, which are timed in turns), and what draws its maps, which knows others too."""
+    """What a cell reaches by name: its mechanism or control (at inference all four, timed in turns), and what draws its maps."""
     names = FOUR if config.inference else (config.model.attention,)
     found = [CONTROLS_MODULE if name in CONTROLS else f"regard.mechanisms.{name}" for name in names]
     return [*found, MAPS_MODULE] if leaves_maps(config) else found
