@@ -136,7 +136,7 @@ class Attend(nn.Module):
 class SelfAttention(nn.Module):
     """The block above, on maps (b, channels, s, s)."""
 
-    def __init__(self, channels: int, attend: Attend, gamma: float) -> None:
+    def __init__(self, channels: int, attend: Attend, gamma: float = 0.0) -> None:
         super().__init__()
         one_by_one = functools.partial(convolution, kernel=1, bias=False)
         self.theta, self.phi = one_by_one(channels, channels // 8), one_by_one(channels, channels // 8)
