@@ -136,12 +136,12 @@ class Attend(nn.Module):
 class SelfAttention(nn.Module):
     """The block above, on maps (b, channels, s, s)."""
 
-    def __init__(self, channels: int, attend: Attend) -> None:
+    def __init__(self, channels: int, attend: Attend, gamma: float = 0.0) -> None:
         super().__init__()
         one_by_one = functools.partial(convolution, kernel=1, bias=False)
         self.theta, self.phi = one_by_one(channels, channels // 8), one_by_one(channels, channels // 8)
         self.g, self.o = one_by_one(channels, channels // 2), one_by_one(channels // 2, channels)
-        self.gamma = nn.Parameter(torch.zeros(()))
+        self.gamma = nn.Parameter(torch.tensor(gamma))
         self.attend = attend
 
     def forward(self, x: Tensor) -> Tensor:
@@ -167,7 +167,7 @@ class Generator(nn.Module):
         self.start = linear(slice_width, widths[0] * 16)
         self.blocks = nn.ModuleList(Up(a, b, condition, shared) for a, b in itertools.pairwise(widths))
         self.attended = {8 * 2**block: block for block in range(blocks)}[network.attention_resolution]
-        self.attention = SelfAttention(widths[self.attended + 1], attend)
+        self.attention = SelfAttention(widths[self.attended + 1], attend, network.gamma)
         self.norm = nn.BatchNorm2d(widths[-1])
         self.picture = convolution(widths[-1], network.colours)
 

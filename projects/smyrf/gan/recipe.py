@@ -7,7 +7,8 @@ from dataclasses import dataclass
 class Network:
     """A BigGAN. `generator` and `discriminator` are the channels after each step, in units of `width`: the generator's first is that of its
     4 × 4 map, the discriminator's first that after its first block. `shared` is the width of the class embedding that all norms share (0:
-    none). `hierarchical`: each block gets a slice of the latent of its own. `attention_resolution`: the edge of the map that attends."""
+    none). `hierarchical`: each block gets a slice of the latent of its own. `attention_resolution`: the edge of the map that attends;
+    `gamma`: the gain of its attention, as training begins."""
 
     image_size: int
     colours: int
@@ -19,6 +20,7 @@ class Network:
     shared: int
     hierarchical: bool
     attention_resolution: int
+    gamma: float = 0.0
 
 
 @dataclass
