@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -93,6 +94,8 @@ def test_attention_block_against_a_plain_reference():
     weights = torch.einsum("bcn,bcm->bnm", q.flatten(2), k.flatten(2)).softmax(-1)  # not scaled
     mixed = torch.einsum("bnm,bcm->bcn", weights, v.flatten(2)).unflatten(2, (8, 8))
     assert torch.allclose(block(x), x + 0.5 * block.o(mixed), atol=1e-5)
+    assert Generator(replace(SMALL, gamma=0.75), Attend("softmax")).attention.gamma == 0.75
+    assert Generator(SMALL, Attend("softmax")).attention.gamma == 0  # as BigGAN begins
     one_cluster = Attend("smyrf", rounds=2, cluster_size=64).eval()  # all 64 queries and all 16 keys: dense
     assert torch.allclose(one_cluster(*heads(q, k, v)), block.attend(*heads(q, k, v)), atol=1e-5)
 
