@@ -68,6 +68,8 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
 
     def weights(config: Config) -> dict[str, torch.Tensor]:
         asked.append((config.seed, config.gan.trained.name))
+        assert torch.is_grad_enabled()  # so that it could be trained here
+        assert not torch.is_inference_mode_enabled()
         torch.manual_seed(0)
         made = Generator(config.gan.network, Attend("softmax"))
         made.attention.gamma.data.fill_(1.0)
