@@ -104,7 +104,10 @@ def trained_generator(choice: Choice, root: Path) -> Subject:
     of_seed_0 = replace(choice.config, seed=0)
     assert of_seed_0.gan is not None
     network = of_seed_0.gan.network
-    with torch.inference_mode(False), torch.enable_grad():  # the caller only looks, but the generator may have to be trained first
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+    ):  # the caller only looks, but the generator may have to be trained first
         state = generators.weights(of_seed_0)
     made = generators.generator(network, state, generators.dense(of_seed_0.attention))
     random = torch.Generator().manual_seed(seed_of(choice.seed, LATENTS))
