@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from projects.better_attention.data import splits
+from projects.better_attention.fitting import optimiser
 from projects.better_attention.model import Encoder
 from projects.better_attention.project import Config
-from projects.better_attention.project import Training as TrainingConfig
 from regard_lab.training import Task, evaluate, fit, load_weights, loader
 
 EVALUATION_BATCH = 500  # larger batches only make evaluation faster
@@ -118,11 +118,3 @@ def latency_ms(model: nn.Module, inputs: Tensor, repeats: int) -> float:
             torch.accelerator.synchronize()
         seconds.append(time.perf_counter() - begin)
     return 1e3 * min(seconds[2:])
-
-
-def optimiser(model: nn.Module, training: TrainingConfig) -> torch.optim.Optimizer:
-    """Adam, or AdamW with its decoupled weight decay."""
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[training.optimiser]
-    return kind(
-        model.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay, eps=1e-7
-    )  # Keras' epsilon
