@@ -16,6 +16,7 @@ from projects.better_attention.data import splits
 from projects.better_attention.fitting import optimiser
 from projects.better_attention.model import Encoder
 from projects.better_attention.project import Config
+from regard_lab.data.subsets import drawn
 from regard_lab.training import Task, evaluate, fit, load_weights, loader
 
 EVALUATION_BATCH = 500  # larger batches only make evaluation faster
@@ -50,9 +51,7 @@ def fitted(
     if config.data.image_size is not None:
         model.pixels.adapt(train_part[0])
     task = Task(model, score, lambda module: optimiser(module, config.training))
-    validation_part, test_part = (
-        spread(parts[name], config.budget.held_out_examples) for name in ("validation", "test")
-    )
+    validation_part, test_part = (some(parts[name], config.budget.held_out_examples) for name in ("validation", "test"))
     history = fit(
         task,
         loader(train_part, config.training.batch_size, seed=config.seed),
@@ -91,12 +90,11 @@ def fitted(
     )
 
 
-def spread(tensors: tuple[Tensor, ...], wanted: int | None) -> tuple[Tensor, ...]:
-    """`wanted` rows at equal distances, or all: the first rows of a split may be mostly of one class."""
-    count = len(tensors[0])
-    if wanted is None or wanted >= count:
+def some(tensors: tuple[Tensor, ...], wanted: int | None) -> tuple[Tensor, ...]:
+    """`wanted` rows of a split, drawn, or all as they stand: the first rows may be mostly of one class."""
+    if wanted is None:
         return tensors
-    rows = torch.arange(wanted) * count // wanted
+    rows = drawn(range(len(tensors[0])), wanted)
     return tuple(tensor[rows] for tensor in tensors)
 
 

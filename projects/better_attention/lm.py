@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from projects.better_attention.fitting import EVALUATION_BATCH, check_sequences, fitted
+from projects.better_attention.learning import some
 from projects.better_attention.project import Config, Data
 from projects.better_attention.rotary import rotary_layer, state_bytes
 from projects.better_attention.subwords import LEAST, encoded, learnt
@@ -28,13 +29,13 @@ def train(config: Config, folder: Path) -> Measured:
     assert config.lm is not None
     wanted = {"train": config.budget.train_examples}
     parts = {
-        split: spread(rows, wanted.get(split, config.lm.held_out))
+        split: some((rows,), wanted.get(split, config.lm.held_out))
         for split, rows in windows(config.data, Path.cwd()).items()
     }
     torch.manual_seed(config.seed)
     model = LanguageModel(config)
-    task, history = fitted(model, score, {name: (part,) for name, part in parts.items()}, config, folder)
-    test = loader((parts["test"],), EVALUATION_BATCH)
+    task, history = fitted(model, score, parts, config, folder)
+    test = loader(parts["test"], EVALUATION_BATCH)
     load_weights(task, folder, "last")
     last = evaluate(task, test)["loss"]
     load_weights(task, folder, "best")
@@ -46,7 +47,7 @@ def train(config: Config, folder: Path) -> Measured:
             "test_loss": nats,
             "test_perplexity": math.exp(nats),
             "last_epoch_test_perplexity": math.exp(last),
-            "cache_bytes": cache_bytes_a_token(model, parts["test"][0, :-1]),
+            "cache_bytes": cache_bytes_a_token(model, parts["test"][0][0, :-1]),
             "seconds_per_epoch": median([epoch["train_time_s"] for epoch in history.epochs]),
         },
         curves=curves,
@@ -159,13 +160,6 @@ def _windows(name: str, source: str, vocabulary: int, length: int, root: Path) -
             raise ValueError(f"{split} of {name} has {len(numbers)} subwords, a window needs {length} + 1")
         found[split] = numbers.unfold(0, length + 1, length).clone()
     return found
-
-
-def spread(rows: Tensor, wanted: int | None) -> Tensor:
-    """`wanted` rows at equal distances, from the first to the last, or all."""
-    if wanted is None or wanted >= len(rows):
-        return rows
-    return rows[torch.linspace(0, len(rows) - 1, wanted, dtype=torch.float64).round().long()]
 
 
 def check(config: Config) -> None:

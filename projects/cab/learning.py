@@ -81,10 +81,3 @@ def optimiser(model: nn.Module, what: Fitting) -> torch.optim.Optimizer:
 def held_out(tensors: tuple[Tensor, ...], what: Fitting) -> DataLoader[tuple[Tensor, ...]]:
     """Batches in order, for validation and test."""
     return loader(tensors, 2 * what.batch_size)
-
-
-def spread(count: int, wanted: int | None) -> list[int]:
-    """`wanted` of the numbers 0 … count - 1 at equal distances, or all of them."""
-    if wanted is None or wanted >= count:
-        return list(range(count))
-    return [place * count // wanted for place in range(wanted)]

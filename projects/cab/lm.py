@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from projects.cab.learning import Learning, held_out, learnt, leave, spread, trained
+from projects.cab.learning import Learning, held_out, learnt, leave, trained
 from projects.cab.project import Attention, Config, Lm
 from projects.cab.slots import SelfBlock, Slots, positions
 from regard_lab import data
+from regard_lab.data.subsets import drawn
 from regard_lab.measured import Measured
 from regard_lab.training import evaluate
 
@@ -86,11 +87,11 @@ def score(model: nn.Module, batch: tuple[Tensor]) -> dict[str, Tensor]:
 
 
 def cut(text: Tensor, context: int, wanted: int | None) -> tuple[Tensor]:
-    """`wanted` windows (n, context + 1) at equal distances, or all that follow each other without a gap."""
+    """`wanted` windows (n, context + 1) of those that follow each other without a gap, drawn, or all."""
     count = (len(text) - 1) // context
     if count < 1:
         raise ValueError(f"a text of {len(text)} characters has no window of {context} + 1")
-    starts = torch.tensor(spread(count, wanted)) * context
+    starts = torch.tensor(sorted(drawn(range(count), wanted))) * context
     return (text[starts[:, None] + torch.arange(context + 1)],)
 
 

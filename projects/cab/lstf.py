@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from projects.cab.learning import Learning, held_out, learnt, leave, spread, trained
+from projects.cab.learning import Learning, held_out, learnt, leave, trained
 from projects.cab.project import Attention, Config, Lstf
 from projects.cab.slots import CrossBlock, SelfBlock, Slots, positions, softmax_layer
 from regard_lab import data
 from regard_lab.data.series import Series
+from regard_lab.data.subsets import drawn
 from regard_lab.measured import Measured
 from regard_lab.training import evaluate
 
@@ -126,12 +127,12 @@ def windows(name: str, source: str, task: Lstf) -> dict[str, tuple[Tensor, ...]]
 
 
 def cut(values: np.ndarray, clock: np.ndarray, task: Lstf, wanted: int | None) -> tuple[Tensor, ...]:
-    """`wanted` windows at equal distances, or one at every step."""
+    """`wanted` of the windows that begin at every step, drawn, or all."""
     whole = task.length + task.horizon
     count = len(values) - whole + 1
     if count < 1:
         raise ValueError(f"a split of {len(values)} steps has no window of {task.length} + {task.horizon}")
-    starts = np.array(spread(count, wanted))
+    starts = np.array(sorted(drawn(range(count), wanted)))
     places = torch.from_numpy(starts[:, None] + np.arange(whole))
     numbers, clocks = (torch.from_numpy(each.astype(np.float32))[places] for each in (values, clock))
     return numbers[:, : task.length], clocks[:, : task.length], clocks[:, task.length :], numbers[:, task.length :]

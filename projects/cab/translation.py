@@ -16,10 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from projects.cab.learning import Learning, held_out, learnt, leave, spread, trained
+from projects.cab.learning import Learning, held_out, learnt, leave, trained
 from projects.cab.project import Attention, Config, Translation
 from projects.cab.slots import CrossBlock, SelfBlock, Slots, positions
 from regard_lab import data
+from regard_lab.data.subsets import drawn
 from regard_lab.measured import Measured
 from regard_lab.training import evaluate
 
@@ -111,8 +112,8 @@ def score(model: nn.Module, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
 
 
 def chosen(pair: tuple[Tensor, Tensor], wanted: int | None) -> tuple[Tensor, Tensor]:
-    """`wanted` sentences at equal distances, or all."""
-    places = torch.tensor(spread(len(pair[0]), wanted))
+    """`wanted` sentences, drawn, or all."""
+    places = torch.tensor(sorted(drawn(range(len(pair[0])), wanted)))
     return pair[0][places], pair[1][places]
 
 

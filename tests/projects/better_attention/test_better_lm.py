@@ -8,7 +8,7 @@ import torch
 
 from projects.better_attention import lm
 from projects.better_attention.check import check
-from projects.better_attention.lm import LanguageModel, cache_bytes_a_token, spread, windows
+from projects.better_attention.lm import LanguageModel, cache_bytes_a_token, windows
 from projects.better_attention.project import FOUR, PROJECT, Config
 from projects.better_attention.rotary import rotary_layer, state_bytes, turned
 from regard.mechanisms.softmax import naive_softmax
@@ -144,12 +144,6 @@ def test_windows_follow_each_other_and_share_one_subword(made_up):
     assert torch.equal(found[:-1, -1], found[1:, 0])
     with pytest.raises(ValueError, match=r"subwords, a window needs 100000 \+ 1"):
         windows(config_of(*TINY, "data.length=100000").data, Path.cwd())
-
-
-def test_rows_at_equal_distances():
-    rows = torch.arange(11)[:, None]
-    assert spread(rows, 3)[:, 0].tolist() == [0, 5, 10]
-    assert len(spread(rows, None)) == len(spread(rows, 99)) == 11
 
 
 @pytest.mark.parametrize("attention", ["efficient", "super"])

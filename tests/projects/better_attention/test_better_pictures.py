@@ -11,7 +11,7 @@ import torch
 
 from projects.better_attention import data as project_data
 from projects.better_attention.data import PADDING, splits, words
-from projects.better_attention.learning import spread
+from projects.better_attention.learning import some
 from projects.better_attention.maps import effective, exhibits, packed, unpacked
 from projects.better_attention.model import Encoder, check, tokens_of
 from projects.better_attention.pixels import Pixels, augmented, moments, patches
@@ -86,11 +86,13 @@ def test_augmentation_by_hand(monkeypatch):
     assert row - 50 == pytest.approx(-10 * math.sin(turn) / 0.8, abs=1)
 
 
-def test_held_out_rows_are_spread():
+def test_some_rows_of_a_split_stay_together():
     rows = torch.arange(10)
-    assert [part.tolist() for part in spread((rows, rows + 100), 4)] == [[0, 2, 5, 7], [100, 102, 105, 107]]
-    assert spread((rows,), None)[0] is rows
-    assert spread((rows,), 11)[0] is rows
+    left, right = some((rows, rows + 100), 4)
+    assert len(set(left.tolist())) == 4
+    assert torch.equal(right, left + 100)
+    assert some((rows,), None)[0] is rows
+    assert some((rows,), 11)[0].sort().values.tolist() == rows.tolist()
 
 
 MADE = {"train": 64, "validation": 20, "test": 30}
