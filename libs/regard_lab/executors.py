@@ -1,10 +1,12 @@
 """Where cells run. Four executors, one interface: `submit(function, *arguments)` gives something with `done()` and `result()`.
 
-`inline` (this process), `processes` (this machine), `slurm` (a cluster, by submitit) and `ray` are all used the same way; nothing here schedules.
+`inline` (this process), `processes` (this machine; one worker is this process), `slurm` (a cluster, by submitit) and `ray` are all used the
+same way; nothing here schedules.
 """
 
 import concurrent.futures
 import multiprocessing
+import multiprocessing.forkserver
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -48,10 +50,11 @@ class Inline:
 
 
 class Processes:
-    """A pool of fresh processes: each imports torch once and then runs many cells, one thread each."""
+    """A pool of processes that run cells, one thread each, forked from one that has imported torch and Lightning and has done nothing with them."""
 
     def __init__(self, workers: int) -> None:
-        context = multiprocessing.get_context("spawn")
+        import_early()
+        context = multiprocessing.get_context("forkserver")
         self._pool = concurrent.futures.ProcessPoolExecutor(workers, mp_context=context)
 
     def __enter__(self) -> "Processes":
@@ -62,6 +65,12 @@ class Processes:
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future:
         return self._pool.submit(function, *arguments)
+
+
+def import_early() -> None:
+    """Begin the imports of `Processes` in the background: half of the time of a small table, which can be that of its checks."""
+    multiprocessing.set_forkserver_preload(["regard_lab.training"])
+    multiprocessing.forkserver.ensure_running()
 
 
 class Slurm:
@@ -113,7 +122,7 @@ def executor(name: str, *, workers: int | None = None, folder: Path = Path("runs
     workers = workers or os.cpu_count() or 1
     if workers < 1:
         raise UserError(f"workers must be at least 1, got {workers}")
-    if name == "inline":
+    if name == "inline" or (name == "processes" and workers == 1):
         return Inline()
     if name == "processes":
         return Processes(workers)

@@ -20,13 +20,13 @@ import yaml
 from tqdm import tqdm
 
 from regard_lab import data, files
-from regard_lab.cells import Finished, run_cell
+from regard_lab.cells import Finished, finished_record, run_cell
 from regard_lab.config import check_scale
 from regard_lab.errors import DataMissing, UserError, command
-from regard_lab.executors import EXECUTORS, as_finished, executor
+from regard_lab.executors import EXECUTORS, as_finished, executor, import_early
 from regard_lab.project import find_project, papers
 from regard_lab.results import result_path, write_result
-from regard_lab.tables import Table, load_table, result_of
+from regard_lab.tables import Table, check_table, load_table, result_of
 
 
 def reproduce_table(
@@ -41,7 +41,11 @@ def reproduce_table(
 ) -> dict[str, Any]:
     """Bring one table up to date and return its summary: cells run, reused, failed, not run, and seconds."""
     started = time.time()
-    table = load_table(paper, name, scale, root, check=True)
+    table = load_table(paper, name, scale, root)
+    workers = workers or table.spec.workers
+    if where == "processes" and workers != 1 and not all(finished_record(cell, root) for cell in table.cells):
+        import_early()
+    check_table(table, root)
     with _alone(root, table):
         try:
             _prepare_data(table, root)
@@ -49,7 +53,7 @@ def reproduce_table(
             finished = [Finished(cell, "not run", None, str(error)) for cell in table.cells]
         else:
             table = load_table(paper, name, scale, root)  # a set that cannot be pinned has its checksum only now
-            finished = run_cells(table, root, where, workers or table.spec.workers, options or {})
+            finished = run_cells(table, root, where, workers, options or {})
         result = result_of(table, finished)
         write_result(result_path(root, paper, name, scale), result)
     counts = Counter(end.outcome for end in finished)
@@ -68,14 +72,17 @@ def reproduce_table(
 
 def run_cells(table: Table, root: Path, where: str, workers: int | None, options: dict[str, Any]) -> list[Finished]:
     """Run the cells of a table on an executor; a progress bar says which has just ended."""
-    finished: list[Finished] = []
+    finished = [Finished(cell, "reused", record) for cell in table.cells if (record := finished_record(cell, root))]
+    reused = {end.cell.id for end in finished}
     # Seeds outermost: when a run is stopped early, every row has some of its seeds rather than some rows all of theirs.
-    cells = sorted(table.cells, key=lambda cell: cell.seed)
+    cells = sorted((cell for cell in table.cells if cell.id not in reused), key=lambda cell: cell.seed)
+    if not cells:
+        return finished
     workers = min(workers, len(cells)) if workers else None
     label = f"{table.paper}/{table.name} {table.scale}"
     with (
         executor(where, workers=workers, **options) as pool,
-        tqdm(total=len(cells), desc=label, unit="cell", disable=None) as bar,
+        tqdm(total=len(table.cells), initial=len(finished), desc=label, unit="cell", disable=None) as bar,
     ):
         futures = [pool.submit(run_cell, cell, root) for cell in cells]
         for future in as_finished(futures):

@@ -41,7 +41,7 @@ class Table:
 
 
 def load_table(paper: str, name: str, scale: str, root: Path, *, check: bool = False) -> Table:
-    """Compose every row of a table. With `check`, the project also looks at each row's config (`check_config`), which imports torch."""
+    """Compose every row of a table; with `check`, `check_table` too."""
     project = find_project(paper, root)
     if name not in (known := project.tables(root)):
         raise UserError(f"{paper} has no table {name!r}.{nearest(name, known)} It has: {', '.join(known)}")
@@ -50,8 +50,6 @@ def load_table(paper: str, name: str, scale: str, root: Path, *, check: bool = F
     rows = []
     each = compose_rows(project.conf(root), base, [as_overrides(key, spec.vary) for key in spec.rows])
     for key, composed in zip(spec.rows, each, strict=True):
-        if check:
-            check_config(project, composed.config, f"{paper}/{name}, row {key}: ")
         slug = "-".join(str(part) for part in key.values())
         rows.append(
             [
@@ -59,7 +57,17 @@ def load_table(paper: str, name: str, scale: str, root: Path, *, check: bool = F
                 for seed in range(spec.seeds)
             ]
         )
-    return Table(paper=paper, name=name, scale=check_scale(scale), spec=spec, rows=rows)
+    table = Table(paper=paper, name=name, scale=check_scale(scale), spec=spec, rows=rows)
+    if check:
+        check_table(table, root)
+    return table
+
+
+def check_table(table: Table, root: Path) -> None:
+    """The project looks at each row's config (`check_config`), which imports torch."""
+    project = find_project(table.paper, root)
+    for first, *_ in table.rows:
+        check_config(project, first.config, f"{table.paper}/{table.name}, row {first.key}: ")
 
 
 def make_cell(

@@ -3,6 +3,7 @@
 import concurrent.futures
 import math
 import operator
+import os
 import sys
 
 import pytest
@@ -25,7 +26,16 @@ def test_inline():
 
 @pytest.mark.slow
 def test_processes():
-    check(executor("processes", workers=1))
+    check(executor("processes", workers=2))
+
+
+@pytest.mark.slow
+def test_processes_have_torch_before_they_are_asked_and_one_worker_is_this_process():
+    with executor("processes", workers=2) as pool:
+        assert pool.submit(os.getpid).result() != os.getpid()
+        assert "lightning" in pool.submit(eval, "sorted(__import__('sys').modules)").result()
+    with executor("processes", workers=1) as pool:
+        assert pool.submit(os.getpid).result() == os.getpid()
 
 
 @pytest.mark.slow
