@@ -58,7 +58,8 @@ def compose_rows(conf: Path, base: list[str], rows: list[list[str]]) -> list[Com
     """`compose(conf, base + row)` for each row of a table, in a fraction of the time.
 
     Hydra takes a tenth of a second a composition, and a table may have a hundred rows. So what chooses files (`data=imdb`) is composed once
-    for all rows that choose the same; what sets values (`model.attention=super`) is set upon a copy, as Hydra would.
+    for all rows that choose the same; what sets values (`model.attention=super`) is set upon a copy, as Hydra would. `table` is left out of
+    what comes back, and is shared by the copies like `scale`: both hold every row.
     """
     shared: dict[tuple[str, ...], DictConfig] = {}
     return [_compose_row(conf, base, row, shared) for row in rows]
@@ -67,17 +68,21 @@ def compose_rows(conf: Path, base: list[str], rows: list[list[str]]) -> list[Com
 def _compose_row(conf: Path, base: list[str], row: list[str], shared: dict[tuple[str, ...], DictConfig]) -> Composed:
     parsed = [_parsed(override) for override in row]
     plain = [one for one in parsed if one is not None and not (conf / one[0]).is_dir()]
+    if any(key.partition(".")[0] in FEEDING for key, _ in plain):
+        return compose(conf, [*base, *row])
     chosen = tuple(override for override, one in zip(row, parsed, strict=True) if one not in plain)
     if chosen not in shared:
         shared[chosen] = _hydra(conf, [*base, *chosen])
-    config = copy.deepcopy(shared[chosen])
+    common = [node for block in FEEDING if (node := shared[chosen]._get_node(block)) is not None]
+    config = copy.deepcopy(shared[chosen], {id(node): node for node in common})
     for key, value in plain:
         if OmegaConf.select(config, key, default=_ABSENT) is _ABSENT:
             return compose(conf, [*base, *row])  # Hydra says what is wrong
         OmegaConf.update(config, key, value, merge=True)
-    return _composed(config)
+    return Composed(config=_plain(config), table=None, scale=config.scale.name)
 
 
+FEEDING = ("scale", "table")  # blocks that feed the others
 _ABSENT = object()
 
 
@@ -99,16 +104,24 @@ def _hydra(conf: Path, overrides: list[str]) -> DictConfig:
 
 
 def _composed(config: DictConfig) -> Composed:
+    table = _values(config.table) if config.get("table") else None
+    spec = typed(TableSpec, table, "table") if table else None
+    return Composed(config=_plain(config), table=spec, scale=config.scale.name)
+
+
+def _plain(config: DictConfig) -> dict[str, Any]:
+    """A cell's config: the blocks as plain values, and the scale's name."""
+    blocks = {str(name): _values(block) for name, block in config.items() if name not in FEEDING}
+    return blocks | {"scale": config.scale.name}
+
+
+def _values(block: Any) -> Any:
+    if not OmegaConf.is_config(block):
+        return block
     try:
-        OmegaConf.resolve(config)
+        return OmegaConf.to_container(block, resolve=True)
     except OmegaConfBaseException as error:
         raise UserError(f"config: {str(error).splitlines()[0]}") from None
-    blocks = OmegaConf.to_container(config)
-    assert isinstance(blocks, dict)
-    scale = blocks.pop("scale")["name"]
-    table = blocks.pop("table", None)
-    spec = typed(TableSpec, table, "table") if table else None
-    return Composed(config={str(k): v for k, v in blocks.items()} | {"scale": scale}, table=spec, scale=scale)
 
 
 def typed(schema: type, values: Any, what: str = "config") -> Any:

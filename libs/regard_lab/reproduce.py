@@ -26,7 +26,7 @@ from regard_lab.errors import DataMissing, UserError, command
 from regard_lab.executors import EXECUTORS, as_finished, executor, import_early
 from regard_lab.project import find_project, papers
 from regard_lab.results import result_path, write_result
-from regard_lab.tables import Table, check_table, load_table, result_of
+from regard_lab.tables import Table, check_table, checksums, load_table, result_of
 
 
 def reproduce_table(
@@ -52,7 +52,10 @@ def reproduce_table(
         except DataMissing as error:
             finished = [Finished(cell, "not run", None, str(error)) for cell in table.cells]
         else:
-            table = load_table(paper, name, scale, root)  # a set that cannot be pinned has its checksum only now
+            if (
+                checksums(table.spec, table.cells[0].config, root) != table.cells[0].data
+            ):  # a set that cannot be pinned has its checksum only now
+                table = load_table(paper, name, scale, root)
             finished = run_cells(table, root, where, workers, options or {})
         result = result_of(table, finished)
         write_result(result_path(root, paper, name, scale), result)

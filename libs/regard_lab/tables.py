@@ -83,7 +83,6 @@ def make_cell(
     """One cell of a composed config."""
     config = composed.config | {"seed": seed}
     modules = [spec.run.partition(":")[0], *project.modules(typed(project.schema, config))]
-    source = config["data"]["source"]
     return Cell(
         paper=project.name,
         table=table,
@@ -95,8 +94,13 @@ def make_cell(
         schema=f"{project.schema.__module__}:{project.schema.__qualname__}",
         config=config,
         fingerprint=code_fingerprint(modules, root),
-        data={name: data.expected_checksum(name, root, source) for name in spec.data_sets},
+        data=checksums(spec, config, root),
     )
+
+
+def checksums(spec: TableSpec, config: dict[str, Any], root: Path) -> dict[str, str]:
+    """What each data set of a table must have been, or is now where that cannot be pinned."""
+    return {name: data.expected_checksum(name, root, config["data"]["source"]) for name in spec.data_sets}
 
 
 def check_config(project: Project, config: dict[str, Any], where: str = "") -> None:
