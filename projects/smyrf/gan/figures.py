@@ -4,7 +4,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogFormatter, MaxNLocator, ScalarFormatter
 
 from regard_lab.figures import COLOURS, LINES, Maker, Results, _scale_note, house_style
 from regard_lab.pictures import decode
@@ -84,6 +84,8 @@ def celeba_training(results: Results) -> Figure | None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_ylabel("Fréchet distance")
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(ScalarFormatter())
+        axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
         axes.legend(loc="best")
         axes.set_title(
             _scale_note(result, [len(row.curves["fid"].values) for row in rows]),
