@@ -54,6 +54,16 @@ def compose(conf: Path, overrides: list[str]) -> Composed:
     return _composed(_hydra(conf, overrides))
 
 
+def compose_table(conf: Path, base: list[str]) -> tuple[Composed, list[Composed]]:
+    """`compose(conf, base)`, and by `compose_rows` each row of the table that `base` chooses."""
+    whole = _hydra(conf, base)
+    composed = _composed(whole)
+    shared: dict[tuple[str, ...], DictConfig] = {(): whole}
+    if (spec := composed.table) is None:
+        return composed, []
+    return composed, [_compose_row(conf, base, as_overrides(key, spec.vary), shared) for key in spec.rows]
+
+
 def compose_rows(conf: Path, base: list[str], rows: list[list[str]]) -> list[Composed]:
     """`compose(conf, base + row)` for each row of a table, in a fraction of the time.
 

@@ -7,28 +7,37 @@ The stage that runs this is always run, takes seconds, and changes a file only w
 sees a formula, and is blind to comments, docstrings and layout.
 """
 
+import concurrent.futures
+import multiprocessing
 import sys
+from collections.abc import Callable, Iterable
+from itertools import repeat
 from pathlib import Path
+from typing import Any
 
 from regard_lab import files
 from regard_lab.errors import command
 from regard_lab.fingerprint import code_fingerprint
 from regard_lab.project import find_project, papers
 from regard_lab.reproduce import read_scales
-from regard_lab.tables import Table, current_fingerprint, load_table
+from regard_lab.tables import current_fingerprint, load_table
 
 FOLDER = Path("runs/fingerprints")
 
 
-def write_fingerprints(root: Path) -> list[Path]:
-    """Write every file and drop those of tables that are gone; a file whose content is the same is not touched."""
-    wanted: dict[Path, dict[str, object]] = {
-        Path("report.json"): {"report": report_fingerprint(root), "results": current_fingerprints(root)}
-    }
-    for paper in papers(root):
-        for name in find_project(paper, root).tables(root):
-            for scale in read_scales(root):
-                wanted[Path(paper) / f"{name}-{scale}.json"] = described(load_table(paper, name, scale, root))
+def write_fingerprints(root: Path, each: Callable[..., Iterable[Any]] = map) -> list[Path]:
+    """Write every file and drop those of tables that are gone; a file whose content is the same is not touched. `each` is `map` or that of a pool."""
+    tables = [
+        (paper, name, scale)
+        for paper in papers(root)
+        for name in find_project(paper, root).tables(root)
+        for scale in read_scales(root)
+    ]
+    others = other_results(root)
+    ours, theirs = each(described, tables, repeat(root)), each(current, others, repeat(root))
+    wanted = {Path(paper) / f"{name}-{scale}.json": one for (paper, name, scale), one in zip(tables, ours, strict=True)}
+    now = {str(path.relative_to(root)): one for path, one in zip(others, theirs, strict=True)}
+    wanted[Path("report.json")] = {"report": report_fingerprint(root), "results": now}
     folder = root / FOLDER
     for stale in set(folder.rglob("*.json")) - {folder / path for path in wanted}:
         stale.unlink()
@@ -39,9 +48,21 @@ def write_fingerprints(root: Path) -> list[Path]:
     return sorted(folder / path for path in wanted)
 
 
-def described(table: Table) -> dict[str, object]:
+def described(named: tuple[str, str, str], root: Path) -> dict[str, object]:
     """What the stage of a table depends on."""
+    table = load_table(*named, root)
     return {"table": table.fingerprint, "cells": {cell.id: cell.fingerprint for cell in table.cells}}
+
+
+def other_results(root: Path) -> list[Path]:
+    """Results of other scales than those of `params.yaml`, whose stages run before the report."""
+    kept_up = set(read_scales(root))
+    return sorted(path for path in (root / "results").glob("*/*/*.json") if path.parent.parent.name not in kept_up)
+
+
+def current(path: Path, root: Path) -> str | None:
+    """What a result would have for a fingerprint if it were made now. Where it differs, the report marks the result stale."""
+    return current_fingerprint(path.parent.name, path.stem, path.parent.parent.name, root)
 
 
 def report_fingerprint(root: Path) -> str:
@@ -58,22 +79,11 @@ def report_fingerprint(root: Path) -> str:
     return files.combined_sha256([code_fingerprint(modules, root), *contents])
 
 
-def current_fingerprints(root: Path) -> dict[str, str | None]:
-    """What each result of another scale than those of `params.yaml` would have for a fingerprint if it were made now.
-
-    Where it differs, the report marks the result stale. Those of the scales in `params.yaml` need no mark: their stages run before the report.
-    """
-    kept_up = set(read_scales(root))
-    found = sorted(path for path in (root / "results").glob("*/*/*.json") if path.parent.parent.name not in kept_up)
-    return {
-        str(path.relative_to(root)): current_fingerprint(path.parent.name, path.stem, path.parent.parent.name, root)
-        for path in found
-    }
-
-
 @command
 def main() -> int:
-    print(f"{len(write_fingerprints(Path.cwd()))} fingerprints in {FOLDER}")
+    # A table takes seconds to compose, and none of them needs torch.
+    with concurrent.futures.ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
+        print(f"{len(write_fingerprints(Path.cwd(), pool.map))} fingerprints in {FOLDER}")
     return 0
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from regard_lab import data
 from regard_lab.cells import Cell, Finished
-from regard_lab.config import Composed, TableSpec, as_overrides, check_scale, compose, compose_rows, typed
+from regard_lab.config import Composed, TableSpec, check_scale, compose_table, typed
 from regard_lab.errors import UserError, nearest
 from regard_lab.files import combined_sha256
 from regard_lab.fingerprint import code_fingerprint
@@ -46,9 +46,9 @@ def load_table(paper: str, name: str, scale: str, root: Path, *, check: bool = F
     if name not in (known := project.tables(root)):
         raise UserError(f"{paper} has no table {name!r}.{nearest(name, known)} It has: {', '.join(known)}")
     base = [f"table={name}", f"scale={check_scale(scale)}"]
-    spec = _spec(compose(project.conf(root), base), name)
+    composed, each = compose_table(project.conf(root), base)
+    spec = _spec(composed, name)
     rows = []
-    each = compose_rows(project.conf(root), base, [as_overrides(key, spec.vary) for key in spec.rows])
     for key, composed in zip(spec.rows, each, strict=True):
         slug = "-".join(str(part) for part in key.values())
         rows.append(
