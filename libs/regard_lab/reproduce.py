@@ -52,9 +52,8 @@ def reproduce_table(
         except DataMissing as error:
             finished = [Finished(cell, "not run", None, str(error)) for cell in table.cells]
         else:
-            if (
-                checksums(table.spec, table.cells[0].config, root) != table.cells[0].data
-            ):  # a set that cannot be pinned has its checksum only now
+            # A set that cannot be pinned has its checksum only now.
+            if checksums(table.spec, table.cells[0].config, root) != table.cells[0].data:
                 table = load_table(paper, name, scale, root)
             finished = run_cells(table, root, where, workers, options or {})
         result = result_of(table, finished)
