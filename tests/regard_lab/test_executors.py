@@ -4,6 +4,7 @@ import concurrent.futures
 import math
 import operator
 import os
+import subprocess
 import sys
 
 import pytest
@@ -29,11 +30,26 @@ def test_processes():
     check(executor("processes", workers=2))
 
 
-@pytest.mark.slow
-def test_processes_have_torch_before_they_are_asked_and_one_worker_is_this_process():
+FORKED = """
+import os
+from regard_lab.executors import executor
+if __name__ == "__main__":
     with executor("processes", workers=2) as pool:
         assert pool.submit(os.getpid).result() != os.getpid()
-        assert "lightning" in pool.submit(eval, "sorted(__import__('sys').modules)").result()
+        modules = pool.submit(eval, "sorted(__import__('sys').modules)").result()
+        assert "lightning" in modules, modules
+"""
+
+
+@pytest.mark.slow
+def test_processes_have_torch_before_they_are_asked(tmp_path):
+    """In an interpreter of its own: a process has one fork server, and another test's may have been started with other imports."""
+    script = tmp_path / "forked.py"
+    script.write_text(FORKED)
+    subprocess.run([sys.executable, str(script)], check=True)
+
+
+def test_one_worker_is_this_process():
     with executor("processes", workers=1) as pool:
         assert pool.submit(os.getpid).result() == os.getpid()
 
