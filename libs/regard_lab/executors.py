@@ -67,9 +67,11 @@ class Processes:
         return self._pool.submit(function, *arguments)
 
 
-def import_early() -> None:
-    """Begin the imports of `Processes` in the background: half of the time of a small table, which can be that of its checks."""
-    multiprocessing.set_forkserver_preload(["regard_lab.training"])
+def import_early(modules: Iterable[str] = ()) -> None:
+    """Begin the imports of `Processes`, and those of what it will run, in the background: half of the time of a small table, which can be that of
+    its checks. The first call in a process counts.
+    """
+    multiprocessing.set_forkserver_preload(["regard_lab.training", *dict.fromkeys(modules)])
     multiprocessing.forkserver.ensure_running()
 
 

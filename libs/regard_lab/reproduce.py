@@ -1,8 +1,8 @@
-"""`python -m regard_lab.reproduce PAPER/TABLE --scale S` brings one table up to date; without a table, everything that `params.yaml` asks for.
+"""`python -m regard_lab.reproduce PAPER/TABLE … --scale S` brings tables up to date; without a table, everything that `params.yaml` asks for.
 
-One table: compose every cell, check them all, fetch the data, run what is not there yet, write `results/<scale>/<paper>/<table>.json`.
-This is what a stage of the pipelines calls. Exit code 1 when a cell failed or could not run (the table says which and why), 2 for bad input.
-Everything: `dvc repro`, then a line a table.
+Tables: compose every cell of every table and check them all; then, a table after the other, fetch its data, run what is not there yet, write
+`results/<scale>/<paper>/<table>.json`. This is what a stage of the pipelines calls. Exit code 1 when a cell failed or could not run (the
+table says which and why; the tables after it run all the same), 2 for bad input. Everything: `dvc repro`, then a line a table.
 """
 
 import argparse
@@ -29,23 +29,44 @@ from regard_lab.results import result_path, write_result
 from regard_lab.tables import Table, check_table, checksums, load_table, result_of
 
 
-def reproduce_table(
-    paper: str,
-    name: str,
+def reproduce_tables(
+    names: list[tuple[str, str]],
     scale: str,
     root: Path,
     *,
     where: str = "processes",
     workers: int | None = None,
     options: dict[str, Any] | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Bring tables, each named by paper and table, up to date and yield their summaries. Nothing runs before all of them are checked.
+
+    Tables that one process brings up to date share its imports, which can take longer than the cells of a small table.
+    """
+    tables = [load_table(paper, name, scale, root) for paper, name in names]
+    if where == "processes" and any(_needs_processes(table, root, workers) for table in tables):
+        import_early(table.spec.run.partition(":")[0] for table in tables)
+    for table in tables:
+        check_table(table, root)
+    for table in tables:
+        yield _bring_up_to_date(table, root, where, workers or table.spec.workers, options or {})
+
+
+def reproduce_table(paper: str, name: str, scale: str, root: Path, **where: Any) -> dict[str, Any]:
+    """`reproduce_tables` for one: its summary."""
+    (summary,) = reproduce_tables([(paper, name)], scale, root, **where)
+    return summary
+
+
+def _needs_processes(table: Table, root: Path, workers: int | None) -> bool:
+    return (workers or table.spec.workers) != 1 and not all(finished_record(cell, root) for cell in table.cells)
+
+
+def _bring_up_to_date(
+    table: Table, root: Path, where: str, workers: int | None, options: dict[str, Any]
 ) -> dict[str, Any]:
-    """Bring one table up to date and return its summary: cells run, reused, failed, not run, and seconds."""
+    """The summary of a table: cells run, reused, failed, not run, and seconds."""
     started = time.time()
-    table = load_table(paper, name, scale, root)
-    workers = workers or table.spec.workers
-    if where == "processes" and workers != 1 and not all(finished_record(cell, root) for cell in table.cells):
-        import_early()
-    check_table(table, root)
+    paper, name, scale = table.paper, table.name, table.scale
     with _alone(root, table):
         try:
             _prepare_data(table, root)
@@ -55,7 +76,7 @@ def reproduce_table(
             # A set that cannot be pinned has its checksum only now.
             if checksums(table.spec, table.cells[0].config, root) != table.cells[0].data:
                 table = load_table(paper, name, scale, root)
-            finished = run_cells(table, root, where, workers, options or {})
+            finished = run_cells(table, root, where, workers, options)
         result = result_of(table, finished)
         write_result(result_path(root, paper, name, scale), result)
     counts = Counter(end.outcome for end in finished)
@@ -173,7 +194,7 @@ def main() -> int:
         prog="python -m regard_lab.reproduce", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "table", nargs="?", metavar="PAPER/TABLE", help="such as better_attention/imdb; without it: everything"
+        "tables", nargs="*", metavar="PAPER/TABLE", help="such as better_attention/imdb; without any: everything"
     )
     parser.add_argument("--scale", default=None, help="quick, laptop or paper")
     parser.add_argument("--executor", default="processes", choices=EXECUTORS)
@@ -187,30 +208,36 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     root = Path.cwd()
-    if arguments.table is None:
+    if not arguments.tables:
         if arguments.scale:
             raise UserError("--scale goes with a table; for everything, list the scales in params.yaml")
         return reproduce_all(root)
-    paper, _, name = arguments.table.partition("/")
-    if not name:
-        raise UserError(f"a table is named PAPER/TABLE, such as better_attention/imdb; got {arguments.table!r}")
+    names = [_split(table) for table in arguments.tables]
     options: dict[str, Any] = {}
     for option in arguments.option:
         key, equals, value = option.partition("=")
         if not equals:
             raise UserError(f"--option takes KEY=VALUE, got {option!r}")
         options[key] = yaml.safe_load(value)
-    summary = reproduce_table(
-        paper,
-        name,
+    code = 0
+    for summary in reproduce_tables(
+        names,
         check_scale(arguments.scale or "quick"),
         root,
         where=arguments.executor,
         workers=arguments.workers,
         options=options,
-    )
-    print(line(summary))
-    return 1 if summary["rows"]["failed"] or summary["rows"]["not run"] else 0
+    ):
+        print(line(summary), flush=True)
+        code |= bool(summary["rows"]["failed"] or summary["rows"]["not run"])
+    return code
+
+
+def _split(table: str) -> tuple[str, str]:
+    paper, _, name = table.partition("/")
+    if not name:
+        raise UserError(f"a table is named PAPER/TABLE, such as better_attention/imdb; got {table!r}")
+    return paper, name
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
     <paper>/<table>-<scale>.json     the code and the configs of that table: one hash a cell
     report.json                      the code of the report and of the figures, the published numbers and claims, and which results are stale
 
-The stage that runs this is always run, takes seconds, and changes a file only when that table's code or config really changed. So DVC
-sees a formula, and is blind to comments, docstrings and layout.
+The stage that runs this is always run, and changes a file only when that table's code or config really changed. So DVC sees a formula,
+and is blind to comments, docstrings and layout. Where no source has changed since the last call, by its bytes, nothing is composed.
 """
 
 import concurrent.futures
@@ -23,6 +23,9 @@ from regard_lab.reproduce import read_scales
 from regard_lab.tables import current_fingerprint, load_table
 
 FOLDER = Path("runs/fingerprints")
+SOURCES = Path(
+    "runs/fingerprints-sources.json"
+)  # beside the folder, which is what DVC takes down: a comment changes this file
 
 
 def write_fingerprints(root: Path, each: Callable[..., Iterable[Any]] = map) -> list[Path]:
@@ -46,6 +49,32 @@ def write_fingerprints(root: Path, each: Callable[..., Iterable[Any]] = map) -> 
         if not target.exists() or files.read_json(target) != content:
             files.write_json(target, content)
     return sorted(folder / path for path in wanted)
+
+
+def sources(root: Path) -> str:
+    """One hash of every byte that the fingerprints can depend on, and of the names of results."""
+    read = [root / "params.yaml"]
+    for folder in ("libs", "projects"):
+        read += (path for path in (root / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    contents = (f"{path.relative_to(root)} {files.sha256(path)}" for path in sorted(read))
+    return files.combined_sha256([sys.version, *contents, *map(str, other_results(root))])
+
+
+def keep_up(root: Path, each: Callable[..., Iterable[Any]] = map) -> str:
+    """`write_fingerprints` if a source has changed since the last call or a file is gone; says which."""
+    now = sources(root)
+    if up_to_date(root, now):
+        return "no source has changed"
+    paths = write_fingerprints(root, each)
+    files.write_json(root / SOURCES, {"sources": now, "files": [str(path.relative_to(root)) for path in paths]})
+    return f"{len(paths)} written"
+
+
+def up_to_date(root: Path, now: str) -> bool:
+    """Whether the last call saw these sources and its files are still there."""
+    path = root / SOURCES
+    last = files.read_json(path) if path.exists() else {"sources": "", "files": []}
+    return bool(last["sources"] == now and all((root / file).exists() for file in last["files"]))
 
 
 def described(named: tuple[str, str, str], root: Path) -> dict[str, object]:
@@ -83,7 +112,7 @@ def report_fingerprint(root: Path) -> str:
 def main() -> int:
     # A table takes seconds to compose, and none of them needs torch.
     with concurrent.futures.ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
-        print(f"{len(write_fingerprints(Path.cwd(), pool.map))} fingerprints in {FOLDER}")
+        print(f"{FOLDER}: {keep_up(Path.cwd(), pool.map)}")
     return 0
 
 

@@ -86,8 +86,9 @@ def test_every_table_has_its_stage_and_its_published_page():
         stages = yaml.safe_load((ROOT / "pipelines" / paper / "dvc.yaml").read_text())["stages"]
         published = yaml.safe_load((ROOT / "projects" / paper / "paper.yaml").read_text())["tables"]
         assert path.stem in published, path
-        (stage,) = (stage for stage in stages.values() if f"reproduce {paper}/{path.stem} " in str(stage["cmd"]))
+        (stage,) = (stage for stage in stages.values() if f"{paper}/{path.stem}" in stage["cmd"].split())
         assert f"runs/fingerprints/{paper}/{path.stem}-${{item.scale}}.json" in stage["deps"]
+        assert f"results/${{item.scale}}/{paper}/{path.stem}.json" in {name for out in stage["outs"] for name in out}
         scales = ("quick", "paper")  # a stand-in may have other tasks, and columns, than the paper's own data
         specs = [compose(path.parents[1], [f"table={path.stem}", f"scale={scale}"]).table for scale in scales]
         declared = {name: unit for spec in specs for name, unit in spec.metrics.items()}

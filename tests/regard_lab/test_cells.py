@@ -12,7 +12,7 @@ from regard_lab.cells import finished_record, run_cell
 from regard_lab.errors import UserError
 from regard_lab.reproduce import line, main, read_scales, reproduce_table
 from regard_lab.results import read_result, result_path
-from regard_lab.stages import write_fingerprints
+from regard_lab.stages import keep_up, write_fingerprints
 from regard_lab.tables import current_fingerprint, load_table
 
 
@@ -176,6 +176,7 @@ file = open(path, "w"); fcntl.flock(file, fcntl.LOCK_EX); print("held", flush=Tr
         (["toy/lines", "--scale", "quick"], 0, ""),
         (["toy/lines", "--scale", "hug"], 2, "there is no scale 'hug'"),
         (["toy/lane"], 2, "toy has no table 'lane'. Did you mean 'lines'"),
+        (["toy/lines", "toy/lane"], 2, "toy has no table 'lane'"),
         (["tay/lines"], 2, "there is no project 'tay'. Did you mean 'toy'"),
         (["lines"], 2, "a table is named PAPER/TABLE"),
         (["toy/lines", "--option", "x"], 2, "--option takes KEY=VALUE"),
@@ -194,6 +195,22 @@ def test_a_failed_cell_is_exit_code_1(root, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["reproduce", "toy/lines", "--executor", "inline"])
     assert main() == 1
     assert "rows: 2 failed" in capsys.readouterr().out
+
+
+def test_tables_of_one_command_are_checked_before_one_runs_and_each_has_its_result(root, monkeypatch, capsys):
+    conf = root / "projects/toy/conf/table"
+    (conf / "others.yaml").write_text((conf / "lines.yaml").read_text())
+    monkeypatch.setattr(sys, "argv", ["reproduce", "toy/lines", "toy/others", "--executor", "inline"])
+    change(conf / "others.yaml", "seeds:", "seats:")
+    assert main() == 2
+    assert toy.calls(root) == 0
+    change(conf / "others.yaml", "seats:", "seeds:")
+    change(conf / "lines.yaml", "run:run", "run:broken")
+    with (root / "projects/toy/run.py").open("a") as file:
+        file.write("\ndef broken(config, folder):\n    raise ArithmeticError\n")
+    assert main() == 1
+    assert [text.split()[0] for text in capsys.readouterr().out.splitlines()[:1]] == ["toy/lines"]
+    assert read_result(result_path(root, "toy", "others", "quick")).rows[0].status == "ok"
 
 
 @pytest.mark.parametrize(
@@ -218,6 +235,19 @@ def test_fingerprints_change_only_with_their_table(root, monkeypatch):
     change(root / "projects/toy/run.py", "1 + config.seed", "3 + config.seed")
     write_fingerprints(root)
     assert json.loads(mine.read_text())["table"] != json.loads(before)["table"]
+
+
+def test_nothing_is_composed_while_no_source_has_changed(root, monkeypatch):
+    monkeypatch.setattr("regard_lab.stages.report_fingerprint", lambda root: "report")
+    assert keep_up(root) == "2 written"
+    assert keep_up(root) == "no source has changed"
+    change(root / "projects/toy/run.py", "# A comment.", "")
+    assert keep_up(root) == "2 written"
+    reproduce(root, "laptop")
+    assert keep_up(root) == "2 written"  # a result more is one more that may be stale
+    (root / "runs/fingerprints/toy/lines-quick.json").unlink()
+    assert keep_up(root) == "2 written"
+    assert keep_up(root) == "no source has changed"
 
 
 def test_a_result_of_old_code_is_seen_to_be_stale(root, monkeypatch):
