@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from regard_lab import files
+from regard_lab.config import check_scale
 from regard_lab.errors import command
 from regard_lab.fingerprint import code_fingerprint
 from regard_lab.project import find_project, papers
 from regard_lab.reproduce import read_scales
+from regard_lab.results import result_path
 from regard_lab.tables import current_fingerprint, load_table
 
 FOLDER = Path("runs/fingerprints")
@@ -57,7 +59,9 @@ def sources(root: Path) -> str:
     for folder in ("libs", "projects"):
         read += (path for path in (root / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     contents = (f"{path.relative_to(root)} {files.sha256(path)}" for path in sorted(read))
-    return files.combined_sha256([sys.version, *contents, *map(str, other_results(root))])
+    return files.combined_sha256(
+        [sys.version, *contents, *(str(path.relative_to(root)) for path in other_results(root))]
+    )
 
 
 def keep_up(root: Path, each: Callable[..., Iterable[Any]] = map) -> str:
@@ -75,6 +79,16 @@ def up_to_date(root: Path, now: str) -> bool:
     path = root / SOURCES
     last = files.read_json(path) if path.exists() else {"sources": "", "files": []}
     return bool(last["sources"] == now and all((root / file).exists() for file in last["files"]))
+
+
+def known_fingerprint(paper: str, table: str, scale: str, root: Path, *, written: bool) -> str | None:
+    """`current_fingerprint`; read from what `keep_up` has written where that is `up_to_date`, which saves composing."""
+    path = root / FOLDER / paper / f"{table}-{scale}.json"
+    if written and path.exists():
+        return str(files.read_json(path)["table"])
+    results = files.read_json(root / FOLDER / "report.json")["results"] if written else {}
+    name = str(result_path(Path(), paper, table, check_scale(scale)))
+    return results[name] if name in results else current_fingerprint(paper, table, scale, root)
 
 
 def described(named: tuple[str, str, str], root: Path) -> dict[str, object]:

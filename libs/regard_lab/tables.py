@@ -3,8 +3,9 @@
 The list comes from the table's config alone, so a row that was removed is gone from the result, and a row that has not run says so.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,17 +47,13 @@ def load_table(paper: str, name: str, scale: str, root: Path, *, check: bool = F
     if name not in (known := project.tables(root)):
         raise UserError(f"{paper} has no table {name!r}.{nearest(name, known)} It has: {', '.join(known)}")
     base = [f"table={name}", f"scale={check_scale(scale)}"]
-    composed, each = compose_table(project.conf(root), base)
-    spec = _spec(composed, name)
+    whole, each = compose_table(project.conf(root), base)
+    spec = _spec(whole, name)
     rows = []
     for key, composed in zip(spec.rows, each, strict=True):
         slug = "-".join(str(part) for part in key.values())
-        rows.append(
-            [
-                make_cell(project, composed, name, f"{slug}-seed{seed}", seed, root, spec, key)
-                for seed in range(spec.seeds)
-            ]
-        )
+        names = {seed: f"{slug}-seed{seed}" for seed in range(spec.seeds)}
+        rows.append(make_cells(project, composed, name, names, root, spec, key))
     table = Table(paper=paper, name=name, scale=check_scale(scale), spec=spec, rows=rows)
     if check:
         check_table(table, root)
@@ -81,21 +78,38 @@ def make_cell(
     key: dict[str, Any],
 ) -> Cell:
     """One cell of a composed config."""
-    config = composed.config | {"seed": seed}
-    modules = [spec.run.partition(":")[0], *project.modules(typed(project.schema, config))]
-    return Cell(
-        paper=project.name,
-        table=table,
-        scale=composed.scale,
-        id=name,
-        key=key,
-        seed=seed,
-        run=spec.run,
-        schema=f"{project.schema.__module__}:{project.schema.__qualname__}",
-        config=config,
-        fingerprint=code_fingerprint(modules, root),
-        data=checksums(spec, config, root),
-    )
+    (cell,) = make_cells(project, composed, table, {seed: name}, root, spec, key)
+    return cell
+
+
+def make_cells(
+    project: Project,
+    composed: Composed,
+    table: str,
+    names: Mapping[int, str],
+    root: Path,
+    spec: TableSpec,
+    key: dict[str, Any],
+) -> list[Cell]:
+    """A cell a seed of a composed config, `names` by seed. What code a cell uses may depend on its seed (a figure is drawn for one)."""
+    config = typed(project.schema, composed.config | {"seed": 0})
+    fingerprint = functools.cache(lambda modules: code_fingerprint(modules, root))
+    return [
+        Cell(
+            paper=project.name,
+            table=table,
+            scale=composed.scale,
+            id=name,
+            key=key,
+            seed=seed,
+            run=spec.run,
+            schema=f"{project.schema.__module__}:{project.schema.__qualname__}",
+            config=composed.config | {"seed": seed},
+            fingerprint=fingerprint((spec.run.partition(":")[0], *project.modules(replace(config, seed=seed)))),
+            data=checksums(spec, composed.config, root),
+        )
+        for seed, name in names.items()
+    ]
 
 
 def checksums(spec: TableSpec, config: dict[str, Any], root: Path) -> dict[str, str]:

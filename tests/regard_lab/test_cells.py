@@ -12,7 +12,7 @@ from regard_lab.cells import finished_record, run_cell
 from regard_lab.errors import UserError
 from regard_lab.reproduce import line, main, read_scales, reproduce_table
 from regard_lab.results import read_result, result_path
-from regard_lab.stages import keep_up, write_fingerprints
+from regard_lab.stages import keep_up, known_fingerprint, write_fingerprints
 from regard_lab.tables import current_fingerprint, load_table
 
 
@@ -245,6 +245,10 @@ def test_nothing_is_composed_while_no_source_has_changed(root, monkeypatch):
     assert keep_up(root) == "2 written"
     reproduce(root, "laptop")
     assert keep_up(root) == "2 written"  # a result more is one more that may be stale
+    for scale in ("quick", "laptop", "paper"):
+        known = [known_fingerprint("toy", "lines", scale, root, written=written) for written in (True, False)]
+        assert known == [current_fingerprint("toy", "lines", scale, root)] * 2
+    assert known_fingerprint("toy", "gone", "quick", root, written=True) is None
     (root / "runs/fingerprints/toy/lines-quick.json").unlink()
     assert keep_up(root) == "2 written"
     assert keep_up(root) == "no source has changed"
