@@ -126,7 +126,7 @@ def seed_dots(result: Result | None, metric: str, title: str) -> Figure | None:
         axes.grid(visible=False, axis="y")
         axes.set_xlabel(_with_unit(title, lines[0][1]))
         axes.set_title(
-            _scale_note(result, [measured.n for _, measured in lines]), loc="left", fontsize=8, color="#555555"
+            scale_note(result, [measured.n for _, measured in lines]), loc="left", fontsize=8, color="#555555"
         )
     return figure
 
@@ -146,7 +146,7 @@ def training_curves(result: Result | None, metric: str, title: str) -> Figure | 
         axes.set_ylabel(f"{title} ({unit})" if unit else title)
         axes.legend(loc="best")
         counts = [len(row.curves[metric].values) for row in lines]
-        axes.set_title(_scale_note(result, counts), loc="left", fontsize=8, color="#555555")
+        axes.set_title(scale_note(result, counts), loc="left", fontsize=8, color="#555555")
     return figure
 
 
@@ -177,9 +177,14 @@ def _with_unit(title: str, metric: Metric) -> str:
     return f"{title} ({metric.unit})" if metric.unit else title
 
 
-def _scale_note(result: Result, counts: list[int]) -> str:
+def scale_words(result: Result) -> str:
+    """Which scale a figure shows, and that quick is no evidence."""
+    return QUICK if result.scale == "quick" else f"{result.scale} scale"
+
+
+def scale_note(result: Result, counts: list[int]) -> str:
+    """The scale, the number of seeds behind the points, and what stands in for the paper's data."""
     least, most = min(counts), max(counts)
     seeds = f"{most} seed{'s' * (most != 1)}" if least == most else f"{least} to {most} seeds"
-    scale = QUICK if result.scale == "quick" else f"{result.scale} scale"
     stands_in = [f"{use.name} in place of {use.stands_in_for}" for use in result.data if use.stands_in_for]
-    return ", ".join([scale, seeds, *stands_in])
+    return ", ".join([scale_words(result), seeds, *stands_in])

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from projects.better_attention import sequence_figures
 from projects.better_attention.looks import digit_maps, review_maps
 from projects.better_attention.worth import should_i_use_it
-from regard_lab.figures import COLOURS, QUICK, Maker, Results, house_style, seed_dots, training_curves
+from regard_lab.figures import COLOURS, Maker, Results, house_style, scale_words, seed_dots, training_curves
 
 
 def imdb_accuracy(results: Results) -> Figure | None:
@@ -52,9 +52,7 @@ def ablations(results: Results) -> Figure | None:
         axes.legend()
         first = next(iter(found.values()))
         figure.supylabel("test accuracy (%)", fontsize=9)
-        figure.suptitle(
-            QUICK if first.scale == "quick" else f"{first.scale} scale", x=0.01, ha="left", fontsize=8, color="#555555"
-        )
+        figure.suptitle(scale_words(first), x=0.01, ha="left", fontsize=8, color="#555555")
     return figure
 
 

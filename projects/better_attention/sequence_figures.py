@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from projects.better_attention.project import FOUR
-from regard_lab.figures import LINES, QUICK, Maker, Results, colour, house_style, seed_dots
+from regard_lab.figures import LINES, Maker, Results, colour, house_style, scale_words, seed_dots
 from regard_lab.results import Result, Row
 
 LINE = 104  # letters of a line of sentences
@@ -51,9 +51,8 @@ def translations(results: Results) -> Figure | None:
                     at -= LINE_INCH / height
             at -= 0.6 * LINE_INCH / height
         pairs, signatures = first["pairs"], first["signatures"]
-        scale = QUICK if result.scale == "quick" else f"{result.scale} scale"
         notes = [
-            f"{scale}; trained on {pairs['train']:,} pairs, scored on {pairs['test']:,}",
+            f"{scale_words(result)}; trained on {pairs['train']:,} pairs, scored on {pairs['test']:,}",
             f"BLEU {signatures['bleu']}",
             f"chrF {signatures['chrf']}",
         ]
@@ -154,8 +153,7 @@ def wide(result: Result | None) -> list[Row]:
 
 def note(figure: Figure, result: Result) -> None:
     """Which scale this is."""
-    text = QUICK if result.scale == "quick" else f"{result.scale} scale"
-    figure.text(0.99, 1.0, text, ha="right", va="bottom", fontsize=7, color="#555555")
+    figure.text(0.99, 1.0, scale_words(result), ha="right", va="bottom", fontsize=7, color="#555555")
 
 
 FIGURES: dict[str, Maker] = {

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from regard_lab.figures import LINES, QUICK, Maker, Results, colour, house_style
+from regard_lab.figures import LINES, Maker, Results, colour, house_style, scale_words
 from regard_lab.results import Result, Row
 
 PATTERNS = ("noncausal_self", "causal_self", "noncausal_cross", "causal_cross")
@@ -187,9 +187,7 @@ def curve(result: Result, row: Row, what: str, form: str) -> tuple[list[int], li
 
 def note(figure: Figure, result: Result) -> None:
     """Which scale, and that quick is no evidence."""
-    figure.suptitle(
-        QUICK if result.scale == "quick" else f"{result.scale} scale", fontsize=8, color="#555555", x=0.01, ha="left"
-    )
+    figure.suptitle(scale_words(result), fontsize=8, color="#555555", x=0.01, ha="left")
 
 
 FIGURES: dict[str, Maker] = {

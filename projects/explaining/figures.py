@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from regard_lab.figures import QUICK, Maker, Results, house_style
+from regard_lab.figures import Maker, Results, house_style, scale_words
 from regard_lab.results import Result, Row
 
 DEFINITIONS = ("E1", "E2", "E3", "E4", "E5")
@@ -175,8 +175,7 @@ def along(result: Result, **key: str | int) -> list[Row]:
 
 def note(figure: Figure, result: Result) -> None:
     """Which scale this is."""
-    text = QUICK if result.scale == "quick" else f"{result.scale} scale"
-    figure.text(0.99, 0.99, text, ha="right", va="top", fontsize=7, color="#555555")
+    figure.text(0.99, 0.99, scale_words(result), ha="right", va="top", fontsize=7, color="#555555")
 
 
 FIGURES: dict[str, Maker] = {

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from regard_lab.figures import COLOURS, LINES, QUICK, Maker, Results, house_style, seed_dots
+from regard_lab.figures import COLOURS, LINES, Maker, Results, house_style, scale_words, seed_dots
 from regard_lab.results import Result
 
 NAMES = {
@@ -61,7 +61,7 @@ def cost(results: Results) -> Figure | None:
         axes.set_xlabel("tokens")
         axes.set_ylabel("time (s)")
         axes.legend(loc="best")
-        axes.set_title(_note(result), loc="left", fontsize=8, color="#555555")
+        axes.set_title(scale_words(result), loc="left", fontsize=8, color="#555555")
     return figure
 
 
@@ -76,7 +76,7 @@ def scene(result: Result | None, world: str, key: dict[str, str]) -> Figure | No
         panels = figure.subplots(1, 2)
         for axes, which in zip(panels, ("true", "predicted"), strict=True):
             _panel(axes, shown, which, NAMES[world])
-        figure.suptitle(f"synthetic scene, {_note(result)}", x=0.02, ha="left", fontsize=8, color="#555555")
+        figure.suptitle(f"synthetic scene, {scale_words(result)}", x=0.02, ha="left", fontsize=8, color="#555555")
         figure.tight_layout()
     return figure
 
@@ -96,10 +96,6 @@ def _panel(axes: Axes, shown: dict[str, Any], which: str, names: list[str]) -> N
     axes.grid(visible=False)
     axes.set_xticks([])
     axes.set_yticks([])
-
-
-def _note(result: Result) -> str:
-    return QUICK if result.scale == "quick" else f"{result.scale} scale"
 
 
 FIGURES: dict[str, Maker] = {

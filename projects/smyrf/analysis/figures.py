@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from regard_lab.figures import LINES, Maker, Results, _scale_note, house_style, seed_dots
+from regard_lab.figures import LINES, Maker, Results, house_style, scale_note, seed_dots
 from regard_lab.pictures import decode
 from regard_lab.results import Result, Row
 
@@ -164,7 +164,7 @@ def _note(figure: Figure, result: Result) -> None:
     """Scale, seeds and data above the whole, as every figure of the house has them."""
     counts = [len(row.seeds) for row in result.rows if row.seeds]
     figure.suptitle(
-        _scale_note(result, counts),
+        scale_note(result, counts),
         x=0.125,
         ha="left",
         y=0.98 + 0.12 / figure.get_figheight(),

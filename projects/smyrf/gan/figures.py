@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, MaxNLocator, ScalarFormatter
 
-from regard_lab.figures import COLOURS, LINES, Maker, Results, _scale_note, house_style
+from regard_lab.figures import COLOURS, LINES, Maker, Results, house_style, scale_note
 from regard_lab.pictures import decode
 from regard_lab.results import Result, Row
 from regard_lab.wording import label
@@ -31,7 +31,7 @@ def biggan_degradation(results: Results) -> Figure | None:
             for spine in axes.spines.values():
                 spine.set_visible(False)
             axes.set_xlabel(f"{row.metrics['score_memory'].mean:.3g} %")
-        grid[0][len(shown) // 2].set_title(_scale_note(result, [1]), fontsize=8, color="#555555")
+        grid[0][len(shown) // 2].set_title(scale_note(result, [1]), fontsize=8, color="#555555")
         figure.supxlabel("score memory", fontsize=9, y=0.04)
     return figure
 
@@ -64,7 +64,7 @@ def biggan_swap(results: Results) -> Figure | None:
         axes.set_ylabel("Fréchet distance")
         axes.legend(loc="best")
         axes.set_title(
-            _scale_note(result, [row.metrics["fid"].n for row in rows]), loc="left", fontsize=8, color="#555555"
+            scale_note(result, [row.metrics["fid"].n for row in rows]), loc="left", fontsize=8, color="#555555"
         )
     return figure
 
@@ -88,7 +88,7 @@ def celeba_training(results: Results) -> Figure | None:
         axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
         axes.legend(loc="best")
         axes.set_title(
-            _scale_note(result, [len(row.curves["fid"].values) for row in rows]),
+            scale_note(result, [len(row.curves["fid"].values) for row in rows]),
             loc="left",
             fontsize=8,
             color="#555555",

@@ -6,7 +6,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from regard_lab.figures import COLOURS, Maker, Results, _scale_note, house_style
+from regard_lab.figures import COLOURS, Maker, Results, house_style, scale_note
 from regard_lab.results import Result, Row
 
 MODELS = {"vit": "ViT-S/14, 1,370 tokens", "smollm2": "SmolLM2-135M, causal, 1,024", "minilm": "MiniLM-L6, 128"}
@@ -43,7 +43,7 @@ def _over_memory(result: Result | None, metric: str, title: str) -> Figure | Non
             axes.xaxis.set_major_formatter(matplotlib.ticker.StrMethodFormatter("{x:g}"))
         grid[0][0].set_ylabel(title)
         figure.suptitle(
-            _scale_note(result, [row.metrics[metric].n for row in rows]), x=0.02, ha="left", fontsize=8, color="#555555"
+            scale_note(result, [row.metrics[metric].n for row in rows]), x=0.02, ha="left", fontsize=8, color="#555555"
         )
         figure.tight_layout()
     return figure

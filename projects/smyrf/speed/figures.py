@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, StrMethodFormatter
 
-from regard_lab.figures import COLOURS, LINES, Maker, Results, _scale_note, house_style
+from regard_lab.figures import COLOURS, LINES, Maker, Results, house_style, scale_note
 from regard_lab.results import Key, Result, Row
 
 ROUNDS = {1: "#56b4e9", 2: COLOURS["smyrf"], 4: "#882255"}
@@ -60,7 +60,7 @@ def _figure(
             if place == 1:
                 axes.set_ylabel(title)
         figure.axes[-1].legend(*_legend(figure), loc="center left", bbox_to_anchor=(1.02, 0.5))
-        note = _scale_note(result, [row.metrics[metric].n for row in rows])
+        note = scale_note(result, [row.metrics[metric].n for row in rows])
         figure.suptitle(note, x=0.02, ha="left", fontsize=8, color="#555555")
         figure.tight_layout()
     return figure
