@@ -3,17 +3,21 @@
 from pathlib import Path
 
 from projects.cab.project import Config
-from regard.certify import certify
+from regard.certify import PROPERTIES, certify
 from regard.patterns import ALL_PATTERNS
 from regard_lab.measured import Measured
 
 
 def certified(config: Config, folder: Path) -> Measured:
-    """1 for a pattern in which every property holds, 0 for one that is not declared or where one fails; and how many fail."""
-    outcomes = certify(config.attention.name, options=config.attention.options or None)
+    """1 for a pattern in which all properties asked for hold, 0 for one not declared or where one fails; how many fail, and were asked for."""
+    assert config.certification is not None
+    asked = [name for name, _ in PROPERTIES if config.certification.compiled or name != "compilation"]
+    outcomes = certify(config.attention.name, options=config.attention.options or None, properties=asked)
     metrics = {}
     for pattern in ALL_PATTERNS:
         here = [outcome.passed for outcome in outcomes if outcome.pattern == pattern]
         metrics[pattern] = float(bool(here) and all(here))
     failed = [f"{outcome.pattern}, {outcome.property}: {outcome.detail}" for outcome in outcomes if not outcome.passed]
-    return Measured({**metrics, "failures": float(len(failed))}, exhibits={"failed": failed})
+    return Measured(
+        {**metrics, "failures": float(len(failed)), "properties": float(len(asked))}, exhibits={"failed": failed}
+    )

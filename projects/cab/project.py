@@ -131,6 +131,13 @@ class Efficiency:
 
 
 @dataclass
+class Certification:
+    """Which properties certification asks for: all, or all but compilation, which takes as long as twelve times the rest."""
+
+    compiled: bool
+
+
+@dataclass
 class Config:
     """Everything that makes a cell what it is."""
 
@@ -142,6 +149,7 @@ class Config:
     lm: Lm | None
     translation: Translation | None
     efficiency: Efficiency | None
+    certification: Certification | None
     constants: dict[str, dict[str, float]] | None
     seed: int
     scale: str

@@ -174,19 +174,20 @@ def test_the_efficiency_cell_measures(tmp_path):
     assert all(len(each) == 3 for each in measured.exhibits["time_ms"].values())
 
 
-def test_a_pattern_is_there_when_every_property_holds(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("scale", "properties"), [("quick", 12), ("laptop", 13)])
+def test_a_pattern_is_there_when_every_property_holds(scale, properties, tmp_path, monkeypatch):
     def some(passed: bool):
-        def certify(name, options=None):
+        def certify(name, options=None, properties=None):
             from regard.certify import Outcome
 
             return [Outcome("causal_self", "padding", True, ""), Outcome("causal_self", "causality", passed, "leaks")]
 
         return certify
 
-    config = config_of("table=patterns", "attention.name=local")
+    config = config_of("table=patterns", "attention.name=local", f"scale={scale}")
     monkeypatch.setattr(patterns, "certify", some(True))
     assert patterns.certified(config, tmp_path).metrics["causal_self"] == 1.0
     monkeypatch.setattr(patterns, "certify", some(False))
     metrics = patterns.certified(config, tmp_path)
-    assert metrics.metrics == {**dict.fromkeys(ALL_PATTERNS, 0.0), "failures": 1.0}
+    assert metrics.metrics == {**dict.fromkeys(ALL_PATTERNS, 0.0), "failures": 1.0, "properties": float(properties)}
     assert metrics.exhibits["failed"] == ["causal_self, causality: leaks"]
