@@ -66,19 +66,21 @@ def sources(root: Path) -> str:
 
 def keep_up(root: Path, each: Callable[..., Iterable[Any]] = map) -> str:
     """`write_fingerprints` if a source has changed since the last call or a file is gone; says which."""
-    now = sources(root)
-    if up_to_date(root, now):
+    if up_to_date(root):
         return "no source has changed"
+    now = sources(root)
     paths = write_fingerprints(root, each)
     files.write_json(root / SOURCES, {"sources": now, "files": [str(path.relative_to(root)) for path in paths]})
     return f"{len(paths)} written"
 
 
-def up_to_date(root: Path, now: str) -> bool:
-    """Whether the last call saw these sources and its files are still there."""
+def up_to_date(root: Path) -> bool:
+    """Whether the last call, if there was one, saw the sources as they are and its files are still there."""
     path = root / SOURCES
-    last = files.read_json(path) if path.exists() else {"sources": "", "files": []}
-    return bool(last["sources"] == now and all((root / file).exists() for file in last["files"]))
+    if not path.exists():
+        return False
+    last = files.read_json(path)
+    return bool(last["sources"] == sources(root) and all((root / file).exists() for file in last["files"]))
 
 
 def known_fingerprint(paper: str, table: str, scale: str, root: Path, *, written: bool) -> str | None:

@@ -94,7 +94,7 @@ def equivalence(a: Sequence[float], b: Sequence[float], margin: float, paired: b
     interval = paired_difference(a, b, confidence) if paired else unpaired_difference(a, b, confidence)
     room = margin - abs(interval.estimate)  # towards the nearer border, whose test has the larger p
     if interval.error == 0:
-        return Equivalence(interval, 0.0 if room > 0 else 1.0)
+        return Equivalence(interval, 0.0 if room >= 0 else 1.0)  # the border counts as inside, as in `Interval.within`
     return Equivalence(interval, float(stats.t.sf(room / interval.error, interval.freedom)))
 
 

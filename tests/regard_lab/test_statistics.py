@@ -62,6 +62,9 @@ def test_equivalence_is_the_larger_of_two_one_sided_tests() -> None:
 def test_equivalence_without_spread() -> None:
     assert statistics.equivalence([1, 2, 3], [1, 2, 3], 0.5).p == 0
     assert statistics.equivalence([2, 3, 4], [1, 2, 3], 0.5).p == 1
+    at_the_border = statistics.equivalence([2, 3, 4], [1, 2, 3], 1)
+    assert at_the_border.p == 0
+    assert at_the_border.interval.within(-1, 1)
     with pytest.raises(ValueError, match="a margin is positive"):
         statistics.equivalence([1, 2], [1, 2], 0)
 

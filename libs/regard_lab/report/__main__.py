@@ -9,7 +9,7 @@ from pathlib import Path
 
 from regard_lab.errors import command
 from regard_lab.report.site import publish, render
-from regard_lab.stages import known_fingerprint, sources, up_to_date
+from regard_lab.stages import known_fingerprint, up_to_date
 
 
 @command
@@ -21,7 +21,7 @@ def main() -> int:
         "--root", type=Path, default=Path(), help="where projects/, results/ and reports/ stand (default: here)"
     )
     root: Path = parser.parse_args().root
-    kept = up_to_date(root, sources(root))
+    kept = up_to_date(root)
     files = render(root, lambda paper, table, scale: known_fingerprint(paper, table, scale, root, written=kept))
     written, removed = publish(files, root / "reports")
     print(f"{root / 'reports' / 'index.html'}: {len(files)} files, {written} changed, {removed} removed")

@@ -101,7 +101,7 @@ def test_every_config_composes_and_passes_its_check(table, scale):
     [
         ("text.finetuning.pool", "last", "text.finetuning.pool must be one of mean, first, got 'last'"),
         ("text.finetuning.redraw", "often", "redraw must be one of never, training, always"),
-        ("text.finetuning.batch_size", 64, "batch_size = 64 and train_examples = 32"),
+        ("text.finetuning.batch_size", 64, "batch_size = 64 and train_examples = 16"),
         ("text.finetuning.tokens", 0, "tokens must be at least 1, got 0"),
         ("text.finetuning.learning_rate", 0, "learning_rate must be positive"),
         ("text.held_out_examples", 1, "held_out_examples must be at least 2, got 1"),
