@@ -12,7 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from projects.better_attention.fitting import EVALUATION_BATCH, check_sequences, fitted
+from projects.better_attention.fitting import (
+    EVALUATION_BATCH,
+    begin_mixing,
+    check_sequences,
+    fitted,
+    library_name,
+    pass_ms,
+)
 from projects.better_attention.learning import some
 from projects.better_attention.project import Config, Data
 from projects.better_attention.rotary import rotary_layer, state_bytes
@@ -49,6 +56,7 @@ def train(config: Config, folder: Path) -> Measured:
             "last_epoch_test_perplexity": math.exp(last),
             "cache_bytes": cache_bytes_a_token(model, parts["test"][0][0, :-1]),
             "seconds_per_epoch": median([epoch["train_time_s"] for epoch in history.epochs]),
+            "latency_ms": pass_ms(model, (parts["test"][0][:, :-1].long(),), config.budget.repeats),
         },
         curves=curves,
     )
@@ -63,7 +71,12 @@ class Block(nn.Module):
         assert own is not None
         width, hidden = model.width, model.hidden[0]
         self.attention = rotary_layer(
-            model.attention, width=width, heads=model.heads, length=length, base=own.rotary_base, bias=own.bias
+            library_name(model.attention),
+            width=width,
+            heads=model.heads,
+            length=length,
+            base=own.rotary_base,
+            bias=own.bias,
         )
         self.gate, self.up = (nn.Linear(width, hidden, bias=own.bias) for _ in range(2))
         self.down = nn.Linear(hidden, width, bias=own.bias)
@@ -98,13 +111,14 @@ class LanguageModel(nn.Module):
         for part in self.modules():
             if isinstance(part, nn.Linear | nn.Embedding):
                 nn.init.normal_(part.weight, std=START_SD)
-        self._begin_mixing()
+        self._begin_mixing(model.attention)
 
-    def _begin_mixing(self) -> None:
-        """W^A starts as the library has it, Xavier-uniform: how the release would start it is not known, for it has none."""
+    def _begin_mixing(self, attention: str) -> None:
+        """W^A starts as the library has it, Xavier-uniform, if not as the identity: how the release would start it is not known, for it has none."""
         for block in self.blocks:
             if (mixing := getattr(block.attention, "mixing", None)) is not None:
                 nn.init.xavier_uniform_(mixing.weight)
+        begin_mixing(self, attention)
 
     def forward(self, subwords: Tensor) -> Tensor:
         x = self.embedding(subwords)

@@ -43,11 +43,11 @@ def translations(results: Results) -> Figure | None:
                     where = {
                         "va": "top",
                         "fontsize": 7.2,
-                        "color": colour({"attention": name}) if name in FOUR else "#000000",
+                        "color": colour({"attention": name}) if name in shown else "#000000",
                     }
                     if number == 0:
                         figure.text(0.01, at, name, weight="bold", **where)
-                    figure.text(0.1, at, part, style="italic" if name == "source" else "normal", **where)
+                    figure.text(0.13, at, part, style="italic" if name == "source" else "normal", **where)
                     at -= LINE_INCH / height
             at -= 0.6 * LINE_INCH / height
         pairs, signatures = first["pairs"], first["signatures"]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from projects.better_attention.decoding import beam_search, greedy
-from projects.better_attention.fitting import EVALUATION_BATCH, check_sequences, fitted
+from projects.better_attention.fitting import EVALUATION_BATCH, check_sequences, fitted, pass_ms
 from projects.better_attention.project import Config
 from projects.better_attention.subwords import LEAST, PADDING, decoded
 from projects.better_attention.translation_data import Parallel, bilingual
@@ -27,6 +27,7 @@ def train(config: Config, folder: Path) -> Measured:
 
     Losses are in nats a target subword, END included, given the true ones before it; perplexity is their exponential. Weights are those of the epoch
     with the least validation loss; the last epoch's loss and greedy BLEU stand beside it. Seed 0 leaves the sentences to be shown.
+    latency_ms is of one pass of the whole model over sources and true targets, not of a search.
     """
     how = config.translation
     assert how is not None
@@ -60,6 +61,7 @@ def train(config: Config, folder: Path) -> Measured:
             "last_epoch_test_loss": last_nats,
             "last_epoch_bleu_greedy": bleu(last_texts, test.target_texts),
             "seconds_per_epoch": median([epoch["train_time_s"] for epoch in history.epochs]),
+            "latency_ms": pass_ms(model, (test.sources, test.targets[:, :-1]), config.budget.repeats),
         },
         curves=curves,
         exhibits=exhibits(test, texts, how.shown, len(train_part[0])) if config.seed == 0 else {},

@@ -7,7 +7,7 @@ is seen). Super's W^A is l × l there, the first l that of the source, lower tri
 import torch
 from torch import Tensor, nn
 
-from projects.better_attention.fitting import begin_as_keras
+from projects.better_attention.fitting import begin_as_keras, begin_mixing, library_name
 from projects.better_attention.project import Config, Model
 from projects.better_attention.subwords import BEGIN, PADDING
 from regard.layer import Attention
@@ -17,8 +17,9 @@ from regard.registry import build
 
 def attention_layer(model: Model, pattern: Pattern, length: int) -> Attention:
     """The configured attention over keys of at most `length` tokens."""
-    options = {"length": length} if model.attention == "super" else {}
-    layer: Attention = build(model.attention, width=model.width, heads=model.heads, pattern=pattern, **options)
+    name = library_name(model.attention)
+    options = {"length": length} if name == "super" else {}
+    layer: Attention = build(name, width=model.width, heads=model.heads, pattern=pattern, **options)
     return layer
 
 
@@ -79,6 +80,7 @@ class Translator(nn.Module):
         self.dropout = nn.Dropout(model.head_dropout)
         self.output = nn.Linear(model.width, data.vocabulary)
         begin_as_keras(self)
+        begin_mixing(self, config.model.attention)
 
     def forward(self, sources: Tensor, targets: Tensor) -> Tensor:
         return self.logits(self.decode(self.encode(sources), sources != PADDING, targets))

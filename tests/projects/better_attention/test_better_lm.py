@@ -110,6 +110,16 @@ def test_the_future_changes_nothing(attention):
     assert not torch.allclose(before[:, 7:], after[:, 7:])
 
 
+def test_a_model_whose_mixing_is_the_identity_begins_as_efficient():
+    config = config_of(*TINY, "model.attention=super_identity")
+    mixed, efficient = LanguageModel(config).eval(), LanguageModel(config_of(*TINY, "model.attention=efficient")).eval()
+    kept = {key: value for key, value in mixed.state_dict().items() if ".mixing." not in key}
+    assert len(mixed.state_dict()) == len(kept) + 2  # a W^A in each block, without biases
+    efficient.load_state_dict(kept)
+    subwords = torch.arange(12)[None]
+    torch.testing.assert_close(mixed(subwords), efficient(subwords), rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("attention", "numbers"), [("softmax", 32), ("optimised", 32), ("efficient", 16), ("super", 32)]
 )
@@ -156,7 +166,8 @@ def test_a_cell_learns_and_repeats_itself(made_up, tmp_path, attention):
     assert first.metrics["test_perplexity"] < 100  # of 262
     assert first.metrics["cache_bytes"] == 2 * 4 * (16 if attention == "efficient" else 32)
     again = lm.train(config, tmp_path / "again")
-    untimed = first.metrics.keys() - {"seconds_per_epoch"}
+    assert first.metrics["latency_ms"] > 0
+    untimed = first.metrics.keys() - {"seconds_per_epoch", "latency_ms"}
     assert {name: first.metrics[name] for name in untimed} == {name: again.metrics[name] for name in untimed}
 
 

@@ -97,6 +97,16 @@ def test_padding_and_the_future_change_nothing(attention):
     assert not torch.allclose(model(sources.flip(1), targets), before)
 
 
+def test_a_translator_whose_mixing_is_the_identity_begins_as_efficient():
+    mixed, efficient = model_of("super_identity"), model_of("efficient")
+    kept = {key: value for key, value in mixed.state_dict().items() if ".mixing." not in key}
+    assert len(mixed.state_dict()) == len(kept) + 6  # weight and bias in three places
+    efficient.load_state_dict(kept)
+    sources, targets = torch.tensor([[7, 8, 9, PADDING], [9, 7, 7, 8]]), torch.tensor([[BEGIN, 8, 9], [BEGIN, 9, 7]])
+    torch.testing.assert_close(mixed(sources, targets), efficient(sources, targets), rtol=0, atol=1e-5)
+    assert not torch.allclose(model_of("super")(sources, targets), efficient(sources, targets), atol=1e-2)
+
+
 def test_each_place_has_a_matrix_of_its_own_length_and_the_decoders_is_triangular():
     model = model_of("super")
     layers = [model.encoder[0].attention, model.decoder[0].own, model.decoder[0].cross]
