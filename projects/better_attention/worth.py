@@ -47,13 +47,17 @@ CONTROL_TABLES = (
     Quality("controls_text", "test_accuracy", True, "o"),
     Quality("controls_vision", "test_accuracy", True, "<"),
 )
+LINEAR, TICKS = (
+    2.0,
+    (-50, -20, -10, -5, -2, -1, 0, 1, 2, 5, 10, 20, 50),
+)  # % of gain: beyond ± LINEAR the axis is logarithmic
 COSTS = {"attention_parameters": "attention parameters", "latency_ms": "time of a forward pass"}
 
 
 def should_i_use_it(results: Results) -> Figure | None:
     """Gain over Standard attention (up is better) against parameters and time, both over Standard's: left of the dashed line is cheaper. Above the
     mechanisms on all data sets, below the controls. A colour is a mechanism, a mark a data set. Mean over seeds, in % of Standard's accuracy, BLEU,
-    error or perplexity, ± one standard error of the differences seed by seed."""
+    error or perplexity, ± one standard error of the differences seed by seed; the axis is linear up to ± 2 % and logarithmic beyond."""
     panels = [(tables, found) for tables in (TABLES, CONTROL_TABLES) if (found := _found(results, tables))]
     if not panels:
         return None
@@ -65,6 +69,7 @@ def should_i_use_it(results: Results) -> Figure | None:
                 _panel(axes, found, cost)
                 axes.set_xlabel(f"{title}, over softmax")
             line[0].set_ylabel("gain over softmax (%)")
+            _squeeze(line[0])
             line[-1].legend(handles=_legend(found), loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=8)
         quick = any(result.scale == "quick" for _, found in panels for result in found.values())
         grid[0][0].set_title(QUICK if quick else "laptop scale and better", loc="left", fontsize=8, color="#555555")
@@ -76,6 +81,16 @@ def _found(results: Results, tables: tuple[Quality, ...]) -> dict[Quality, Resul
     there = {quality: result for quality in tables if (result := results.best(quality.table)) is not None}
     evidence = {quality: result for quality, result in there.items() if result.scale != "quick"}
     return evidence or there
+
+
+def _squeeze(axes: Axes) -> None:
+    """Let a loss of half the quality and gains of a tenth of a per cent be read off one axis."""
+    low, high = axes.get_ylim()
+    axes.set_yscale("symlog", linthresh=LINEAR, linscale=2)
+    axes.set_ylim(1.25 * low, high)  # room beneath a mark at the lower end
+    axes.set_yticks([tick for tick in TICKS if low <= tick <= high], minor=False)
+    axes.set_yticks([], minor=True)
+    axes.yaxis.set_major_formatter("{x:g}")
 
 
 def _panel(axes: Axes, found: dict[Quality, Result], cost: str) -> None:
