@@ -6,7 +6,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from projects.better_attention.project import FOUR
-from regard_lab.figures import LINES, Maker, Results, colour, house_style, scale_words, seed_dots
+from projects.better_attention.worth import colour_of
+from regard_lab.figures import LINES, Maker, Results, house_style, scale_words, seed_dots
 from regard_lab.results import Result, Row
 
 LINE = 104  # letters of a line of sentences
@@ -43,7 +44,7 @@ def translations(results: Results) -> Figure | None:
                     where = {
                         "va": "top",
                         "fontsize": 7.2,
-                        "color": colour({"attention": name}) if name in shown else "#000000",
+                        "color": colour_of(name) if name in shown else "#000000",
                     }
                     if number == 0:
                         figure.text(0.01, at, name, weight="bold", **where)
@@ -89,12 +90,20 @@ def lm_cache(results: Results) -> Figure | None:
         axes = figure.subplots()
         for row in rows:
             cache, perplexity = row.metrics["cache_bytes"], row.metrics["test_perplexity"]
-            axes.plot(cache.values, perplexity.values, "o", color=colour(row.key), alpha=0.6, mew=0, markersize=5)
+            axes.plot(
+                cache.values,
+                perplexity.values,
+                "o",
+                color=colour_of(str(row.key["attention"])),
+                alpha=0.6,
+                mew=0,
+                markersize=5,
+            )
             axes.plot(
                 cache.mean,
                 perplexity.mean,
                 "_",
-                color=colour(row.key),
+                color=colour_of(str(row.key["attention"])),
                 markersize=18,
                 mew=2,
                 label=row.key["attention"],
@@ -127,7 +136,7 @@ def inference_speed(results: Results) -> Figure | None:
                 ]
                 rows.sort(key=lambda row: float(row.key["length"]))
                 lengths = [float(row.key["length"]) for row in rows]
-                style = {"color": colour({"attention": name}), "marker": "o", "markersize": 3.5}
+                style = {"color": colour_of(name), "marker": "o", "markersize": 3.5}
                 axes.plot(lengths, [row.metrics["speedup"].mean for row in rows], LINES[0], label=name, **style)
                 axes.plot(
                     lengths,

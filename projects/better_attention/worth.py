@@ -7,12 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from regard_lab.figures import COLOURS, QUICK, Results, house_style
+from regard_lab.figures import QUICK, Results, colour, house_style
 from regard_lab.results import Result, Row
 
 STANDARD = "softmax"
 MECHANISMS = ("optimised", "efficient", "super")
-CONTROLS = {  # beside those of `COLOURS`
+CONTROLS = {  # beside the colours of mechanisms
     "softmax_narrow": "#999999",
     "softmax_mixed": "#d55e00",
     "uniform_mixed": "#cc79a7",
@@ -105,7 +105,7 @@ def _panel(axes: Axes, found: dict[Quality, Result], cost: str) -> None:
             gain, error = gain_of(quality, row, standard)
             x = row.metrics[cost].mean / standard.metrics[cost].mean
             axes.errorbar(
-                x, gain, error, fmt=quality.mark, color=_colour(name), markersize=5.5, elinewidth=0.9, alpha=0.85
+                x, gain, error, fmt=quality.mark, color=colour_of(name), markersize=5.5, elinewidth=0.9, alpha=0.85
             )
 
 
@@ -119,14 +119,17 @@ def gain_of(quality: Quality, row: Row, standard: Row) -> tuple[float, float]:
     return float(gains.mean()), float(error)
 
 
-def _colour(name: str) -> str:
-    return CONTROLS.get(name) or COLOURS[name]
+def colour_of(name: str) -> str:
+    """The colour of a mechanism or a control, in every figure of the project."""
+    return CONTROLS.get(name) or colour({"attention": name})
 
 
 def _legend(found: dict[Quality, Result]) -> list[Line2D]:
     names = dict.fromkeys(str(row.key["attention"]) for result in found.values() for row in result.rows)
     colours = [
-        Line2D([], [], marker="o", linestyle="", color=_colour(name), label=name) for name in names if name != STANDARD
+        Line2D([], [], marker="o", linestyle="", color=colour_of(name), label=name)
+        for name in names
+        if name != STANDARD
     ]
     marks = [
         Line2D([], [], marker=quality.mark, linestyle="", color="#4d4d4d", mfc="white", label=_set(quality, result))
