@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from projects.better_attention.project import Config
 from projects.better_attention.project import Training as TrainingConfig
-from regard.bench.timing import elapsed_s
 from regard_lab.training import History, Task, fit, loader
 
 Score = Callable[[nn.Module, Any], dict[str, Tensor]]
@@ -20,8 +19,6 @@ OPTIMISERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "rmsprop": lambda *arguments, **options: torch.optim.RMSprop(*arguments, alpha=0.9, **options),
 }
 EVALUATION_BATCH = 128
-LATENCY_BATCH = 32  # as `learning.LATENCY_BATCH`
-IDENTITY = "super_identity"  # Super whose W^A begin as the identity, that is, as Efficient; in `controls.py` for self attention alone
 
 
 def fitted(
@@ -63,29 +60,6 @@ def begin_as_keras(module: nn.Module) -> None:
                 nn.init.zeros_(part.bias)
         elif isinstance(part, nn.Embedding):
             nn.init.uniform_(part.weight, -0.05, 0.05)
-
-
-def library_name(attention: str) -> str:
-    """The mechanism of the library that a row is built of."""
-    return "super" if attention == IDENTITY else attention
-
-
-def begin_mixing(module: nn.Module, attention: str) -> None:
-    """Every W^A becomes the identity if the row is `IDENTITY`; after the module has set all its maps. Its bias is left at zero."""
-    if attention == IDENTITY:
-        for name, part in module.named_modules():
-            if isinstance(part, nn.Linear) and name.rpartition(".")[2] == "mixing":
-                nn.init.eye_(part.weight)
-
-
-@torch.inference_mode()
-def pass_ms(model: nn.Module, inputs: tuple[Tensor, ...], repeats: int) -> float:
-    """Milliseconds of a forward pass on the first `LATENCY_BATCH` of `inputs`: the least of `repeats`, two calls before them to warm up."""
-    model.eval()
-    device = next(model.parameters()).device
-    batch = [tensor[:LATENCY_BATCH].to(device) for tensor in inputs]
-    times = [elapsed_s(lambda: model(*batch)) for _ in range(repeats + 2)]
-    return 1e3 * min(times[2:])
 
 
 def check_sequences(config: Config) -> None:

@@ -12,17 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from projects.better_attention.fitting import (
-    EVALUATION_BATCH,
-    begin_mixing,
-    check_sequences,
-    fitted,
-    library_name,
-    pass_ms,
-)
+from projects.better_attention.fitting import EVALUATION_BATCH, check_sequences, fitted
 from projects.better_attention.learning import some
 from projects.better_attention.project import Config, Data
 from projects.better_attention.rotary import rotary_layer, state_bytes
+from projects.better_attention.sequences import begin_mixing, library_name, pass_ms
 from projects.better_attention.subwords import LEAST, encoded, learnt
 from regard_lab import data
 from regard_lab.measured import Measured

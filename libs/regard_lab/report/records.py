@@ -1,4 +1,4 @@
-"""A run record as a page shows it: the few figures that one looks for first, then everything else, flat."""
+"""The run records of a result as a page shows them: what all have in common once, then of each run what one looks for first and what is its own."""
 
 import re
 from collections.abc import Mapping
@@ -18,20 +18,50 @@ FIRST = {
 }
 
 
+Pairs = list[tuple[str, str]]  # (dotted name, value as text)
+
+
 @dataclass(frozen=True)
 class Record:
-    """A cell's record: `first` for the overview, `sections` by name, each a list of (dotted name, value)."""
+    """A cell's record: `first` for the overview, `sections` by name with what is not the same in every run."""
 
     cell: str
     anchor: str
     row: Row
-    first: list[tuple[str, str]]
-    sections: list[tuple[str, list[tuple[str, str]]]]
+    first: Pairs
+    sections: list[tuple[str, Pairs]]
+    missing: bool
 
 
-def records(result: Result) -> list[Record]:
-    """Every record of a result, in the order of its rows."""
-    return [_record(cell, row, result) for row in result.rows for cell in row.cells]
+@dataclass(frozen=True)
+class Runs:
+    """The records of a result, in the order of its rows. `shared`: sections of what is the same in all of two or more."""
+
+    shared: list[tuple[str, Pairs]]
+    records: list[Record]
+
+
+def runs(result: Result) -> Runs:
+    """Every record of a result; a cell without one has a `Record` that says so."""
+    flattened = {cell: _flattened(result, cell) for row in result.rows for cell in row.cells}
+    written = [set(pairs) for pairs in flattened.values() if pairs]
+    shared = set.intersection(*written) if len(written) > 1 else set()
+    pairs = next((pairs for pairs in flattened.values() if pairs), [])
+    return Runs(
+        shared=_sections([pair for pair in pairs if pair in shared]),
+        records=[
+            Record(
+                cell=cell,
+                anchor=anchor(result, cell),
+                row=row,
+                first=_first(flattened[cell]),
+                sections=_sections([pair for pair in flattened[cell] if pair not in shared]),
+                missing=not flattened[cell],
+            )
+            for row in result.rows
+            for cell in row.cells
+        ],
+    )
 
 
 def anchor(result: Result, cell: str) -> str:
@@ -39,19 +69,26 @@ def anchor(result: Result, cell: str) -> str:
     return f"{result.scale}-{re.sub(r'[^A-Za-z0-9_.-]+', '_', cell)}"
 
 
-def _record(cell: str, row: Row, result: Result) -> Record:
+def _flattened(result: Result, cell: str) -> Pairs:
     record = {name: value for name, value in result.records.get(cell, {}).items() if name != "curves"}
-    everything = [(path.removeprefix("identity."), text) for path, text in (flat(record) if record else [])]
-    by_last_name = {path.split(".")[-1]: text for path, text in reversed(everything)}
-    found = [(words, by_last_name[name]) for name, words in FIRST.items() if name in by_last_name]
-    sections: dict[str, list[tuple[str, str]]] = {}
-    for path, text in everything:
+    return [(path.removeprefix("identity."), text) for path, text in (flat(record) if record else [])]
+
+
+def _first(pairs: Pairs) -> Pairs:
+    by_last_name = {path.split(".")[-1]: text for path, text in reversed(pairs)}
+    return [(words, by_last_name[name]) for name, words in FIRST.items() if name in by_last_name]
+
+
+def _sections(pairs: Pairs) -> list[tuple[str, Pairs]]:
+    """The pairs by the first part of their names; those of one part come under "run"."""
+    sections: dict[str, Pairs] = {}
+    for path, text in pairs:
         section, dot, rest = path.partition(".")
         sections.setdefault(section if dot else "run", []).append((rest if dot else path, text))
-    return Record(cell, anchor(result, cell), row, found, list(sections.items()))
+    return list(sections.items())
 
 
-def flat(value: Any, path: str = "") -> list[tuple[str, str]]:
+def flat(value: Any, path: str = "") -> Pairs:
     """Nested mappings as dotted names; lists and plain values as one text."""
     if isinstance(value, Mapping) and value:
         return [pair for name, inner in value.items() for pair in flat(inner, f"{path}.{name}" if path else str(name))]

@@ -20,7 +20,7 @@ from regard_lab.paper import Paper, papers
 from regard_lab.report import performance_figures
 from regard_lab.report.formats import as_csv, as_markdown, as_tex
 from regard_lab.report.performance import Performance, performance
-from regard_lab.report.records import anchor, records
+from regard_lab.report.records import anchor, runs
 from regard_lab.report.view import SHOWN, Fingerprint, PaperView, TableView, paper_view
 from regard_lab.results import Result, Scale, read_result, result_path
 
@@ -80,7 +80,7 @@ def render(root: Path, fingerprint_of: Fingerprint) -> Files:
             for ending, write in FORMATS.items():
                 files[f"tables/{table.slug}.{ending}"] = write(table).encode()
             if table.results:
-                listed = [(scale, records(table.results[scale])) for scale in SHOWN if scale in table.results]
+                listed = [(scale, runs(table.results[scale])) for scale in SHOWN if scale in table.results]
                 files[f"records/{table.slug}.html"] = _page(
                     pages, "records.html", papers=all_papers, base="../", view=view, table=table, listed=listed
                 )

@@ -1,0 +1,58 @@
+from dataclasses import replace
+from pathlib import Path
+
+from regard_lab.report.records import flat, runs
+from regard_lab.results import result_path, write_result
+from tests.regard_lab.report.sample_site import LAPTOP, QUICK, lines, page, words
+
+
+def test_run_records_are_one_click_away(root: Path) -> None:
+    link = lines(page(root))["old"].select_one(".status a")
+    assert link is not None
+    name, fragment = str(link["href"]).split("#")
+    soup = page(root, name)
+    record = words(soup.find(id=fragment))
+    for part in (
+        "old-seed0",
+        "seed 0",
+        "device cpu <one>",
+        "wall time (s) 12.5",
+        "peak memory (MiB) 321.0",
+        "code fingerprint f1",
+    ):
+        assert part in record
+    assert "accuracy 70.0" in record
+    shared = words(soup.find(id="laptop-shared"))
+    for part in ("optimiser.rate 0.001", "torch 2.13.0", "revision none"):
+        assert part in shared
+    assert "optimiser.rate 0.001" not in record
+    assert "torch 2.13.0" not in record
+    assert len(soup.select("article.record")) == 8  # one says what the laptop's six share; quick has a single run
+
+
+def test_what_all_runs_share_is_said_once_and_nothing_is_lost() -> None:
+    found = runs(LAPTOP)
+    assert len(found.records) == 6
+    shared = {(section, pair) for section, pairs in found.shared for pair in pairs}
+    assert ("config", ("optimiser.rate", "0.001")) in shared
+    for record in found.records:
+        own = {(section, pair) for section, pairs in record.sections for pair in pairs}
+        assert not own & shared
+        assert ("metrics", ("accuracy", str(LAPTOP.records[record.cell]["metrics"]["accuracy"]))) in own | shared
+        everything = [pair for pair in flat(LAPTOP.records[record.cell]) if not pair[0].startswith("curves")]
+        assert len(own | shared) == len(everything)
+
+
+def test_a_single_run_shares_nothing() -> None:
+    assert runs(QUICK).shared == []
+    assert runs(QUICK).records[0].sections
+
+
+def test_a_record_that_is_not_there(root: Path) -> None:
+    write_result(result_path(root, "sample", "scores", "laptop"), replace(LAPTOP, records={}))
+    assert "The result holds no record of this run." in words(page(root, "records/sample-scores.html"))
+
+
+def test_flat_records() -> None:
+    nested = {"a": {"b": [1, None, True], "c": {}}, "d": 0.5, "e": "", "f": False}
+    assert flat(nested) == [("a.b", "1, none, yes"), ("a.c", "none"), ("d", "0.5"), ("e", "none"), ("f", "no")]
