@@ -38,12 +38,15 @@ class PublishedRow:
 
 @dataclass(frozen=True)
 class PublishedTable:
+    """A table of a paper. `input`: published numbers that other tables are computed from, with nothing to run."""
+
     name: str
     title: str
     source: str
     columns: tuple[Column, ...]
     rows: tuple[PublishedRow, ...]
     note: str = ""
+    input: bool = False
 
     def row(self, key: Key) -> PublishedRow | None:
         return next((row for row in self.rows if row.key == key), None)
@@ -158,7 +161,7 @@ def load_paper(project: Path) -> Paper:
 
 
 def _table(name: str, node: Node) -> PublishedTable:
-    fields = node.fields(("title", "source", "columns", "rows"), ("note",))
+    fields = node.fields(("title", "source", "columns", "rows"), ("note", "input"))
     columns = tuple(_column(column, item) for column, item in fields["columns"].entries().items())
     rows: list[PublishedRow] = []
     for item in fields["rows"].items():
@@ -166,8 +169,15 @@ def _table(name: str, node: Node) -> PublishedTable:
         if any(row.key == other.key for other in rows):
             raise item.error(f"the row {label(row.key)} stands here twice")
         rows.append(row)
-    note = fields["note"].text() if "note" in fields else ""
-    return PublishedTable(name, fields["title"].text(), fields["source"].text(), columns, tuple(rows), note)
+    return PublishedTable(
+        name=name,
+        title=fields["title"].text(),
+        source=fields["source"].text(),
+        columns=columns,
+        rows=tuple(rows),
+        note=fields["note"].text() if "note" in fields else "",
+        input=fields["input"].flag() if "input" in fields else False,
+    )
 
 
 def _column(name: str, node: Node) -> Column:
@@ -221,6 +231,8 @@ def _claim(node: Node, tables: Mapping[str, PublishedTable]) -> Claim:
 
 def _complaint(claim: Claim, table: PublishedTable) -> str | None:
     """What is wrong with a claim whose fields are of the right types, or `None`."""
+    if table.input:
+        return f"table {table.name!r} is an input: nothing is run there that could decide a claim"
     columns = [column.name for column in table.columns]
     if claim.metric not in columns:
         return f"table {table.name!r} has no column {claim.metric!r}.{nearest(claim.metric, columns)}"

@@ -118,6 +118,14 @@ def test_a_claim_that_cannot_be_checked_is_refused(tmp_path: Path, claim: str, c
         load(tmp_path, claims=claim)
 
 
+def test_an_input_decides_no_claim(tmp_path: Path) -> None:
+    paper = PAPER.replace("source: table 1", "source: table 1\n    input: true")
+    assert load(tmp_path, paper).tables["scores"].input
+    assert not load(tmp_path).tables["scores"].input
+    with pytest.raises(UserError, match="'scores' is an input: nothing is run there"):
+        load(tmp_path, paper, EQUIVALENCE + "}")
+
+
 @pytest.mark.parametrize(
     "claim",
     [

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 from regard_lab.claims import Verdict, headline, judge
 from regard_lab.errors import UserError
@@ -13,6 +14,7 @@ from regard_lab.wording import label, number, parts, signed, step
 
 NOT_KNOWN = "not known"
 NOT_COMPARED = "not compared"
+INPUT = "published numbers that other tables are computed from; nothing to run"
 Fingerprint = Callable[[str, str, str], str | None]
 SHOWN: tuple[Scale, ...] = tuple(reversed(SCALES))  # best evidence first
 
@@ -66,7 +68,7 @@ class Line:
 
     key: Key
     scale: Scale | None
-    status: Status
+    status: Status | Literal["input"]
     reason: str
     stale: bool
     data: list[DataUse]
@@ -141,6 +143,11 @@ class TableView:
         return [(scale, self._state(scale)) for scale in SHOWN]
 
     @property
+    def input_words(self) -> str:
+        """What stands in the place of scales that an input has not."""
+        return INPUT
+
+    @property
     def unlisted(self) -> list[str]:
         """Metrics that were measured but are no column of this table; the run records show them."""
         known = {column.name for column in self.published.columns}
@@ -163,11 +170,17 @@ class TableView:
         row = result.row(**key) if result else None
         published = self.published.row(key) or PublishedRow(key, {})
         scale = result.scale if result else None
-        reason = row.reason if row else "this result has no such row" if result else "no result at any scale"
+        status: Status | Literal["input"]
+        if self.published.input:
+            status, reason = "input", INPUT
+        elif row:
+            status, reason = row.status, row.reason
+        else:
+            status, reason = "not run", "this result has no such row" if result else "no result at any scale"
         return Line(
             key=key,
             scale=scale,
-            status=row.status if row else "not run",
+            status=status,
             reason=reason,
             stale=scale in self.stale,
             data=result.data if result else [],
@@ -228,7 +241,7 @@ class PaperView:
         tables = [
             (f"Table {table.name}: {table.published.title}", "not run at a scale that counts as evidence")
             for table in self.tables
-            if not {"paper", "laptop"} & set(table.results)
+            if not table.published.input and not {"paper", "laptop"} & set(table.results)
         ]
         rows = [
             (f"Table {table.name}, {label(line.key)} at scale {line.scale}", line.status_text)

@@ -67,6 +67,20 @@ def test_what_is_not_reproduced(root: Path) -> None:
     assert "Table 9 no data" in gaps
 
 
+def test_an_input_is_shown_as_published_and_never_as_missing(root: Path) -> None:
+    paper = root / "projects" / "sample" / "paper.yaml"
+    paper.write_text(paper.read_text().replace("source: table 2", "source: table 2\n    input: true"))
+    claims = root / "projects" / "sample" / "claims.yaml"
+    claims.write_text(claims.read_text().split("- {id: fast")[0])
+    soup = page(root)
+    assert "Published numbers that other tables are computed from; nothing to run." in words(soup.select_one("#later"))
+    assert words(soup.select_one("#later tbody td.run")) == "— no data input"
+    assert words(soup.select_one("#later td.metric")) == "paper 2"
+    assert "Table later" not in words(soup.select_one(".gaps"))
+    assert "later Later published numbers" in words(page(root, "index.html").select_one("table"))
+    assert "not run" not in words(soup.select_one("#later"))
+
+
 @pytest.mark.parametrize("now", ["f2", None])
 def test_stale_results_are_marked(root: Path, now: str | None) -> None:
     assert not page(root).select(".stale")
