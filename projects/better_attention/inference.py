@@ -1,14 +1,12 @@
-"""How fast is inference, and what does it hold? The four mechanisms in turns: one layer, a whole model, or that model with int8 maps; one thread.
+"""How fast is inference, and what does it hold? The four mechanisms in turns: one layer or a whole model, on one thread or on a GPU, or that model on
+the edge (`edge.py`): with int8 maps, or in ONNX Runtime.
 
-All four have the fused kernel of torch. All rows of one size and seed read the same run, an artefact. int8 is dynamic quantisation, the edge case:
-the weights of every linear map have 8 bits, and its inputs are rounded as they come. W^A multiplies from the left, is no map of a token, and stays
-float32.
+All four have the fused kernel of torch, but in ONNX Runtime. All rows of one size and seed read the same run, an artefact.
 """
 
 import functools
 import io
 import itertools
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from projects.better_attention.edge import OnnxModel, quantised
 from projects.better_attention.fresh import in_a_fresh_process
 from projects.better_attention.model import Encoder, attention_layer, tokens_of
 from projects.better_attention.model import check as check_model
@@ -25,14 +24,18 @@ from regard.bench.memory import peak_of
 from regard.bench.timing import elapsed_s
 from regard_lab import files
 from regard_lab.artefacts import artefact
+from regard_lab.errors import UserError
 from regard_lab.measured import Measured
 
 ROUND_S = 0.01  # how long one timed round should last: long against the clock, short against what else the machine does
 TWIN, FLOAT32 = "softmax twin", "softmax in float32"
-PARTS = ("layer", "model", "int8")
+EDGE = ("int8", "onnx")
+GPU = "_gpu"  # ends the name of a part that is timed there
+PARTS = ("layer", "model", f"layer{GPU}", f"model{GPU}", *EDGE)
 FOUND = "found.json"
 MECHANISMS = [f"regard.mechanisms.{name}" for name in FOUR]  # reached by name
 Call = Callable[[], object]
+Subject = Callable[[Tensor], object]
 
 
 @dataclass(frozen=True)
@@ -54,10 +57,14 @@ class Run:
 def measure(config: Config, folder: Path) -> Measured:
     """Least time of a call (ms), its ratios to softmax attention's, that of FLOPs, the weights as a file (MiB), the peak of memory (MiB).
 
-    `speedup` is over the same with softmax attention, `speedup_float32` over that in float32, which differs for int8 alone. The row of softmax
-    attention is it against itself. `peak_mib` is what a call holds at the most beyond weights and inputs, in a fresh process.
+    `speedup` is over the same with softmax attention, `speedup_float32` over that in torch's float32, which differs on the edge alone. The row of
+    softmax attention is it against itself. `peak_mib` is what a call holds at the most beyond weights and inputs, in a fresh process.
     """
     assert config.inference is not None
+    if config.inference.part.endswith(GPU) and not torch.cuda.is_available():
+        raise UserError(
+            f"inference.part {config.inference.part} is timed on a GPU, and torch finds none on this machine"
+        )
     name = config.model.attention
     run = Run(
         config.data, replace(config.model, attention="softmax"), config.inference, config.budget.repeats, config.seed
@@ -85,7 +92,7 @@ def run_all(run: Run, folder: Path) -> None:
     torch.manual_seed(run.seed)
     subjects = {name: built(run.of(name)) for name in FOUR}
     timed = {**subjects, TWIN: built(run.of("softmax"))}
-    if run.inference.part == "int8":
+    if run.inference.part in EDGE:
         timed[FLOAT32] = built(run.of("softmax", "model"))
     x = inputs(run)
     with torch.inference_mode():
@@ -130,40 +137,41 @@ def in_turns(
     return least
 
 
-def built(run: Run) -> nn.Module:
-    """The layer or the model of a run's mechanism, in evaluation mode."""
-    if run.inference.part == "layer":
-        return attention_layer(run.model, tokens_of(run.data)).eval()
-    model = Encoder(run.data, run.model).eval()
-    return quantised(model) if run.inference.part == "int8" else model
+def built(run: Run) -> Subject:
+    """The layer or the model of a run's mechanism, in evaluation mode, where it is timed."""
+    part = run.inference.part
+    if kind_of(part) == "layer":
+        return attention_layer(run.model, tokens_of(run.data)).eval().to(device_of(part))
+    model = Encoder(run.data, run.model).eval().to(device_of(part))
+    if part == "onnx":
+        return OnnxModel(model, inputs(run)[:1])
+    return quantised(model) if part == "int8" else model
 
 
-def quantised(module: nn.Module) -> nn.Module:
-    """A copy with dynamic int8 maps; W^A is left out."""
-    maps = {
-        name: torch.ao.quantization.default_dynamic_qconfig
-        for name, part in module.named_modules()
-        if isinstance(part, nn.Linear) and name.rpartition(".")[2] != "mixing"
-    }
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch.ao's quantisation is to move to a package of its own
-        return torch.ao.quantization.quantize_dynamic(module, maps)  # type: ignore[no-any-return]
+def kind_of(part: str) -> str:
+    """Is it a layer or a model that is timed?"""
+    return "layer" if part.removesuffix(GPU) == "layer" else "model"
+
+
+def device_of(part: str) -> str:
+    return "cuda" if part.endswith(GPU) else "cpu"
 
 
 def inputs(run: Run) -> Tensor:
     """Random inputs: (batch, length, w) for a layer, (batch, length) words without padding for a model."""
     size = (run.inference.batch, tokens_of(run.data))
-    if run.inference.part == "layer":
-        return torch.randn(*size, run.model.width)
+    part = run.inference.part
+    if kind_of(part) == "layer":
+        return torch.randn(*size, run.model.width).to(device_of(part))
     assert run.data.vocabulary is not None
-    return torch.randint(2, run.data.vocabulary, size)
+    return torch.randint(2, run.data.vocabulary, size).to(device_of(part))
 
 
 def flops_of(run: Run) -> int:
     """FLOPs of one input by formula, 2 a multiply-add: the attention layers, and in a model its dense layers."""
     data, model, n = run.data, run.model, tokens_of(run.data)
     layer = cost.flops(model.attention, width=model.width, heads=model.heads, n=n)
-    if run.inference.part == "layer":
+    if kind_of(run.inference.part) == "layer":
         return layer
     feed = [model.width, *model.hidden, *([] if model.norm == "pre" else [model.width])]
     head = [model.width, *model.head, 1 if data.classes == 2 else data.classes]
@@ -175,10 +183,13 @@ def dense_flops(widths: list[int]) -> int:
     return sum(2 * before * after for before, after in itertools.pairwise(widths))
 
 
-def file_mib(module: nn.Module) -> float:
-    """The weights as `torch.save` writes them, in MiB."""
+def file_mib(subject: Subject) -> float:
+    """The weights as a file, in MiB: as `torch.save` writes them, or the whole graph of ONNX."""
+    if isinstance(subject, OnnxModel):
+        return len(subject.bytes) / 2**20
+    assert isinstance(subject, nn.Module)
     buffer = io.BytesIO()
-    torch.save(module.state_dict(), buffer)
+    torch.save(subject.state_dict(), buffer)
     return buffer.tell() / 2**20
 
 

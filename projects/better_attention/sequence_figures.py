@@ -10,6 +10,7 @@ from projects.better_attention.worth import colour_of
 from regard_lab.figures import LINES, Maker, Results, house_style, scale_words, seed_dots
 from regard_lab.results import Result, Row
 
+TITLES = {"int8": "model, int8", "onnx": "model, ONNX Runtime", "layer_gpu": "layer, GPU", "model_gpu": "model, GPU"}
 LINE = 104  # letters of a line of sentences
 LINE_INCH = 0.155
 
@@ -146,7 +147,7 @@ def inference_speed(results: Results) -> Figure | None:
                     **{**style, "marker": ""},
                 )
             axes.set_xscale("log", base=2)
-            axes.set_title(f"{'model, int8' if part == 'int8' else part}, batch {batch}", fontsize=9)
+            axes.set_title(f"{TITLES.get(part, part)}, batch {batch}", fontsize=9)
             axes.set_xlabel("tokens")
         grid[0][0].set_ylabel("speed-up (×)")
         grid[0][0].legend(fontsize=7)

@@ -9,11 +9,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from projects.better_attention import inference
 from projects.better_attention.check import check
+from projects.better_attention.edge import quantised
 from projects.better_attention.fresh import in_a_fresh_process
-from projects.better_attention.inference import Run, built, file_mib, flops_of, held_mib, in_turns, inputs, quantised
+from projects.better_attention.inference import Run, built, file_mib, flops_of, held_mib, in_turns, inputs
 from projects.better_attention.project import FOUR, PROJECT, Config, inference_rows, modules
 from regard.layer import Attention
 from regard_lab.config import compose, typed
+from regard_lab.errors import UserError
 from regard_lab.paper import load_paper
 from regard_lab.tables import load_table
 
@@ -54,7 +56,7 @@ def test_the_sequences_rows_and_columns_are_those_of_the_paper_file():
 def test_a_cell_of_inference_hangs_on_all_four():
     assert modules(config_of()) == [f"regard.mechanisms.{name}" for name in FOUR]
     cells = load_table("better_attention", "inference", "quick", ROOT, check=True).cells
-    assert len({cell.id for cell in cells}) == len(cells) == 16
+    assert len({cell.id for cell in cells}) == len(cells) == 20
 
 
 def test_turns_go_round_and_each_keeps_its_least():
@@ -133,6 +135,26 @@ def test_int8_maps_are_near_and_the_mixing_stays(attention):
     assert file_mib(small) < file_mib(model)
 
 
+@pytest.mark.parametrize("attention", FOUR)
+def test_onnx_runtime_computes_the_model_for_any_number_of_inputs(attention):
+    run = run_of("inference.part=model", "model.width=32", "data.length=16", "inference.batch=5").of(attention)
+    torch.manual_seed(0)
+    model = built(run)
+    torch.manual_seed(0)
+    exported, x = built(run.of(attention, "onnx")), inputs(run)
+    with torch.inference_mode():
+        for part in (x, x[:1]):
+            assert torch.allclose(exported(part), model(part), atol=1e-5)
+    least = sum(p.numel() for p in model.parameters()) * 4 / 2**20
+    assert least < file_mib(exported) < 2 * least + 0.1
+
+
+def test_a_gpu_that_is_not_there_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match=r"inference\.part layer_gpu is timed on a GPU, and torch finds none"):
+        inference.measure(config_of(*SMALL, "inference.part=layer_gpu"), tmp_path)
+
+
 def test_a_fresh_process_gives_the_value_and_passes_errors_on():
     assert in_a_fresh_process(abs, -3.5) == 3.5
     with pytest.raises(ZeroDivisionError):
@@ -148,7 +170,7 @@ def test_memory_grows_by_what_a_call_holds():
     assert grown > 56 * 256 * 64 * 4 / 2**20
 
 
-@pytest.mark.parametrize("part", ["layer", "model", "int8"])
+@pytest.mark.parametrize("part", ["layer", "model", "int8", "onnx"])
 def test_a_cell_measures_and_the_rows_of_a_size_share_a_run(part, tmp_path, monkeypatch):
     for folder in ("libs", "projects"):  # where the fingerprint of an artefact looks for code
         (tmp_path / folder).symlink_to(ROOT / folder)
@@ -169,13 +191,13 @@ def test_a_cell_measures_and_the_rows_of_a_size_share_a_run(part, tmp_path, monk
         assert metrics["time_ms"] > 0
         assert metrics["peak_mib"] == 1.5
         assert metrics["speedup"] > 0
-        assert (metrics["speedup_float32"] == metrics["speedup"]) is (part != "int8")
+        assert (metrics["speedup_float32"] == metrics["speedup"]) is (part not in ("int8", "onnx"))
 
 
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("inference.part=edge", "must be one of layer, model, int8, got 'edge'"),
+        ("inference.part=edge", "must be one of layer, model, layer_gpu, model_gpu, int8, onnx, got 'edge'"),
         ("inference.batch=0", "inference.batch must be at least 1, got 0"),
         ("inference.seconds=0", "inference.seconds must be positive, got 0"),
         ("model.heads=3", "width = 128 and heads = 3"),
