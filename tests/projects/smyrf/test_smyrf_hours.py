@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from projects.smyrf import hours
 from projects.smyrf.gan.networks import Attend, Discriminator, Generator
 from projects.smyrf.gan.recipe import Network
-from projects.smyrf.hours import Costs, Work
+from projects.smyrf.hours import analyses, counting, generators, report, tables, texts, transformer_models, work
+from projects.smyrf.hours.generators import Costs
+from projects.smyrf.hours.work import Work
 from projects.smyrf.project import PROJECT, Attention, Config
+from projects.smyrf.text.model import Classifier
 from regard_lab.config import compose, typed
 from regard_lab.errors import UserError
 
@@ -44,25 +46,26 @@ def tiny(implementation: str):
 
 @pytest.fixture
 def tiny_models(monkeypatch):
-    hours.published("bert-base-uncased")  # registers `nothing`
+    transformer_models.published("bert-base-uncased")  # registers `nothing`
 
     def made(checkpoint):
         with torch.device("meta"):
-            return tiny(hours.NOTHING)
+            return tiny(transformer_models.NOTHING)
 
-    monkeypatch.setattr(hours, "published", made)
-    monkeypatch.setattr(hours, "_known", {})
+    monkeypatch.setattr(transformer_models, "published", made)
+    monkeypatch.setattr(texts, "published", made)  # which has the name of its own
+    monkeypatch.setattr(counting, "_known", {})
 
 
 @pytest.mark.usefixtures("tiny_models")
 def test_a_pass_by_hand_and_as_torch_counts_the_whole_of_it():
-    assert hours.forward("tiny", TOKENS, SMYRF, "softmax") == MAPS + DENSE
+    assert transformer_models.forward("tiny", TOKENS, SMYRF, "softmax") == MAPS + DENSE
     ids = torch.ones(1, TOKENS, dtype=torch.long)
     whole = tiny("eager").eval()
-    assert hours.counted(lambda: whole(ids)) == MAPS + DENSE
+    assert counting.counted(lambda: whole(ids)) == MAPS + DENSE
     # 2 rounds of all queries on 5 keys each, head width 4; and 2 products a token and head for the hashes of queries and of keys
     clustered = LAYERS * (2 * HEADS * 2 * TOKENS * 5 * (4 + 4) + 2 * HEADS * 2 * (TOKENS + TOKENS) * 4)
-    assert hours.forward("tiny", TOKENS, SMYRF, "smyrf") == MAPS + clustered
+    assert transformer_models.forward("tiny", TOKENS, SMYRF, "smyrf") == MAPS + clustered
 
 
 @pytest.mark.usefixtures("tiny_models")
@@ -71,13 +74,13 @@ def test_a_text_by_hand_and_as_torch_counts_its_training():
         config_of("table=glue").text.finetuning, model="tiny", tokens=TOKENS, pool="mean", trained_layers=None
     )
     once = MAPS + DENSE + 2 * WIDTH * CLASSES
-    assert hours.text_flops(tuning, CLASSES, SMYRF, "softmax", None, train=False) == once
-    assert hours.text_flops(tuning, CLASSES, SMYRF, "softmax", None, train=True) == 3 * once
-    assert hours.text_flops(tuning, CLASSES, SMYRF, "softmax", "right", train=False) == once
-    assert hours.text_flops(tuning, CLASSES, SMYRF, "softmax", "released", train=False) == once + DENSE
-    model = hours.Classifier(tiny("eager"), CLASSES, tuning)
+    assert texts.text_flops(tuning, CLASSES, SMYRF, "softmax", None, train=False) == once
+    assert texts.text_flops(tuning, CLASSES, SMYRF, "softmax", None, train=True) == 3 * once
+    assert texts.text_flops(tuning, CLASSES, SMYRF, "softmax", "right", train=False) == once
+    assert texts.text_flops(tuning, CLASSES, SMYRF, "softmax", "released", train=False) == once + DENSE
+    model = Classifier(tiny("eager"), CLASSES, tuning)
     ids = torch.ones(1, TOKENS, dtype=torch.long)
-    assert hours.counted(lambda: model(ids, ids).sum().backward()) == 3 * once
+    assert counting.counted(lambda: model(ids, ids).sum().backward()) == 3 * once
 
 
 def convolution(inputs: int, outputs: int, kernel: int, edge: int) -> int:
@@ -94,7 +97,7 @@ def test_the_networks_of_a_gan_by_hand():
     first, shortcut = convolution(1, 8, 3, 16), convolution(1, 8, 1, 8)  # which need no gradient of the picture
     scored = first + shortcut + convolution(8, 8, 3, 16) + 2 * 16
     scored += convolution(8, 16, 3, 8) + convolution(16, 16, 3, 8) + convolution(8, 16, 1, 4)
-    found = hours.costs_of(SMALL)
+    found = generators.costs_of(SMALL)
     assert found.sizes == {"heads": 1, "n": 256, "m": 64, "d": 1, "e": 4}
     assert found.made == made
     assert found.discriminated == 3 * scored - first - shortcut
@@ -112,35 +115,35 @@ def test_attention_of_a_generator_is_as_torch_counts_it(monkeypatch):
         return (scale * q @ k.mT).softmax(-1) @ v
 
     monkeypatch.setattr("projects.smyrf.gan.networks.regard.functional.softmax", plain)
-    costs, own = hours.gan_costs(config)
-    assert hours.counted(lambda: generator(torch.zeros(1, 12), label)) == costs.made + own
+    costs, own = generators.gan_costs(config)
+    assert counting.counted(lambda: generator(torch.zeros(1, 12), label)) == costs.made + own
 
 
 def test_works_of_a_training_by_hand(monkeypatch):
     """Steps of 32 pictures: twice a discriminator's step on real and made ones, once a generator's."""
     monkeypatch.setattr(
-        hours, "costs_of", lambda network: Costs(1000, 200, 5000, {"heads": 1, "n": 4, "m": 1, "d": 1, "e": 2})
+        generators, "costs_of", lambda network: Costs(1000, 200, 5000, {"heads": 1, "n": 4, "m": 1, "d": 1, "e": 2})
     )
-    monkeypatch.setattr(hours, "_known", {})
+    monkeypatch.setattr(counting, "_known", {})
     own = 2 * 4 * 1 * (2 + 2)  # the kernel's one width
     config = config_of("table=celeba_training", "scale=paper", "attention=softmax")
-    assert hours.of_trainings([config, config]) == 2 * [
+    assert generators.of_trainings([config, config]) == 2 * [
         Work("generator steps", 120_000, 32 * (2 * (1000 + own + 2 * 200) + 5000 + 3 * own), gpu=True),
         Work("pictures made", 5 * 30_000, 1000 + own),
-        Work("pictures through Inception-v3", 30_000 + 5 * 2 * 30_000, hours.INCEPTION),
+        Work("pictures through Inception-v3", 30_000 + 5 * 2 * 30_000, generators.INCEPTION),
     ]
     config = config_of("table=biggan_swap", "scale=paper", "attention=softmax")
-    assert hours.of_swaps([config]) == [
+    assert generators.of_swaps([config]) == [
         Work("pictures made", 50_000 + 21 * 50, 1000 + own),
         Work("pictures made", 50_000, 1000 + own),
-        Work("pictures through Inception-v3", 50_000 + 2 * 50_000, hours.INCEPTION),
+        Work("pictures through Inception-v3", 50_000 + 2 * 50_000, generators.INCEPTION),
     ]
 
 
 def test_trainings_that_rows_share_are_counted_once():
     """GLUE's train splits have 949,098 texts and its development sets 69,640; IMDB has 22,500 and 25,000."""
     amounts = {
-        table: hours.together(hours.of_texts(hours.cells_of(table, ROOT))) for table in ("mask_bug", "imdb", "glue")
+        table: work.together(texts.of_texts(tables.cells_of(table, ROOT))) for table in ("mask_bug", "imdb", "glue")
     }
     times = {table: [work.times for work in works] for table, works in amounts.items()}
     assert times["mask_bug"] == [2 * 5 * 3 * 22_500, 4 * 5 * 25_000]  # two orders of masks in training, four rows
@@ -149,13 +152,13 @@ def test_trainings_that_rows_share_are_counted_once():
 
 
 def test_singular_values_and_sums_by_hand():
-    assert hours.svd_flops(3, 3) == 8 * 27 // 3
-    assert hours.svd_flops(5, 3) == 4 * 5 * 9 - 36
+    assert analyses.svd_flops(3, 3) == 8 * 27 // 3
+    assert analyses.svd_flops(5, 3) == 4 * 5 * 9 - 36
     works = [Work("a", 1, 10.0), Work("b", 1, 1.0), Work("a", 3, 2.0), Work("a", 1, 1.0, gpu=True)]
-    assert hours.together(works) == [Work("a", 4, 4.0), Work("b", 1, 1.0), Work("a", 1, 1.0, gpu=True)]
-    hour = 3600 * hours.RATES["TF32"]
-    assert hours.amounts([Work("a", 2, hour)])[2] == "2.00"
-    assert [hours.short(value) for value in (0.001, 0.5, 12.34, 123.4, 12345)] == [
+    assert work.together(works) == [Work("a", 4, 4.0), Work("b", 1, 1.0), Work("a", 1, 1.0, gpu=True)]
+    hour = 3600 * report.RATES["TF32"]
+    assert report.amounts([Work("a", 2, hour)])[2] == "2.00"
+    assert [report.short(value) for value in (0.001, 0.5, 12.34, 123.4, 12345)] == [
         "< 0.01",
         "0.50",
         "12.3",
@@ -165,7 +168,7 @@ def test_singular_values_and_sums_by_hand():
 
 
 def test_every_table_has_its_hours_or_is_timed_on_the_cpu():
-    assert set(hours.TABLES) | {"speed", "memory"} == set(PROJECT.tables(ROOT))
+    assert set(tables.TABLES) | {"speed", "memory"} == set(PROJECT.tables(ROOT))
 
 
 # -- sizes of the models that `paper` scale asks for
@@ -186,9 +189,9 @@ def parameters(module: torch.nn.Module) -> int:
     ],
 )
 def test_the_hubs_models_have_their_published_sizes(checkpoint, expected):
-    assert parameters(hours.published(checkpoint)) == expected
+    assert parameters(transformer_models.published(checkpoint)) == expected
     with pytest.raises(UserError, match="the sizes of gpt2 are not known here; known are bert-base-uncased"):
-        hours.published("gpt2")
+        transformer_models.published("gpt2")
 
 
 def test_biggan_has_the_published_sizes():
@@ -235,8 +238,8 @@ def printed() -> dict[str, list[list[str]]]:
 def test_the_readme_has_the_hours_of_the_configs(table, printed, monkeypatch):
     """The others take half a minute to compose: `python -m projects.smyrf.hours` prints them all."""
     monkeypatch.chdir(ROOT)
-    works = hours.together(hours.TABLES[table](hours.cells_of(table, ROOT)))
-    now = rows_of(hours.report({table: works}))[f"`{table}`"]
+    works = work.together(tables.TABLES[table](tables.cells_of(table, ROOT)))
+    now = rows_of(report.report({table: works}))[f"`{table}`"]
     assert printed[f"`{table}`"] == now
 
 
@@ -244,7 +247,7 @@ def test_the_readmes_sums_are_those_of_its_lines(printed):
     def number(cell: str) -> float:
         return 0.0 if cell.startswith("<") else float(cell.replace(",", ""))
 
-    assert {name.strip("`") for name in printed} == {*hours.TABLES, "table", "---", "all"}
+    assert {name.strip("`") for name in printed} == {*tables.TABLES, "table", "---", "all"}
     for where, total in zip(("GPU", "CPU"), printed["all"], strict=True):
         lines = [line for name, lines in printed.items() if name.startswith("`") for line in lines if line[-1] == where]
         for place in (3, 4, 5):
