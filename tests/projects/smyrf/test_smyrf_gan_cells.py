@@ -1,24 +1,18 @@
-"""The tables of SMYRF's generators: scores, swaps, released weights, and cells on made-up pictures."""
+"""The tables of SMYRF's generators: their configs, cells on made-up pictures, `paper` scale run dry, and figures."""
 
-import itertools
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
-from torch.nn import functional as F
 
 from projects.smyrf.check import check
-from projects.smyrf.gan import figures, generators, inception, pictures, resolutions, scores, swap, training
-from projects.smyrf.gan.likeness import Likeness
+from projects.smyrf.gan import figures, generators, inception, pictures, resolutions, swap, training
 from projects.smyrf.gan.networks import Attend, Generator
-from projects.smyrf.gan.recipe import Network, Trained
-from projects.smyrf.gan.released import released, renamed
+from projects.smyrf.gan.recipe import Trained
 from projects.smyrf.project import PROJECT, Config
 from regard_lab.config import compose, typed
-from regard_lab.errors import DataMissing
 from regard_lab.figures import Results
 from regard_lab.files import read_json
 from regard_lab.pictures import decode
@@ -151,6 +145,23 @@ def test_a_training_is_scored_at_every_snapshot(toy_data, tmp_path):
     assert set(composed.table.metrics) == set(measured.metrics)
 
 
+def test_latents_are_those_of_the_seed_whatever_the_attention():
+    network = config_of("table=biggan_swap", *TINY).gan.network
+    torch.manual_seed(0)
+    state = Generator(network, Attend("softmax")).state_dict()
+    one, other = (
+        generators.generator(network, state, Trained("softmax", 1, 4)),
+        generators.generator(network, state, Trained("smyrf", 2, 1024)),
+    )
+    a, b = (list(generators.pictures(made, 30, 20, seed=1)) for made in (one, other))
+    assert [len(labels) for _, labels in a] == [20, 10]
+    assert all(torch.allclose(x, y, atol=1e-5) for (x, _), (y, _) in zip(a, b, strict=True))
+    assert torch.cat([labels for _, labels in a]).bincount().tolist() == [3] * 10
+    again = list(generators.pictures(one, 30, 20, seed=1))
+    assert torch.equal(a[0][0], again[0][0])
+    assert generators.latents(500, network, torch.Generator().manual_seed(0), 0.5).abs().max() == 0.5
+
+
 # -- `paper` scale, dry
 
 
@@ -245,196 +256,7 @@ def test_a_training_of_released_size_runs_dry(row, large_pictures, monkeypatch, 
     assert measured.metrics["score_entries"] == share * queries * queries / 4
 
 
-def test_latents_are_those_of_the_seed_whatever_the_attention():
-    network = config_of("table=biggan_swap", *TINY).gan.network
-    torch.manual_seed(0)
-    state = Generator(network, Attend("softmax")).state_dict()
-    one, other = (
-        generators.generator(network, state, Trained("softmax", 1, 4)),
-        generators.generator(network, state, Trained("smyrf", 2, 1024)),
-    )
-    a, b = (list(generators.pictures(made, 30, 20, seed=1)) for made in (one, other))
-    assert [len(labels) for _, labels in a] == [20, 10]
-    assert all(torch.allclose(x, y, atol=1e-5) for (x, _), (y, _) in zip(a, b, strict=True))
-    assert torch.cat([labels for _, labels in a]).bincount().tolist() == [3] * 10
-    again = list(generators.pictures(one, 30, 20, seed=1))
-    assert torch.equal(a[0][0], again[0][0])
-    assert generators.latents(500, network, torch.Generator().manual_seed(0), 0.5).abs().max() == 0.5
-
-
-def test_captured_mass_against_a_plain_count():
-    """One round, directions known: the mass of the dense softmax on each query's own cluster."""
-    torch.manual_seed(0)
-    q, k, v = torch.randn(1, 1, 32, 4), torch.randn(1, 1, 8, 4), torch.eye(8)[None, None]
-    attend = Attend("smyrf", rounds=1, cluster_size=8).eval()
-    attend.seed = 5
-    met = attend(q, k, v) > 0  # its weights are positive exactly on the keys met
-    expected = ((q @ k.mT).softmax(-1) * met).sum(-1).mean()
-    assert swap.captured_mass(attend, q, k) == pytest.approx(float(expected), abs=1e-6)
-    assert 0 < swap.captured_mass(attend, q, k) < 1
-
-
-def test_scores_by_hand():
-    """Two Gaussians in one direction: ‖μ - μ'‖² + (σ - σ')² a coordinate; the Inception score of certain answers is the number of classes."""
-    real, made = torch.randn(4000, scores.FEATURES).double(), torch.randn(4000, scores.FEATURES).double()
-    real, made = whitened(real), whitened(made) * 2 + 3
-    assert scores.frechet_distance(real, made) == pytest.approx(scores.FEATURES * (9 + 1), rel=1e-6)
-    assert scores.frechet_distance(real, real) == pytest.approx(0, abs=1e-6)
-    certain = 1e4 * F.one_hot(torch.arange(10_000) % 10, 10)
-    assert scores.inception_score(certain.float()) == pytest.approx(10, abs=0.05)
-    assert scores.inception_score(torch.zeros(100, 10)) == pytest.approx(1)
-
-
-def whitened(x: torch.Tensor) -> torch.Tensor:
-    x = x - x.mean(0)
-    return x @ torch.linalg.inv(torch.linalg.cholesky(torch.cov(x.T)).T)
-
-
-def test_likeness_by_hand():
-    likeness = Likeness()
-    one, other = torch.full((2, 1, 16, 16), -1.0), torch.full((2, 1, 16, 16), 1.0)
-    labels = torch.tensor([3, 4])
-    passed = list(likeness.passing([(one, labels)], [(other, labels)]))
-    assert torch.equal(passed[0][0], one)
-    assert likeness.means()["pixel_distance"] == 100  # black for white
-    assert likeness.means()["similarity"] < 0.01
-
-
-RELEASED = Network(
-    image_size=16,
-    colours=3,
-    classes=5,
-    width=8,
-    generator=[4, 2, 1],
-    discriminator=[1, 2],
-    latent=9,
-    shared=6,
-    hierarchical=True,
-    attention_resolution=8,
-)
-
-
-def released_state() -> dict[str, torch.Tensor]:
-    """Tensors with the names of BigGAN-PyTorch, made up."""
-    torch.manual_seed(0)
-    state: dict[str, torch.Tensor] = {"shared.weight": torch.randn(5, 6), "blocks.0.1.gamma": torch.tensor(0.3)}
-
-    def normed(name: str, *shape: int, bias: bool = True) -> None:
-        state[f"{name}.weight"], state[f"{name}.u0"] = torch.randn(*shape), F.normalize(torch.randn(1, shape[0]))
-        state[f"{name}.sv0"] = torch.ones(1)
-        if bias:
-            state[f"{name}.bias"] = torch.randn(shape[0])
-
-    def statistics(name: str, channels: int) -> None:
-        state[f"{name}.stored_mean"], state[f"{name}.stored_var"] = torch.randn(channels), torch.rand(channels) + 0.5
-
-    normed("linear", 32 * 16, 3)
-    for block, (a, b) in enumerate(itertools.pairwise([32, 16, 8])):
-        place = f"blocks.{block}.0"
-        (
-            normed(f"{place}.conv1", b, a, 3, 3),
-            normed(f"{place}.conv2", b, b, 3, 3),
-            normed(f"{place}.conv_sc", b, a, 1, 1),
-        )
-        for norm, channels in (("bn1", a), ("bn2", b)):
-            statistics(f"{place}.{norm}", channels)
-            (
-                normed(f"{place}.{norm}.gain", channels, 9, bias=False),
-                normed(f"{place}.{norm}.bias", channels, 9, bias=False),
-            )
-    for name, shape in {"theta": (2, 16), "phi": (2, 16), "g": (8, 16), "o": (16, 8)}.items():
-        normed(f"blocks.0.1.{name}", *shape, 1, 1, bias=False)
-    statistics("output_layer.0", 8)
-    state["output_layer.0.gain"], state["output_layer.0.bias"] = torch.randn(8), torch.randn(8)
-    normed("output_layer.2", 3, 8, 3, 3)
-    return state
-
-
-def reference(state: dict[str, torch.Tensor], z: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-    """The released generator in evaluation, in plain lines from its tensors."""
-
-    def weight(name: str) -> torch.Tensor:
-        w = state[f"{name}.weight"]
-        v = F.normalize(state[f"{name}.u0"] @ w.flatten(1))
-        u = F.normalize(v @ w.flatten(1).T)
-        return w / (v @ w.flatten(1).T @ u.T).squeeze()
-
-    def conv(name: str, x: torch.Tensor) -> torch.Tensor:
-        w = weight(name)
-        return F.conv2d(x, w, state.get(f"{name}.bias"), padding=w.shape[-1] // 2)
-
-    def norm(name: str, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        x = F.batch_norm(x, state[f"{name}.stored_mean"], state[f"{name}.stored_var"])
-        gain, bias = (y @ weight(f"{name}.{part}").T for part in ("gain", "bias"))
-        return x * (1 + gain)[:, :, None, None] + bias[:, :, None, None]
-
-    def double(x: torch.Tensor) -> torch.Tensor:
-        return x.repeat_interleave(2, 2).repeat_interleave(2, 3)
-
-    slices, y = z.split(3, 1), state["shared.weight"][label]
-    h = F.linear(slices[0], weight("linear"), state["linear.bias"]).view(-1, 32, 4, 4)
-    for block in (0, 1):
-        place, condition = f"blocks.{block}.0", torch.cat([y, slices[block + 1]], 1)
-        inner = conv(f"{place}.conv1", double(F.relu(norm(f"{place}.bn1", h, condition))))
-        inner = conv(f"{place}.conv2", F.relu(norm(f"{place}.bn2", inner, condition)))
-        h = inner + conv(f"{place}.conv_sc", double(h))
-        if block == 0:
-            q, k, v = conv("blocks.0.1.theta", h), conv("blocks.0.1.phi", h), conv("blocks.0.1.g", h)
-            k, v = F.max_pool2d(k, 2), F.max_pool2d(v, 2)
-            weights = (q.flatten(2).mT @ k.flatten(2)).softmax(-1)
-            h = h + state["blocks.0.1.gamma"] * conv("blocks.0.1.o", (v.flatten(2) @ weights.mT).view(-1, 8, 8, 8))
-    mean, var = state["output_layer.0.stored_mean"], state["output_layer.0.stored_var"]
-    h = F.batch_norm(h, mean, var, state["output_layer.0.gain"], state["output_layer.0.bias"])
-    return torch.tanh(conv("output_layer.2", F.relu(h)))
-
-
-def test_released_weights_make_the_released_pictures(tmp_path):
-    state = released_state()
-    torch.save(state, tmp_path / "G_ema.pth")
-    made = generators.generator(RELEASED, released(str(tmp_path / "G_ema.pth")), Trained("softmax", 1, 4))
-    z, label = torch.randn(3, 9), torch.tensor([0, 4, 2])
-    with torch.no_grad():
-        assert torch.allclose(made(z, label), reference(state, z, label), atol=1e-4)
-    with pytest.raises(ValueError, match="not a BigGAN-PyTorch generator: what is 'encoder"):
-        renamed({"encoder.weight": torch.zeros(1)})
-    with pytest.raises(DataMissing, match=r"gan.checkpoint=PATH/G_ema\.pth, got None"):
-        released(None)
-
-
-class FakeDistance(nn.Module):
-    def __init__(self, **options) -> None:
-        super().__init__()
-        self.real, self.made, self.options = [], [], options
-
-    def update(self, batch, real=None) -> None:
-        assert batch.shape[1] == 3
-        assert 0 <= batch.min() <= batch.max() <= 1
-        (self.real if real else self.made).append(len(batch))
-
-    def reset(self) -> None:
-        self.made = []
-        self.real = [] if self.options.get("reset_real_features", True) else self.real
-
-    def compute(self):
-        return torch.tensor([float(sum(self.made)), float(sum(self.real))])[: 1 + bool(self.real)].sum(), 0
-
-
-def test_inception_is_asked_for_or_named_as_missing(monkeypatch):
-    batches = [(torch.randn(4, 1, 8, 8), torch.zeros(4)), (torch.randn(2, 1, 8, 8), torch.zeros(2))]
-    monkeypatch.setattr(inception, "InceptionScore", FakeDistance)
-    monkeypatch.setattr(inception, "FrechetInceptionDistance", FakeDistance)
-    judge = inception.Inception([torch.randn(10, 1, 8, 8)])
-    monkeypatch.setattr(judge.distance, "compute", lambda: torch.tensor(float(sum(judge.distance.made))))
-    assert judge.scores(batches, 6) == {"fid": 6.0, "inception_score": 6.0}
-    assert judge.scores(batches, 6)["fid"] == 6.0  # the pictures before are forgotten
-    assert judge.distance.real == [10]
-
-    def missing(**options):
-        raise ModuleNotFoundError("torch-fidelity is not installed")
-
-    monkeypatch.setattr(inception, "FrechetInceptionDistance", missing)
-    with pytest.raises(DataMissing, match=r"Inception-v3 could not be had .*pip install torch-fidelity"):
-        inception.Inception([])
+# -- figures
 
 
 def a_result(table: str, rows: list[Row]) -> Result:
