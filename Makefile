@@ -1,6 +1,7 @@
 # The two commands: `make reproduce` and `make test`. Everything else is a line of theirs.
 PYTHON ?= python3
 SCALE ?= quick
+JOBS ?= 2
 SHELL := bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
@@ -24,7 +25,7 @@ else
 endif
 
 test: lint
-	python -m pytest --cov --cov-fail-under=90
+	OMP_NUM_THREADS=1 python -m pytest -n $(JOBS) --dist loadfile --cov --cov-fail-under=90
 
 lint: setup
 	ruff check
