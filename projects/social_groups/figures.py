@@ -1,10 +1,11 @@
 """The figures of social groups: one scene with true and predicted groups, the designs side by side, and what self attention costs."""
 
+import itertools
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Patch, Rectangle
 
 from regard_lab.figures import COLOURS, LINES, Maker, Results, house_style, scale_words, seed_dots
 from regard_lab.results import Result
@@ -72,24 +73,44 @@ def scene(result: Result | None, world: str, key: dict[str, str]) -> Figure | No
         return None
     shown: dict[str, Any] = result.records[row.cells[0]]["exhibits"]["scenes"][0]
     with house_style():
-        figure = Figure(figsize=(6.8, 2.7))
+        figure = Figure(figsize=(6.8, 2.9))
         panels = figure.subplots(1, 2)
+        coloured = colours(shown["true"], shown["predicted"])
         for axes, which in zip(panels, ("true", "predicted"), strict=True):
-            _panel(axes, shown, which, NAMES[world])
+            _panel(axes, shown, which, coloured[which], NAMES[world])
         figure.suptitle(f"synthetic scene, {scale_words(result)}", x=0.02, ha="left", fontsize=8, color="#555555")
         figure.tight_layout()
     return figure
 
 
-def _panel(axes: Axes, shown: dict[str, Any], which: str, names: list[str]) -> None:
-    colours = dict.fromkeys(shown["persons"], ALONE)
-    for number, group in enumerate(shown[which]):
-        colours |= {str(member): GROUPS[number % len(GROUPS)] for member in group["members"] if str(member) in colours}
+def colours(true: list[dict[str, Any]], predicted: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """A predicted group has the colour of the true one that it shares most members with, each taken once; the others have colours of their own."""
+    free = {number: {str(member) for member in group["members"]} for number, group in enumerate(true)}
+    own, others = [], itertools.cycle([*GROUPS[len(true) :], "#333333"])
+    for group in predicted:
+        members = {str(member) for member in group["members"]}
+        shared = {number: len(members & there) / len(members | there) for number, there in free.items()}
+        best = max(shared, key=lambda number: shared[number], default=None)
+        if best is None or not shared[best]:
+            own.append(next(others))
+        else:
+            own.append(GROUPS[best % len(GROUPS)])
+            del free[best]
+    return {"true": [GROUPS[number % len(GROUPS)] for number in range(len(true))], "predicted": own}
+
+
+def _panel(axes: Axes, shown: dict[str, Any], which: str, coloured: list[str], names: list[str]) -> None:
+    groups = list(zip(shown[which], coloured, strict=True))
+    of_person = dict.fromkeys(shown["persons"], ALONE)
+    for group, colour in reversed(groups):  # who is claimed twice shows the first
+        of_person |= {str(member): colour for member in group["members"] if str(member) in of_person}
     for person, (x, y, width, height) in shown["persons"].items():
         corner = (x - width / 2, y - height / 2)
-        axes.add_patch(Rectangle(corner, width, height, facecolor=colours[person], alpha=0.75, edgecolor="white"))
-    what = ", ".join(names[group["activity"]] for group in shown[which]) or "no group"
-    axes.set_title(f"{which}: {what}", fontsize=8)
+        axes.add_patch(Rectangle(corner, width, height, facecolor=of_person[person], alpha=0.75, edgecolor="white"))
+    axes.set_title(which if groups else f"{which}: no group", fontsize=8)
+    if groups:
+        handles = [Patch(facecolor=colour, alpha=0.75, label=names[group["activity"]]) for group, colour in groups]
+        axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=3, fontsize=7, frameon=False)
     axes.set_xlim(0, 1)
     axes.set_ylim(1, 0)
     axes.set_aspect(0.6)

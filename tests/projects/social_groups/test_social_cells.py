@@ -13,7 +13,7 @@ from projects.social_groups.check import check
 from projects.social_groups.data import tensors
 from projects.social_groups.evaluate import predict, scores
 from projects.social_groups.features import maps
-from projects.social_groups.figures import FIGURES
+from projects.social_groups.figures import FIGURES, GROUPS, colours
 from projects.social_groups.model import SocialGroups
 from projects.social_groups.project import PROJECT, Config
 from projects.social_groups.shortcuts import PROBES, WORLDS
@@ -203,6 +203,17 @@ def test_every_design_of_the_queries_learns_four_scenes_by_heart(queries):
 @pytest.mark.parametrize("queries", ["location_only"])
 def test_a_control_cannot_learn_even_four(queries):
     assert overfit(queries, "inter_intra", 200) < 100
+
+
+def test_a_predicted_group_has_the_colour_of_the_true_one_it_is_like():
+    true = [{"members": [0, 1, 2]}, {"members": [3, 4]}]
+    predicted = [{"members": [3, 4, 5]}, {"members": [0, 1]}, {"members": [1, 2]}, {"members": [6]}]
+    found = colours(true, predicted)
+    assert found["true"] == GROUPS[:2]
+    assert found["predicted"][:2] == [GROUPS[1], GROUPS[0]]
+    # the third is like a true group that is taken, the last like none
+    assert not {*found["predicted"][2:]} & {*found["true"]}
+    assert len({*found["predicted"]}) == 4
 
 
 def test_figures_are_drawn_from_results_and_are_nothing_without(made_up_data, tmp_path):
