@@ -22,7 +22,7 @@ Word = Literal["holds", "fails", "undecided", "not run"]
 WORDS: tuple[Word, ...] = ("holds", "fails", "undecided", "not run")
 DECIDING: tuple[Scale, ...] = ("paper", "laptop")
 SEEDS = 3  # fewer are mechanics, not evidence
-ROUNDING = 1e-9  # relative; two ways of computing one exact count
+ROUNDING = 1e-9  # relative; two ways of computing one exact count, or equal seeds that differ in the last bits
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,8 @@ def _statistic(interval: Interval, **more: Any) -> dict[str, Any]:
 
 
 def _digits(interval: Interval) -> int | None:
-    return decimals((interval.high - interval.low) / 2)
+    reach = (interval.high - interval.low) / 2
+    return decimals(reach) if reach > ROUNDING * abs(interval.estimate) else None
 
 
 def _span(interval: Interval, unit: str) -> str:

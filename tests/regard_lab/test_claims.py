@@ -244,6 +244,13 @@ def test_bound_sentence() -> None:
     )
 
 
+def test_the_last_bits_of_equal_seeds_are_no_width() -> None:
+    sentence = decide(
+        claim("bound", at_least=0.2), two([0.20452976488889707, 0.2045297648888971, 0.20452976488889716], [0.0])
+    ).sentence
+    assert "is 0.2045 %, 95 % interval [0.2045, 0.2045] %" in sentence
+
+
 def test_rows_that_are_missing_or_incomplete() -> None:
     one = claim("better")
     assert (
