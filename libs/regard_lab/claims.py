@@ -22,7 +22,8 @@ Word = Literal["holds", "fails", "undecided", "not run"]
 WORDS: tuple[Word, ...] = ("holds", "fails", "undecided", "not run")
 DECIDING: tuple[Scale, ...] = ("paper", "laptop")
 SEEDS = 3  # fewer are mechanics, not evidence
-ROUNDING = 1e-9  # relative; two ways of computing one exact count, or equal seeds that differ in the last bits
+ROUNDING = 1e-9  # relative; two ways of computing one exact count
+MOST_DECIMALS = 9  # an interval that needs more is of equal seeds that differ in their last bits, or of tiny numbers
 
 
 @dataclass(frozen=True)
@@ -126,8 +127,8 @@ def _statistic(interval: Interval, **more: Any) -> dict[str, Any]:
 
 
 def _digits(interval: Interval) -> int | None:
-    reach = (interval.high - interval.low) / 2
-    return decimals(reach) if reach > ROUNDING * abs(interval.estimate) else None
+    digits = decimals((interval.high - interval.low) / 2)
+    return digits if digits is None or digits <= MOST_DECIMALS else None
 
 
 def _span(interval: Interval, unit: str) -> str:

@@ -251,6 +251,11 @@ def test_the_last_bits_of_equal_seeds_are_no_width() -> None:
     assert "is 0.2045 %, 95 % interval [0.2045, 0.2045] %" in sentence
 
 
+def test_tiny_numbers_are_written_as_such() -> None:
+    sentence = decide(claim("bound", at_most=1e-9), two([4.4e-16, 5.0e-16, 5.5e-16], [0.0])).sentence
+    assert "is 4.967e-16 %, 95 % interval [3.599e-16, 6.335e-16] %" in sentence
+
+
 def test_rows_that_are_missing_or_incomplete() -> None:
     one = claim("better")
     assert (
