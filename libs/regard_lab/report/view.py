@@ -241,7 +241,7 @@ class PaperView:
         tables = [
             (f"Table {table.name}: {table.published.title}", "not run at a scale that counts as evidence")
             for table in self.tables
-            if not table.published.input and not {"paper", "laptop"} & set(table.results)
+            if table.lines and not table.published.input and not {"paper", "laptop"} & set(table.results)
         ]
         rows = [
             (f"Table {table.name}, {label(line.key)} at scale {line.scale}", line.status_text)

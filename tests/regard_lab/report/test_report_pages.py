@@ -67,6 +67,16 @@ def test_what_is_not_reproduced(root: Path) -> None:
     assert "Table 9 no data" in gaps
 
 
+def test_a_table_without_rows_lacks_nothing(root: Path) -> None:
+    paper = root / "projects" / "sample" / "paper.yaml"
+    paper.write_text(paper.read_text().split("    rows: [{key: {attention: old, length: 4}")[0] + "    rows: []\n")
+    (root / "projects" / "sample" / "claims.yaml").unlink()
+    soup = page(root)
+    assert soup.select("#later")
+    assert not soup.select("#later tbody tr")
+    assert "Table later" not in words(soup.select_one(".gaps"))
+
+
 def test_an_input_is_shown_as_published_and_never_as_missing(root: Path) -> None:
     paper = root / "projects" / "sample" / "paper.yaml"
     paper.write_text(paper.read_text().replace("source: table 2", "source: table 2\n    input: true"))
