@@ -8,6 +8,7 @@ import concurrent.futures
 import multiprocessing
 import multiprocessing.forkserver
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -55,7 +56,7 @@ class Processes:
     def __init__(self, workers: int) -> None:
         import_early()
         context = multiprocessing.get_context("forkserver")
-        self._pool = concurrent.futures.ProcessPoolExecutor(workers, mp_context=context)
+        self._pool = concurrent.futures.ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent)
 
     def __enter__(self) -> "Processes":
         return self
@@ -65,6 +66,18 @@ class Processes:
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future:
         return self._pool.submit(function, *arguments)
+
+
+def end_with_parent() -> None:
+    """In a worker: end as soon as the process that asked for it has ended. It would go on with its cell, while a new run begins the same one."""
+    parent = multiprocessing.parent_process()
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def import_early(modules: Iterable[str] = ()) -> None:

@@ -4,8 +4,11 @@ import concurrent.futures
 import math
 import operator
 import os
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -47,6 +50,39 @@ def test_processes_have_torch_before_they_are_asked(tmp_path):
     script = tmp_path / "forked.py"
     script.write_text(FORKED)
     subprocess.run([sys.executable, str(script)], check=True)
+
+
+KILLED = """
+import os, time
+from regard_lab.executors import executor
+if __name__ == "__main__":
+    with executor("processes", workers=2) as pool:
+        print(pool.submit(os.getpid).result(), flush=True)
+        for _ in range(2):
+            pool.submit(time.sleep, 600)
+        time.sleep(600)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="asks /proc whether a process runs")
+def test_workers_end_when_their_runner_is_killed(tmp_path):
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as runner:
+        assert runner.stdout is not None
+        worker = int(runner.stdout.readline())
+        runner.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 30
+    while runs(worker) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not runs(worker)
+
+
+def runs(process: int) -> bool:
+    """Does a process of that number run? One that has ended and is not yet collected does not."""
+    status = Path(f"/proc/{process}/stat")
+    return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def test_one_worker_is_this_process():
