@@ -1,9 +1,9 @@
 """What one cell makes and others use: a trained network, made once, by whoever needs it first.
 
-    folder = artefact("projects.smyrf.gan.training:train", config, ["cifar10"], source="package", root=root)
+    folder = artefact(train, config, ["cifar10"], source="package", root=root)
 
-`train(config, folder)` leaves what it makes in `folder`. The folder's name is a hash of the function, its config, its code and its data, so
-another setting makes another artefact, and an unfinished one is gone on with. Two processes never make the same one: the second waits.
+`train(config, folder)` leaves what it makes in `folder`. The folder's name is a hash of the function's code, its config and its data, so
+another setting makes another artefact, and an unfinished one is resumed. Two processes never make the same one: the second waits.
 All of `runs/artefacts` may be deleted at any time; what is needed is made again.
 """
 
@@ -15,34 +15,42 @@ from typing import Any
 
 from regard_lab import data, files
 from regard_lab.fingerprint import code_fingerprint
-from regard_lab.project import load
 
 FOLDER = Path("runs/artefacts")
 DONE = "artefact.json"
 
 
 def artefact(
-    run: str, config: Any, data_sets: Sequence[str], *, source: str, root: Path, modules: Sequence[str] = ()
+    make: Callable[[Any, Path], None],
+    config: Any,
+    data_sets: Sequence[str],
+    *,
+    source: str,
+    root: Path,
+    modules: Sequence[str] = (),
 ) -> Path:
-    """The folder with what `run` (`module:function`) makes of `config` (a dataclass instance, all of which counts).
+    """The folder with what `make` makes of a config.
 
-    `modules` names what the function reaches by name only (its mechanism), beside what it imports. An error of `run` is passed on, and leaves
-    the folder as it was, to be gone on with.
+    Args:
+        make: A function of a module: `make(config, folder)`. Its errors are passed on, and leave the folder as it is, so that it can be resumed.
+        config: A dataclass instance, all of which counts.
+        data_sets: The data sets that are read.
+        source: The kind of source that they come from.
+        root: The folder of the repository.
+        modules: What the function reaches by name only (its mechanism), beside the definitions that it names itself.
     """
-    module, _, name = run.partition(":")
+    run = f"{make.__module__}:{make.__qualname__}"
     identity = {
-        "run": run,
         "config": asdict(config),
-        "code": code_fingerprint([module, *modules], root),
+        "code": code_fingerprint([run, *modules], root),
         "data": {data_set: data.expected_checksum(data_set, root, source) for data_set in data_sets},
     }
     mark = files.combined_sha256([repr(sorted(identity.items()))])[:16]
-    folder = root / FOLDER / f"{name}-{mark}"
+    folder = root / FOLDER / f"{make.__name__}-{mark}"
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder.with_suffix(".lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / DONE).exists():
-            make: Callable[[Any, Path], None] = load(run)
             make(config, folder)
-            files.write_json(folder / DONE, identity)
+            files.write_json(folder / DONE, {"run": run, **identity})
     return folder

@@ -38,11 +38,11 @@ class Cell:
     config: dict[str, Any]
     fingerprint: str
     data: dict[str, str]  # name -> SHA-256 of the prepared set
+    reaches: tuple[str, ...] = ()  # the definitions that the fingerprint starts from
 
     def identity(self) -> dict[str, Any]:
-        """What must be the same for a record or a checkpoint to be this cell's."""
+        """What must be the same for a record or a checkpoint to be this cell's. The fingerprint says what `run` does; its name does not matter."""
         return {
-            "run": self.run,
             "config": self.config,
             "seed": self.seed,
             "fingerprint": self.fingerprint,
@@ -112,6 +112,7 @@ def run_cell(cell: Cell, root: Path) -> Finished:
         return Finished(cell, "failed", None, message)
     record = {
         "identity": cell.identity(),
+        "run": cell.run,
         "key": cell.key,
         "metrics": measured.metrics,
         "curves": measured.curves,

@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from regard_lab.config import check_scale
 from regard_lab.errors import DataMissing, UserError, command
 from regard_lab.executors import EXECUTORS, as_finished, executor, import_early
 from regard_lab.project import find_project, papers
-from regard_lab.results import result_path, write_result
+from regard_lab.results import read_result, result_path, write_result
 from regard_lab.tables import Table, check_table, checksums, load_table, result_of
 
 
@@ -77,8 +78,13 @@ def _bring_up_to_date(
             if checksums(table.spec, table.cells[0].config, root) != table.cells[0].data:
                 table = load_table(paper, name, scale, root)
             finished = run_cells(table, root, where, workers, options)
-        result = result_of(table, finished)
-        write_result(result_path(root, paper, name, scale), result)
+        result = result_of(table, finished, root)
+        path = result_path(root, paper, name, scale)
+        if path.exists() and any(end.outcome == "reused" for end in finished):
+            result = replace(
+                result, restamps=[one for one in read_result(path).restamps if one.new == result.fingerprint]
+            )
+        write_result(path, result)
     counts = Counter(end.outcome for end in finished)
     summary = {
         "table": f"{paper}/{name}",

@@ -15,6 +15,7 @@ Scale = Literal["quick", "laptop", "paper"]
 SCALES: tuple[Scale, ...] = ("quick", "laptop", "paper")
 Status = Literal["ok", "failed", "not run"]
 Key = dict[str, str | int | float | bool]
+Code = dict[str, dict[str, str]]  # module -> definition -> short hash
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,41 @@ class DataUse:
 
 
 @dataclass(frozen=True)
+class Restamp:
+    """A proof that new code gives the numbers that old code gave: cells run anew, equal to the last bit in every metric compared.
+
+    Attributes:
+        old: The result's fingerprint before.
+        new: Its fingerprint since.
+        cells: The cells that were run.
+        compared: What was equal in each of them: metrics, curves, exhibits.
+        left_out: Metrics that are times or memory, which no two runs share.
+        against: What they were compared with: `the record`, or the revision whose code was run beside the new one on the same machine.
+        device: The machine that ran them.
+        revision: The revision of the new code.
+        date: The day, in UTC.
+        note: Why no cell had to be run, where none was.
+    """
+
+    old: str
+    new: str
+    cells: list[str]
+    compared: list[str]
+    left_out: list[str]
+    against: str
+    device: str
+    revision: str | None
+    date: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Result:
-    """A table at one scale. `fingerprint` is that of the code and the configs that made it (data have their own checksums); `records` holds each
-    cell's record."""
+    """A table at one scale.
+
+    `fingerprint` is that of the code and the configs that made it (data have their own checksums), `code` has a short hash of each definition in it,
+    to say later what changed; `records` holds each cell's record, `restamps` the proofs that let the fingerprint follow a change of code.
+    """
 
     paper: str
     table: str
@@ -78,6 +111,8 @@ class Result:
     data: list[DataUse]
     rows: list[Row]
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
+    code: Code = field(default_factory=dict)
+    restamps: list[Restamp] = field(default_factory=list)
 
     def row(self, **key: str | int | float | bool) -> Row | None:
         """The row with this key, or `None`."""
@@ -118,6 +153,8 @@ def read_result(path: Path) -> Result:
             data=[DataUse(**use) for use in value["data"]],
             rows=rows,
             records=value["records"],
+            code=value.get("code", {}),
+            restamps=[Restamp(**restamp) for restamp in value.get("restamps", [])],
         )
     except (KeyError, TypeError) as error:
         raise UserError(

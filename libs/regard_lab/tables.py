@@ -14,9 +14,9 @@ from regard_lab.cells import Cell, Finished
 from regard_lab.config import Composed, TableSpec, check_scale, compose_table, typed
 from regard_lab.errors import UserError, nearest
 from regard_lab.files import combined_sha256
-from regard_lab.fingerprint import code_fingerprint
+from regard_lab.fingerprint import code_fingerprint, definition_hashes
 from regard_lab.project import Project, find_project, load
-from regard_lab.results import Curve, DataUse, Metric, Result, Row, Scale, Status
+from regard_lab.results import Code, Curve, DataUse, Metric, Result, Row, Scale, Status
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,15 @@ class Table:
     @property
     def fingerprint(self) -> str:
         """One hash for the code and the configs of every cell; the data stand apart, with their own checksums."""
-        return combined_sha256(
-            f"{cell.run} {cell.fingerprint} {cell.seed} {sorted(cell.config.items())}" for cell in self.cells
-        )
+        return combined_sha256(f"{cell.fingerprint} {cell.seed} {sorted(cell.config.items())}" for cell in self.cells)
+
+    def definitions(self, root: Path) -> Code:
+        """A short hash of each definition that a cell of this table reaches, by module and name."""
+        code: Code = {}
+        for roots in sorted({cell.reaches for cell in self.cells}):
+            for module, hashes in definition_hashes(roots, root).items():
+                code.setdefault(module, {}).update(hashes)
+        return {module: dict(sorted(hashes.items())) for module, hashes in sorted(code.items())}
 
 
 def load_table(paper: str, name: str, scale: str, root: Path, *, check: bool = False) -> Table:
@@ -93,7 +99,9 @@ def make_cells(
 ) -> list[Cell]:
     """A cell a seed of a composed config, `names` by seed. What code a cell uses may depend on its seed (a figure is drawn for one)."""
     config = typed(project.schema, composed.config | {"seed": 0})
-    fingerprint = functools.cache(lambda modules: code_fingerprint(modules, root))
+    schema = f"{project.schema.__module__}:{project.schema.__qualname__}"
+    reached = {seed: (spec.run, schema, *project.modules(replace(config, seed=seed))) for seed in names}
+    fingerprint = functools.cache(lambda roots: code_fingerprint(roots, root))
     return [
         Cell(
             paper=project.name,
@@ -103,9 +111,10 @@ def make_cells(
             key=key,
             seed=seed,
             run=spec.run,
-            schema=f"{project.schema.__module__}:{project.schema.__qualname__}",
+            schema=schema,
             config=composed.config | {"seed": seed},
-            fingerprint=fingerprint((spec.run.partition(":")[0], *project.modules(replace(config, seed=seed)))),
+            fingerprint=fingerprint(reached[seed]),
+            reaches=reached[seed],
             data=checksums(spec, composed.config, root),
         )
         for seed, name in names.items()
@@ -126,7 +135,7 @@ def check_config(project: Project, config: dict[str, Any], where: str = "") -> N
         raise UserError(f"{where}{error}") from None
 
 
-def result_of(table: Table, finished: list[Finished]) -> Result:
+def result_of(table: Table, finished: list[Finished], root: Path) -> Result:
     """The table's result, read out of what its cells left."""
     by_id = {end.cell.id: end for end in finished}
     rows = [
@@ -143,6 +152,7 @@ def result_of(table: Table, finished: list[Finished]) -> Result:
         data=[DataUse(name, table.spec.data_sets[name], checksum) for name, checksum in uses.items()],
         rows=rows,
         records={name: record for name, record in records.items() if record is not None},
+        code=table.definitions(root),
     )
 
 

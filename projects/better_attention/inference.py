@@ -69,9 +69,9 @@ def measure(config: Config, folder: Path) -> Measured:
     run = Run(
         config.data, replace(config.model, attention="softmax"), config.inference, config.budget.repeats, config.seed
     )
-    made = artefact(f"{__name__}:run_all", run, [], source=config.data.source, root=Path.cwd(), modules=MECHANISMS)
+    made = artefact(run_all, run, [], source=config.data.source, root=Path.cwd(), modules=MECHANISMS)
     once = replace(run, repeats=0, seed=0)  # memory is the same for every seed
-    peaks = artefact(f"{__name__}:run_peaks", once, [], source=config.data.source, root=Path.cwd(), modules=MECHANISMS)
+    peaks = artefact(run_peaks, once, [], source=config.data.source, root=Path.cwd(), modules=MECHANISMS)
     found = files.read_json(made / FOUND)
     time_s = found["time_s"]
     own = time_s[TWIN if name == "softmax" else name]

@@ -19,7 +19,7 @@ MEASURED = "measured.json"
 def measure(config: Config, folder: Path) -> Measured:
     """What `train` measures, out of `runs/artefacts` if it is there."""
     made = artefact(
-        f"{__name__}:make",
+        make,
         config,
         [config.data.name],
         source=config.data.source,

@@ -20,6 +20,7 @@ from regard_lab.training import Task, fit, load_weights, loader
 
 METRICS = "metrics.json"
 Score = Callable[[nn.Module, Any], dict[str, Tensor]]
+Run = Callable[[Any, Path], None]
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Learning:
 
 
 def learnt(
-    config: Config, run: str, task: Any, data_sets: Sequence[str], *, attention: str | None = None
+    config: Config, run: Run, task: Any, data_sets: Sequence[str], *, attention: str | None = None
 ) -> dict[str, float]:
     """The metrics of the model of `config`, trained by `run` if it was not before; with another attention's name if one is given."""
     named = config.attention if attention is None else Attention(attention, "", {})

@@ -22,7 +22,6 @@ from regard_lab.measured import Measured
 from regard_lab.training import evaluate
 
 INDEX_METRICS = ("perplexity",)
-RUN = "projects.cab.lm:train"
 UNKNOWN = 0
 CONTEXTS = {"quarter": 0.25, "half": 0.5, "full": 1.0, "double": 2.0}  # of the context in training
 
@@ -30,7 +29,7 @@ CONTEXTS = {"quarter": 0.25, "half": 0.5, "full": 1.0, "double": 2.0}  # of the 
 def measure(config: Config, folder: Path) -> Measured:
     """Perplexity at four contexts, the parameters of the layers under test, and the seconds of training."""
     assert config.lm is not None
-    return Measured(learnt(config, RUN, config.lm, [config.lm.set]))
+    return Measured(learnt(config, train, config.lm, [config.lm.set]))
 
 
 def train(what: Learning, folder: Path) -> None:

@@ -23,14 +23,13 @@ from regard_lab.measured import Measured
 from regard_lab.training import evaluate
 
 INDEX_METRICS = ("household_power_mse", "household_power_mae", "appliances_mse", "appliances_mae")
-RUN = "projects.cab.lstf:train"
 CLOCK = 4  # sine and cosine of the hour of the day and of the day of the week
 
 
 def measure(config: Config, folder: Path) -> Measured:
     """MSE and MAE of the test windows of each series, the parameters of the layers under test, and the seconds of training."""
     assert config.lstf is not None
-    return Measured(learnt(config, RUN, config.lstf, config.lstf.sets))
+    return Measured(learnt(config, train, config.lstf, config.lstf.sets))
 
 
 def train(what: Learning, folder: Path) -> None:

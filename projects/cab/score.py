@@ -163,7 +163,7 @@ def score(target: str, scale: Scale, wanted: Sequence[str], options: dict[str, A
     table = table_of(target, patterns, scale, options, root)
     for name in table.spec.data_sets:
         data.ensure(name, root, table.cells[0].config["data"]["source"])
-    result = result_of(table, run_cells(table, root, arguments.executor, arguments.workers, {}))
+    result = result_of(table, run_cells(table, root, arguments.executor, arguments.workers, {}), root)
     path = result_path(root, PROJECT.name, OWN, scale)
     write_result(path, merged(result, path))
     index = result_path(root, PROJECT.name, "index", scale)

@@ -68,7 +68,7 @@ def task_metrics(config: Config, attention: str | None = None) -> dict[str, floa
     """What the task of the config's pattern measures; of another attention if one is named."""
     module, section = task_of(config)
     sets = section.sets if module is lstf else [section.set]
-    return learnt(config, module.RUN, section, sets, attention=attention)
+    return learnt(config, module.train, section, sets, attention=attention)
 
 
 def task_of(config: Config) -> tuple[ModuleType, Any]:

@@ -25,7 +25,6 @@ from regard_lab.measured import Measured
 from regard_lab.training import evaluate
 
 INDEX_METRICS = ("perplexity",)
-RUN = "projects.cab.translation:train"
 PADDING, UNKNOWN, BEGIN, END = range(4)
 _WORD = re.compile(r"\w+|[^\w\s]")
 
@@ -33,7 +32,7 @@ _WORD = re.compile(r"\w+|[^\w\s]")
 def measure(config: Config, folder: Path) -> Measured:
     """Perplexity and accuracy of the next word on test sentences, the parameters of the layers under test, and the seconds of training."""
     assert config.translation is not None
-    return Measured(learnt(config, RUN, config.translation, [config.translation.set]))
+    return Measured(learnt(config, train, config.translation, [config.translation.set]))
 
 
 def train(what: Learning, folder: Path) -> None:

@@ -72,7 +72,7 @@ def learned(config: Config, root: Path) -> tuple[Learning, Path]:
     learning = Learning(config.data, config.model, config.training, config.seed)
     sets = [] if config.data.kind == "made" else [config.data.name]
     how = {"source": config.data.source, "root": root, "modules": modules(config)}
-    return learning, artefact("projects.explaining.training:train", learning, sets, **how)
+    return learning, artefact(train, learning, sets, **how)
 
 
 def texts(learning: Learning, root: Path) -> Encoded:

@@ -10,6 +10,7 @@ from projects.smyrf.gan.config import Gan
 from projects.smyrf.pretrained.config import Pretrained
 from projects.smyrf.speed.config import Speed
 from projects.smyrf.text.config import Text
+from regard_lab import models
 from regard_lab.project import Project
 
 
@@ -48,8 +49,13 @@ class Config:
 
 
 def modules(config: Config) -> list[str]:
-    """The one module that a cell reaches by name: its mechanism."""
-    return [f"regard.mechanisms.{config.attention.name}"]
+    """What a cell reaches by name: its mechanism, and pre-trained models that come in a package."""
+    sections = (config.pretrained, config.analysis)
+    checkpoints = {section.checkpoint for section in sections if section} | (
+        {config.text.finetuning.model} if config.text else set()
+    )
+    packaged = sorted(checkpoints & set(models.names()))
+    return [f"regard.mechanisms.{config.attention.name}", *(f"regard_lab.models.{name}" for name in packaged)]
 
 
 PROJECT = Project(name="smyrf", schema=Config, check="projects.smyrf.check:check", modules=modules)

@@ -1,4 +1,4 @@
-"""An artefact is made once, by whoever needs it first, and gone on with after a stop."""
+"""An artefact is made once, by whoever needs it first, and resumed after a stop."""
 
 import json
 import multiprocessing
@@ -35,6 +35,7 @@ def make(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> types.ModuleType:
             raise RuntimeError("stopped")
         (folder / "size.txt").write_text(str(recipe.size))
 
+    train.__module__, train.__qualname__ = "a_cook", "train"
     module.train = train  # type: ignore[attr-defined]
     module.code = "first"  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "a_cook", module)
@@ -43,7 +44,7 @@ def make(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> types.ModuleType:
 
 
 def take(root: Path, size: int) -> Path:
-    return artefact("a_cook:train", Recipe(size), [], source="package", root=root)
+    return artefact(sys.modules["a_cook"].train, Recipe(size), [], source="package", root=root)
 
 
 def test_it_is_made_once_a_setting_and_code(make: types.ModuleType, tmp_path: Path) -> None:
@@ -64,12 +65,17 @@ def test_it_says_what_it_was_made_of(make: types.ModuleType, tmp_path: Path) -> 
     assert said["run"] == "a_cook:train"
 
 
-def test_an_unfinished_one_is_gone_on_with(make: types.ModuleType, tmp_path: Path) -> None:
+def test_an_unfinished_one_is_resumed(make: types.ModuleType, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="stopped"):
         take(tmp_path, -1)
     (folder,) = (path for path in (tmp_path / artefacts.FOLDER).iterdir() if path.is_dir())
     assert (folder / "half.txt").read_text() == "half"
-    make.train = lambda recipe, folder: (folder / "whole.txt").write_text((folder / "half.txt").read_text())  # type: ignore[attr-defined]
+
+    def train(recipe: Recipe, folder: Path) -> None:
+        (folder / "whole.txt").write_text((folder / "half.txt").read_text())
+
+    train.__module__, train.__qualname__ = "a_cook", "train"
+    make.train = train  # type: ignore[attr-defined]
     assert (take(tmp_path, -1) / "whole.txt").read_text() == "half"
 
 

@@ -60,7 +60,7 @@ def cosformer(q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
     query_mask = (
         all_real if call.query_mask is None else call.query_mask
     )  # n = m would else be taken for self attention
-    masks = {"key_mask": call.key_mask, "query_mask": query_mask}
+    masks: dict[str, Any] = {"key_mask": call.key_mask, "query_mask": query_mask}
     out: Tensor = functional.cosformer(q, k, v, causal=call.causal, horizon=horizon, **masks)
     return out
 
@@ -71,7 +71,7 @@ def lara(q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
 
 
 def local(q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
-    given = {"causal": call.causal, "key_mask": call.key_mask, "scale": call.scale}
+    given: dict[str, Any] = {"causal": call.causal, "key_mask": call.key_mask, "scale": call.scale}
     out: Tensor = functional.local(q, k, v, window=call.options["window"], **given)
     return out
 
@@ -84,7 +84,7 @@ def nystrom(q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
 def performer(q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
     check_count(call.options["features"], 1, "features")
     projection = performer_projection(call.seed, q.shape[1], call.options["features"], q.shape[3]).to(q.device)
-    given = {"causal": call.causal, "key_mask": call.key_mask, "projection": projection}
+    given: dict[str, Any] = {"causal": call.causal, "key_mask": call.key_mask, "projection": projection}
     out: Tensor = functional.performer(rescaled(q, call), k, v, **given)
     return out
 
@@ -92,7 +92,7 @@ def performer(q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
 def probsparse(q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
     from regard.sampling import sample_keys
 
-    masks = {"key_mask": call.key_mask, "query_mask": call.query_mask}
+    masks: dict[str, Any] = {"key_mask": call.key_mask, "query_mask": call.query_mask}
     factor, seed = call.options["factor"], torch.tensor(call.seed, device=q.device)
     check_count(factor, 1, "factor")
     sample = sample_keys(q.shape[2], k.shape[2], factor, seed=seed, **masks)
@@ -101,7 +101,7 @@ def probsparse(q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
 
 
 def smyrf(q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
-    masks = {"key_mask": call.key_mask, "query_mask": call.query_mask}
+    masks: dict[str, Any] = {"key_mask": call.key_mask, "query_mask": call.query_mask}
     out: Tensor = functional.smyrf(q, k, v, scale=call.scale, **masks, **smyrf_options(q, call))
     return out
 

@@ -43,7 +43,7 @@ def trained(config: "Config", attention: "Trained | Attention") -> Path:
     )
     data.ensure(name, root, source)
     modules = [f"regard.mechanisms.{used.name}"]
-    return artefact(f"{train.__module__}:train", recipe, [name], source=source, root=root, modules=modules)
+    return artefact(train, recipe, [name], source=source, root=root, modules=modules)
 
 
 def snapshots(folder: Path) -> list[State]:

@@ -72,7 +72,7 @@ class Trained:
 
     def __init__(self, judge: Judge, reference: str) -> None:
         root = Path.cwd()
-        folder = artefact(f"{train.__module__}:train", judge, [judge.data], source=judge.source, root=root)
+        folder = artefact(train, judge, [judge.data], source=judge.source, root=root)
         self.judge, self.test_accuracy = judge, float(read_json(folder / "classifier.json")["test_accuracy"])
         self.classifier = Classifier(judge.image_size, judge.colours, judge.classes)
         self.classifier.load_state_dict(torch.load(folder / "classifier.pt", weights_only=True))

@@ -13,8 +13,6 @@ from projects.smyrf.pretrained.probe import Probe, fit
 from projects.smyrf.pretrained.swapping import swapped
 from regard_lab.artefacts import artefact
 
-HERE = "projects.smyrf.pretrained.dense"
-
 
 @dataclass(frozen=True)
 class Dense:
@@ -37,14 +35,14 @@ class Dense:
 
 def outputs_of(dense: Dense, root: Path) -> list[Output]:
     """The outputs with dense attention, one an input."""
-    folder = artefact(f"{HERE}:make_outputs", dense, [dense.data], source=dense.source, root=root)
+    folder = artefact(make_outputs, dense, [dense.data], source=dense.source, root=root)
     stored: list[tuple[Tensor, Tensor, Tensor]] = torch.load(folder / "outputs.pt", weights_only=True)
     return [Output(*each) for each in stored]
 
 
 def probe_of(dense: Dense, root: Path) -> Probe:
     """The probe fitted on the dense features of these inputs."""
-    folder = artefact(f"{HERE}:make_probe", dense, [dense.data], source=dense.source, root=root)
+    folder = artefact(make_probe, dense, [dense.data], source=dense.source, root=root)
     return Probe(*torch.load(folder / "probe.pt", weights_only=True))
 
 

@@ -44,7 +44,7 @@ def measure(config: Config, folder: Path) -> Measured:
     section, attention = config.speed, config.attention
     assert section is not None
     run = Run(section, config.seed)
-    made = artefact(f"{__name__}:time_all", run, [], source=config.data.source, root=Path.cwd(), modules=MECHANISMS)
+    made = artefact(time_all, run, [], source=config.data.source, root=Path.cwd(), modules=MECHANISMS)
     times = files.read_json(made / TIMES)
     smyrf = attention.name == "smyrf"
     own = times[name_of(attention.rounds, attention.cluster_size) if smyrf else "dense"]

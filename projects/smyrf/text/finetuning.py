@@ -21,7 +21,6 @@ from regard_lab.training import fit
 warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")
 
 WEIGHTS = "weights.pt"
-TRAIN = f"{__name__}:train"  # as `artefact` names it
 
 
 @dataclass(frozen=True)

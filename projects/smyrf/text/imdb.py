@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from projects.smyrf.text.attention import put, score_memory
 from projects.smyrf.text.cell import shape, trained_of
-from projects.smyrf.text.finetuning import TRAIN, predict, restored, split_of
+from projects.smyrf.text.finetuning import predict, restored, split_of, train
 from projects.smyrf.text.scores import loss, score
 from regard.mechanisms.smyrf import SmyrfAttention
 from regard_lab.artefacts import artefact
@@ -28,7 +28,7 @@ def measure(config: "Config", folder: Path) -> Measured:
     ((column, split_name),) = task.held_out.items()
     trained = trained_of(config, task)
     modules = [f"regard.mechanisms.{attention.name}"]
-    weights = artefact(TRAIN, trained, [task.data], source=config.data.source, root=Path.cwd(), modules=modules)
+    weights = artefact(train, trained, [task.data], source=config.data.source, root=Path.cwd(), modules=modules)
     model, tokenizer = restored(trained, weights)
     sizes = {"rounds": attention.rounds, "cluster_size": attention.cluster_size}
     model.reseed = put(model.encoder, text.inference, scheme=attention.scheme, **sizes)

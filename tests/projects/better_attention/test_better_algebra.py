@@ -149,12 +149,12 @@ def test_a_cell_of_several_tables_is_trained_once(made_up_texts, tmp_path, monke
 def _made_in(root, calls):
     """In place of `artefact`: one folder a config, and what was asked for."""
 
-    def made(run, config, data_sets, *, source, root, modules):
-        calls.append((run, repr(config), tuple(data_sets), source, tuple(modules)))
+    def made(make, config, data_sets, *, source, root, modules):
+        calls.append((make, repr(config), tuple(data_sets), source, tuple(modules)))
         folder = root / f"made{len(set(calls))}"
         if not folder.exists():
             folder.mkdir()
-            once.make(config, folder)
+            make(config, folder)
             assert set(read_json(folder / once.MEASURED)) == {"metrics", "curves"}
         return folder
 

@@ -20,7 +20,6 @@ from regard_lab.data.images import Images
 from regard_lab.data.texts import Texts
 from regard_lab.figures import Results
 from regard_lab.paper import load_paper
-from regard_lab.project import load
 from regard_lab.results import Metric, Result, Row
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -107,11 +106,11 @@ def made_up(monkeypatch, tmp_path):
         inputs.data, "load", lambda name, root, source: {split: splits[name](60) for split in ("train", "test")}
     )
 
-    def artefact(run, config, data_sets, *, source, root, modules=()):
-        folder = tmp_path / f"{run.partition(':')[2]}-{abs(hash(config))}"
+    def artefact(make, config, data_sets, *, source, root, modules=()):
+        folder = tmp_path / f"{make.__name__}-{abs(hash(config))}"
         if not folder.exists():
             folder.mkdir()
-            load(run)(config, folder)
+            make(config, folder)
         return folder
 
     monkeypatch.setattr(dense, "artefact", artefact)

@@ -15,7 +15,6 @@ from regard.bench.memory import Peak
 from regard_lab.config import as_overrides, compose, typed
 from regard_lab.figures import Results
 from regard_lab.paper import load_paper
-from regard_lab.project import load
 from regard_lab.results import Metric, Result, Row
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -118,8 +117,8 @@ def test_a_run_times_every_setting_of_its_grid(part, scale, monkeypatch, tmp_pat
 def test_a_speed_cell_reads_the_run_that_its_size_shares(monkeypatch, tmp_path):
     made = []
 
-    def artefact(run, config, data_sets, *, source, root, modules=()):
-        load(run)(config, tmp_path)
+    def artefact(make, config, data_sets, *, source, root, modules=()):
+        make(config, tmp_path)
         made.append(config)
         times.files.write_json(tmp_path / times.TIMES, {"dense": 4.0, "2x32": 1.6})
         return tmp_path

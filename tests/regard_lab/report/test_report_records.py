@@ -2,7 +2,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from regard_lab.report.records import flat, runs
-from regard_lab.results import result_path, write_result
+from regard_lab.results import Restamp, result_path, write_result
 from tests.regard_lab.report.sample_site import LAPTOP, QUICK, lines, page, words
 
 
@@ -51,6 +51,19 @@ def test_a_single_run_shares_nothing() -> None:
 def test_a_record_that_is_not_there(root: Path) -> None:
     write_result(result_path(root, "sample", "scores", "laptop"), replace(LAPTOP, records={}))
     assert "The result holds no record of this run." in words(page(root, "records/sample-scores.html"))
+
+
+def test_the_proofs_of_a_result_stand_above_its_records(root: Path) -> None:
+    proof = Restamp("f0", "f1", ["old-seed0"], ["accuracy"], ["time_s"], "the record", "cpu <one>", "abc", "2026-01-02")
+    run_beside = replace(proof, against="0123abc", left_out=[])
+    result = replace(LAPTOP, restamps=[proof, run_beside, replace(proof, cells=[], note="No cell was run.")])
+    write_result(result_path(root, "sample", "scores", "laptop"), result)
+    text = words(page(root, "records/sample-scores.html"))
+    assert (
+        "compared, to the last bit, with their records. Equal: accuracy. Left out, as times or memory: time_s." in text
+    )
+    assert "with the code of revision 0123abc on the same machine. Equal: accuracy. fingerprint before f0" in text
+    assert "No cell was run." in text
 
 
 def test_flat_records() -> None:
