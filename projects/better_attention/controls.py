@@ -12,7 +12,8 @@
 All are for self attention without a causal mask. Notation as in `regard.mechanisms.super`; biases as everywhere in this project.
 """
 
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from einops import rearrange
@@ -24,14 +25,25 @@ from regard.mechanisms.super import SuperAttention, naive_super_values, super_va
 from regard.patterns import Pattern, zero_masked
 from regard.shapes import check_count
 
-SELF: tuple[Pattern, ...] = ("noncausal_self",)
-PAPER = "a control of ours"
+Layer = TypeVar("Layer", bound=type[Attention])
+CONTROLS: dict[str, type[Attention]] = {}
 
 
+def control(name: str) -> Callable[[Layer], Layer]:
+    """Enter a layer into `CONTROLS`, and only there: it is no mechanism of the library."""
+
+    def enter(cls: Layer) -> Layer:
+        cls.name, cls.patterns, cls.paper = name, ("noncausal_self",), "a control of ours"
+        CONTROLS[name] = cls
+        return cls
+
+    return enter
+
+
+@control("softmax_narrow")
 class SoftmaxNarrow(SoftmaxAttention):
     """Standard attention with `inner` columns in all heads together: the multiple of `heads` that comes nearest to Super's parameters."""
 
-    name, patterns, paper = "softmax_narrow", SELF, PAPER
     example: ClassVar[dict[str, Any]] = {"length": 128}
 
     def __init__(
@@ -65,17 +77,17 @@ def inner_width(width: int, heads: int, length: int, bias: bool) -> int:
     return heads * max(1, round(wanted / (4 * width + 3 * bias) / heads))
 
 
+@control("softmax_mixed")
 class SoftmaxMixed(SuperAttention):
     """All four maps and W^A: what W^A adds to standard attention."""
 
-    name, patterns, paper = "softmax_mixed", SELF, PAPER
     maps = ("query", "key", "value", "output")
 
 
+@control("uniform_mixed")
 class UniformMixed(SuperAttention):
     """W^A and the mean over the tokens: what is left of Super when its scores say nothing."""
 
-    name, patterns, paper = "uniform_mixed", SELF, PAPER
     maps = ("output",)
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None) -> Tensor:
@@ -97,10 +109,10 @@ class UniformMixed(SuperAttention):
         return 2 * heads * m * m * e
 
 
+@control("mixer")
 class Mixer(SuperAttention):
     """W^A alone: tokens mix by their places, whatever they hold."""
 
-    name, patterns, paper = "mixer", SELF, PAPER
     maps = ("output",)
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None) -> Tensor:
@@ -115,10 +127,9 @@ class Mixer(SuperAttention):
         return 2 * heads * m * m * e
 
 
+@control("super_identity")
 class SuperIdentity(SuperAttention):
     """Super with W^A = 1 and β = 0 at the start."""
-
-    name, patterns, paper = "super_identity", SELF, PAPER
 
     def __init__(
         self, *, width: int, heads: int, length: int, pattern: Pattern = "noncausal_self", bias: bool = True
@@ -144,10 +155,9 @@ class Rotation(nn.Module):
         return x @ self.get_buffer("weight").to(x.dtype)
 
 
+@control("orthogonal")
 class OrthogonalAttention(Attention):
     """Efficient attention in other coordinates: with one head it is Efficient again, because W^Q and W^O absorb a rotation."""
-
-    name, patterns, paper = "orthogonal", SELF, PAPER
 
     def __init__(self, *, width: int, heads: int, pattern: Pattern = "noncausal_self", bias: bool = True) -> None:
         super().__init__(width=width, heads=heads, pattern=pattern, bias=bias)
@@ -166,10 +176,10 @@ class OrthogonalAttention(Attention):
         return 2 * width * (width + bias)
 
 
+@control("super_per_head")
 class SuperPerHead(Attention):
     """Super with W_i^A (h, l, l) and β_i (h, l), one of each a head."""
 
-    name, patterns, paper = "super_per_head", SELF, PAPER
     maps = ("query", "output")
     example: ClassVar[dict[str, Any]] = {"length": 128}
 
@@ -218,10 +228,9 @@ class SuperPerHead(Attention):
         return SuperAttention.mix_flops(heads=heads, n=n, m=m, d=d, e=e, **options)
 
 
+@control("super_unmasked")
 class SuperUnmasked(SuperAttention):
     """Super as it comes out when padding is left to the mask of the scores alone, which acts after W^A."""
-
-    name, patterns, paper = "super_unmasked", SELF, PAPER
 
     def forward(
         self,
@@ -239,16 +248,14 @@ class SuperUnmasked(SuperAttention):
         return self.get_submodule("output")(rearrange(mixed, "b h n d -> b n (h d)"))  # type: ignore[no-any-return]
 
 
-CONTROLS: dict[str, type[Attention]] = {
-    layer.name: layer
-    for layer in (
-        SoftmaxNarrow,
-        SoftmaxMixed,
-        UniformMixed,
-        Mixer,
-        SuperIdentity,
-        OrthogonalAttention,
-        SuperPerHead,
-        SuperUnmasked,
-    )
-}
+def library_name(attention: str) -> str:
+    """The mechanism that a translator or language model builds a row of; they have the control `super_identity` too, of their own layers."""
+    return "super" if attention == SuperIdentity.name else attention
+
+
+def begin_mixing(module: nn.Module, attention: str) -> None:
+    """Every W^A becomes the identity if the row is `super_identity`; after the module has set all its maps. Its bias is left at zero."""
+    if attention == SuperIdentity.name:
+        for name, part in module.named_modules():
+            if isinstance(part, nn.Linear) and name.rpartition(".")[2] == "mixing":
+                nn.init.eye_(part.weight)

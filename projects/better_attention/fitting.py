@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from projects.better_attention.project import Config
 from projects.better_attention.project import Training as TrainingConfig
+from regard.bench.timing import elapsed_s
 from regard_lab.training import History, Task, fit, loader
 
 Score = Callable[[nn.Module, Any], dict[str, Tensor]]
@@ -19,6 +20,7 @@ OPTIMISERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "rmsprop": lambda *arguments, **options: torch.optim.RMSprop(*arguments, alpha=0.9, **options),
 }
 EVALUATION_BATCH = 128
+LATENCY_BATCH = 32
 
 
 def fitted(
@@ -43,6 +45,19 @@ def fitted(
         },
     )
     return task, history
+
+
+@torch.inference_mode()
+def latency_ms(model: nn.Module, inputs: tuple[Tensor, ...], repeats: int) -> float:
+    """Milliseconds of a forward pass on the first `LATENCY_BATCH` of `inputs`: the least of `repeats`, after two calls to warm up.
+
+    The least, because other work on the machine can only make a pass longer.
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    batch = [tensor[:LATENCY_BATCH].to(device) for tensor in inputs]
+    times = [elapsed_s(lambda: model(*batch)) for _ in range(repeats + 2)]
+    return 1e3 * min(times[2:])
 
 
 def optimiser(model: nn.Module, training: TrainingConfig) -> torch.optim.Optimizer:

@@ -1,7 +1,6 @@
 """Training as every table of this project does it: one model, one loss, two checkpoints, and what is measured of all of them alike."""
 
 import copy
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +12,13 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from projects.better_attention.data import splits
-from projects.better_attention.fitting import optimiser
+from projects.better_attention.fitting import latency_ms, optimiser
 from projects.better_attention.model import Encoder
 from projects.better_attention.project import Config
 from regard_lab.data.subsets import drawn
 from regard_lab.training import Task, evaluate, fit, load_weights, loader
 
 EVALUATION_BATCH = 500  # larger batches only make evaluation faster
-LATENCY_BATCH = 32
 Score = Callable[[nn.Module, tuple[Tensor, ...]], dict[str, Tensor]]
 
 
@@ -85,7 +83,7 @@ def fitted(
             "attention_parameters": model.attention_parameters(),
             "model_size_mib": sum(p.numel() * p.element_size() for p in model.parameters()) / 2**20,
             "seconds_per_epoch": median([epoch["train_time_s"] for epoch in history.epochs]),
-            "latency_ms": latency_ms(model, test_part[0][:LATENCY_BATCH], config.budget.repeats),
+            "latency_ms": latency_ms(model, test_part[:1], config.budget.repeats),
         },
     )
 
@@ -101,18 +99,3 @@ def some(tensors: tuple[Tensor, ...], wanted: int | None) -> tuple[Tensor, ...]:
 def held_out(tensors: tuple[Tensor, ...]) -> DataLoader[tuple[Tensor, ...]]:
     """Batches in order, for evaluation."""
     return loader(tensors, EVALUATION_BATCH)
-
-
-@torch.inference_mode()
-def latency_ms(model: nn.Module, inputs: Tensor, repeats: int) -> float:
-    """Milliseconds of one forward pass of the whole model: the least of `repeats`, because other work on the machine can only make one longer."""
-    model.eval()
-    inputs = inputs.to(next(model.parameters()).device)
-    seconds = []
-    for _ in range(repeats + 2):  # two to warm up
-        begin = time.perf_counter()
-        model(inputs)
-        if inputs.device.type != "cpu":
-            torch.accelerator.synchronize()
-        seconds.append(time.perf_counter() - begin)
-    return 1e3 * min(seconds[2:])

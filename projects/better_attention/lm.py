@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from projects.better_attention.fitting import EVALUATION_BATCH, check_sequences, fitted
+from projects.better_attention.controls import begin_mixing, library_name
+from projects.better_attention.fitting import EVALUATION_BATCH, check_sequences, fitted, latency_ms
 from projects.better_attention.learning import some
 from projects.better_attention.project import Config, Data
 from projects.better_attention.rotary import rotary_layer, state_bytes
-from projects.better_attention.sequences import begin_mixing, library_name, pass_ms
 from projects.better_attention.subwords import LEAST, encoded, learnt
 from regard_lab import data
 from regard_lab.measured import Measured
@@ -50,7 +50,7 @@ def train(config: Config, folder: Path) -> Measured:
             "last_epoch_test_perplexity": math.exp(last),
             "cache_bytes": cache_bytes_a_token(model, parts["test"][0][0, :-1]),
             "seconds_per_epoch": median([epoch["train_time_s"] for epoch in history.epochs]),
-            "latency_ms": pass_ms(model, (parts["test"][0][:, :-1].long(),), config.budget.repeats),
+            "latency_ms": latency_ms(model, (parts["test"][0][:, :-1].long(),), config.budget.repeats),
         },
         curves=curves,
     )

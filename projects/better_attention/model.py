@@ -1,6 +1,5 @@
 """One encoder for every data set and every mechanism: embedding, blocks, pooling, head. The four attentions differ in one name."""
 
-import importlib
 import inspect
 import itertools
 from typing import Any
@@ -8,9 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from projects.better_attention.controls import CONTROLS
 from projects.better_attention.data import PADDING
 from projects.better_attention.pixels import Pixels, patches
-from projects.better_attention.project import CONTROLS, CONTROLS_MODULE, Config, Data, Model
+from projects.better_attention.project import Config, Data, Model
 from regard.layer import Attention
 from regard.registry import mechanism_class
 
@@ -33,13 +33,8 @@ def tokens_of(data: Data) -> int:
 
 
 def attention_class(name: str) -> Any:
-    """The class of a mechanism of the library, or of a control of this project.
-
-    Controls are imported by name, as mechanisms are, so that only the cells that use them depend on their code.
-    """
-    if name in CONTROLS:
-        return importlib.import_module(CONTROLS_MODULE).CONTROLS[name]
-    return mechanism_class(name)
+    """The class of a mechanism of the library, or of a control of this project."""
+    return CONTROLS.get(name) or mechanism_class(name)
 
 
 def attention_layer(model: Model, length: int) -> Attention:

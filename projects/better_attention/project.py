@@ -22,7 +22,6 @@ CONTROLS = (
     "super_per_head",
     "super_unmasked",
 )
-CONTROLS_MODULE = "projects.better_attention.controls"
 
 
 @dataclass
@@ -148,19 +147,18 @@ def inference_rows(sizes: Iterable[Iterable[Any]]) -> ListConfig:
 OmegaConf.register_new_resolver("better_attention_inference_rows", inference_rows, replace=True)
 
 
-MAPS_MODULE = "projects.better_attention.maps"
-
-
 def leaves_maps(config: Config) -> bool:
     """Does this cell leave attention maps for a figure?"""
     return config.budget.attention_maps > 0 and config.seed == 0 and config.model.attention in ("softmax", "super")
 
 
 def modules(config: Config) -> list[str]:
-    """What a cell reaches by name: its mechanism or control (at inference all four, timed in turns), and what draws its maps."""
+    """What a cell reaches by name: its mechanism or control; at inference all four, timed in turns."""
     names = FOUR if config.inference else (config.model.attention,)
-    found = [CONTROLS_MODULE if name in CONTROLS else f"regard.mechanisms.{name}" for name in names]
-    return [*found, MAPS_MODULE] if leaves_maps(config) else found
+    return [
+        f"projects.better_attention.controls@{name}" if name in CONTROLS else f"regard.mechanisms.{name}"
+        for name in names
+    ]
 
 
 PROJECT = Project(

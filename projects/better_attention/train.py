@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from projects.better_attention.learning import EVALUATION_BATCH, fitted
-from projects.better_attention.project import MAPS_MODULE, PROJECT, Config, leaves_maps
+from projects.better_attention.maps import exhibits
+from projects.better_attention.project import PROJECT, Config, leaves_maps
 from regard_lab.measured import Measured
-from regard_lab.project import load
+from regard_lab.one_cell import command_of
 
 
 def train(config: Config, folder: Path) -> Measured:
@@ -37,7 +38,7 @@ def classified(config: Config, folder: Path) -> Measured:
             "last_epoch_test_accuracy": done.last["accuracy"],
         },
         curves=done.curves,
-        exhibits=load(f"{MAPS_MODULE}:exhibits")(config, done.model, done.test[0]) if leaves_maps(config) else {},
+        exhibits=exhibits(config, done.model, done.test[0]) if leaves_maps(config) else {},
     )
 
 
@@ -87,6 +88,4 @@ def correlation(model: nn.Module, inputs: Tensor, ratings: Tensor) -> float:
 
 
 if __name__ == "__main__":
-    from regard_lab.one_cell import command_of  # the command's own code decides nothing of what a cell gives
-
     sys.exit(command_of(PROJECT, "projects.better_attention.train:train"))

@@ -12,9 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from projects.better_attention.decoding import beam_search, greedy
-from projects.better_attention.fitting import EVALUATION_BATCH, check_sequences, fitted
+from projects.better_attention.fitting import EVALUATION_BATCH, check_sequences, fitted, latency_ms
 from projects.better_attention.project import Config
-from projects.better_attention.sequences import pass_ms
 from projects.better_attention.subwords import LEAST, PADDING, decoded
 from projects.better_attention.translation_data import Parallel, bilingual
 from projects.better_attention.translation_scores import bleu, chrf, signatures
@@ -62,7 +61,7 @@ def train(config: Config, folder: Path) -> Measured:
             "last_epoch_test_loss": last_nats,
             "last_epoch_bleu_greedy": bleu(last_texts, test.target_texts),
             "seconds_per_epoch": median([epoch["train_time_s"] for epoch in history.epochs]),
-            "latency_ms": pass_ms(model, (test.sources, test.targets[:, :-1]), config.budget.repeats),
+            "latency_ms": latency_ms(model, (test.sources, test.targets[:, :-1]), config.budget.repeats),
         },
         curves=curves,
         exhibits=exhibits(test, texts, how.shown, len(train_part[0])) if config.seed == 0 else {},

@@ -3,8 +3,7 @@
 import sys
 
 from projects.explaining.project import PROJECT
+from regard_lab.one_cell import command_of
 
 if __name__ == "__main__":
-    from regard_lab.one_cell import command_of  # the command's own code decides nothing of what a cell gives
-
     sys.exit(command_of(PROJECT, "projects.explaining.definitions:run"))

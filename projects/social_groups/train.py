@@ -21,6 +21,7 @@ from projects.social_groups.persons import person_losses
 from projects.social_groups.project import PROJECT, Config, Weights
 from projects.social_groups.project import Training as TrainingConfig
 from regard_lab.measured import Measured
+from regard_lab.one_cell import command_of
 from regard_lab.training import Task, fit, load_weights, loader
 
 EVALUATION_BATCH = 100  # larger batches only make evaluation faster
@@ -142,6 +143,4 @@ def exhibits(
 
 
 if __name__ == "__main__":
-    from regard_lab.one_cell import command_of  # the command's own code decides nothing of what a cell gives
-
     sys.exit(command_of(PROJECT, "projects.social_groups.train:train"))
