@@ -13,12 +13,12 @@ Everything below `LAZY` is imported on first use, and a mechanism's file when it
 import importlib
 from typing import Any
 
-from regard.layer import Attention
-from regard.registry import UnknownMechanism, UnsupportedPattern, build, mechanism, mechanisms
+from regard.attention import Attention
+from regard.registry import UnknownMechanism, UnsupportedPattern, build, list_mechanisms, mechanism
 
 LAZY = {
     "adapters": "regard.adapters",
-    "certify": "regard.certify",
+    "certify": "regard.certification:certify",
     "cost": "regard.cost",
     "effective": "regard.effective",
     "functional": "regard.functional",
@@ -26,7 +26,7 @@ LAZY = {
     "replace_attention": "regard.adapters.torch_modules:replace_attention",
 }
 
-__all__ = ["Attention", "UnknownMechanism", "UnsupportedPattern", "build", "mechanism", "mechanisms", *LAZY]
+__all__ = ["Attention", "UnknownMechanism", "UnsupportedPattern", "build", "list_mechanisms", "mechanism", *LAZY]
 
 
 def __getattr__(name: str) -> Any:

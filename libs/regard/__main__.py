@@ -15,10 +15,10 @@ import sys
 from collections.abc import Sequence
 
 from regard.bench import command as bench
-from regard.certify import PROPERTIES, Outcome, certify, name_of
+from regard.certification import PROPERTIES, Outcome, certify, name_of
+from regard.common.patterns import ALL_PATTERNS, Pattern
 from regard.loading import BadRequest, find_class, key_and_value
-from regard.patterns import ALL_PATTERNS, Pattern
-from regard.registry import mechanism_class, mechanisms
+from regard.registry import list_mechanisms, mechanism_class
 
 LEGEND = "✓ holds   ✗ fails   – not claimed, or not declared"
 
@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(required=True, metavar="list | certify | bench")
     listing = commands.add_parser("list", help="names, patterns and papers of all mechanisms")
-    listing.set_defaults(run=list_mechanisms)
+    listing.set_defaults(run=print_mechanisms)
     proving = commands.add_parser("certify", help="check every property that a mechanism must have")
     proving.add_argument("target", nargs="?", metavar="NAME", help="a mechanism, module:Class or path/to/file.py:Class")
     proving.add_argument("--all", action="store_true", help="all mechanisms: the matrix mechanism × pattern")
@@ -59,10 +59,10 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def list_mechanisms(options: argparse.Namespace) -> int:
+def print_mechanisms(options: argparse.Namespace) -> int:
     """Print name, patterns and paper of every mechanism."""
     rows = [("name", "patterns", "paper")]
-    for name in mechanisms():
+    for name in list_mechanisms():
         cls = mechanism_class(name)
         rows.append((name, " ".join(cls.patterns), cls.paper))
     print_table(rows)
@@ -97,7 +97,7 @@ def certify_all(options: argparse.Namespace) -> int:
         raise BadRequest(f"there is no pattern {min(unknown)!r}; there are {', '.join(ALL_PATTERNS)}")
     rows = [("mechanism", *patterns)]
     found: dict[str, list[Outcome]] = {}
-    for name in mechanisms():
+    for name in list_mechanisms():
         cls = mechanism_class(name)
         declared = [pattern for pattern in patterns if pattern in cls.patterns]
         if sys.stderr.isatty():

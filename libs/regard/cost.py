@@ -11,8 +11,8 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from regard.common.checks import check_count, check_flag
 from regard.registry import check_options, mechanism_class
-from regard.shapes import check_count, check_flag
 
 
 def parameters(

@@ -7,7 +7,7 @@ A function's file is imported when it is first asked for. `optimised` and `effic
 import sys
 from typing import Any
 
-from regard.registry import mechanism_class, mechanisms
+from regard.registry import list_mechanisms, mechanism_class
 
 OF_SUPER = "super_values"
 NO_FUNCTION = {"efficient", "optimised", "super"}
@@ -21,4 +21,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*mechanisms(), OF_SUPER} - NO_FUNCTION)
+    return sorted({*list_mechanisms(), OF_SUPER} - NO_FUNCTION)

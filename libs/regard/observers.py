@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from regard.layer import Attention
+from regard.attention import Attention
 
 WEIGHTED_MEANS = ("efficient", "local", "optimised", "smyrf", "softmax", "super")
 REDRAWN = (

@@ -12,13 +12,10 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from regard.patterns import ALL_PATTERNS, Pattern
+from regard.common.patterns import ALL_PATTERNS, Pattern
 
 Module = TypeVar("Module", bound=type[nn.Module])
 _registered: dict[str, Any] = {}
-# Imported here, before `regard` binds the function `mechanisms`: a first import later would put the package in that function's place.
-# `from regard.mechanisms.smyrf import smyrf` finds the package all the same.
-_FOLDER = importlib.import_module("regard.mechanisms").__path__
 
 
 class UnknownMechanism(ValueError):
@@ -52,9 +49,9 @@ def mechanism(name: str, *, patterns: Iterable[Pattern], paper: str) -> Callable
     return register
 
 
-def mechanisms() -> list[str]:
+def list_mechanisms() -> list[str]:
     """The names of all mechanisms: those of this library and those that were registered beside it."""
-    shipped = {module.name for module in pkgutil.iter_modules(_FOLDER)}
+    shipped = {module.name for module in pkgutil.iter_modules(importlib.import_module("regard.mechanisms").__path__)}
     return sorted(shipped | set(_registered))
 
 
@@ -63,7 +60,7 @@ def mechanism_class(name: str) -> Any:
     if not isinstance(name, str):
         raise TypeError(f"a mechanism's name must be a string, got {name!r}")
     if name not in _registered:
-        known = mechanisms()
+        known = list_mechanisms()
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from regard.layer import Attention
-from regard.patterns import ALL_PATTERNS
+from regard.attention import Attention
+from regard.common.patterns import ALL_PATTERNS
 from regard.registry import mechanism
 
 

@@ -10,13 +10,13 @@ import pytest
 
 from regard import registry
 from regard.__main__ import main
-from regard.certify import PROPERTIES, Outcome, certify
-from regard.patterns import ALL_PATTERNS
+from regard.certification import PROPERTIES, Outcome, certify
+from regard.common.patterns import ALL_PATTERNS
 
 OWN = Path(__file__).parent / "linear_attention.py"
 BROKEN = """
 import torch
-from regard.layer import Attention
+from regard.attention import Attention
 
 class Peeking(Attention):
     patterns = ("causal_self",)
@@ -48,7 +48,7 @@ def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None
 def test_list_gives_every_mechanism_on_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["name", *registry.mechanisms()]
+    assert [line.split()[0] for line in lines] == ["name", *registry.list_mechanisms()]
     (softmax,) = (line for line in lines if line.startswith("softmax "))
     assert softmax.split()[1:5] == list(ALL_PATTERNS)
     assert softmax.endswith("Vaswani et al. 2017")

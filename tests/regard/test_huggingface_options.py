@@ -27,7 +27,7 @@ def test_what_is_registered() -> None:
     four_maps = regard.cost.parameters("softmax", **sizes)
     parameterless = [
         name
-        for name in regard.mechanisms()
+        for name in regard.list_mechanisms()
         if (cls := mechanism_class(name)).maps == ("query", "key", "value", "output")
         and regard.cost.parameters(name, **{**sizes, **cls.example}) == four_maps
     ]

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from vectors import draw
 
 import regard
-from regard.hashing import SCHEMES
 from regard.mechanisms.smyrf import SmyrfAttention, naive_smyrf
+from regard.mechanisms.smyrf.hashing import SCHEMES
 from regard.observers import WEIGHTED_MEANS, Observation, _watchers
 from regard.registry import mechanism_class
 
@@ -43,7 +43,7 @@ def observed(module: nn.Module, *inputs: Tensor, **given: Any) -> list[Observati
     return seen
 
 
-@pytest.mark.parametrize("name", regard.mechanisms())
+@pytest.mark.parametrize("name", regard.list_mechanisms())
 def test_the_result_is_the_same_to_the_last_bit(name: str) -> None:
     layer = layer_of(name)
     expected = layer(x(), x_mask=MASK)

@@ -22,8 +22,8 @@ def test_public_names() -> None:
         "cost",
         "effective",
         "functional",
+        "list_mechanisms",
         "mechanism",
-        "mechanisms",
         "observe",
         "replace_attention",
     ]
@@ -35,11 +35,11 @@ def test_public_names() -> None:
 
 def test_no_more_mechanisms_are_imported_than_asked_for() -> None:
     steps = {
-        "import regard, regard.layer, regard.functional, regard.cost; regard.mechanisms()": set(),
+        "import regard, regard.attention, regard.functional, regard.cost; regard.list_mechanisms()": set(),
         "regard.build('softmax', width=4, heads=2)": {"softmax"},
         "regard.build('smyrf', width=4, heads=2)": {"softmax", "smyrf"},
         "regard.functional.super_values": {"softmax", "smyrf", "super"},
-        "regard.mechanisms()": {"softmax", "smyrf", "super"},  # still the function, not the package
+        "regard.mechanisms.smyrf.smyrf, regard.list_mechanisms()": {"softmax", "smyrf", "super"},  # one is the package
     }
     report = "print(*(m.split('.')[2] for m in sys.modules if m.startswith('regard.mechanisms.')))"
     code = "\n".join(["import sys", *(line for step in steps for line in (step, report))])
@@ -57,7 +57,7 @@ def test_functions_by_name() -> None:
 
 
 def test_every_mechanism_has_its_function_or_is_softmax_on_split_heads() -> None:
-    assert set(regard.mechanisms()) - set(dir(functional)) == {"efficient", "optimised", "super"}
+    assert set(regard.list_mechanisms()) - set(dir(functional)) == {"efficient", "optimised", "super"}
 
 
 def test_the_example_of_the_package() -> None:

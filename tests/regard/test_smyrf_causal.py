@@ -8,13 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from vectors import draw, gradients, heads, masks, peak_bytes
 
-from regard import fused
-from regard.causal_clusters import causal_clusters, causal_entries
-from regard.hashing import SCHEMES, checked_directions, hashes
-from regard.mechanisms.smyrf import naive_smyrf, smyrf
+from regard.mechanisms.smyrf import clustered_attention, naive_smyrf, smyrf
+from regard.mechanisms.smyrf.causal_clusters import causal_clusters, causal_entries
+from regard.mechanisms.smyrf.hashing import SCHEMES, checked_directions, hashes
+from regard.mechanisms.smyrf.naive import NaiveHash, naive_causal_collision_counts
 from regard.mechanisms.softmax import softmax
 from regard.registry import build, mechanism_class
-from regard.times_met import PlainHash, times_met_causal
 
 BUCKETS = 6
 
@@ -34,7 +33,7 @@ def test_values_and_gradients_equal_the_definition(
     options["directions"] = checked_directions(None, scheme, 4, 3, BUCKETS, torch.Generator().manual_seed(1))
     options |= {"query_mask": query_mask, "key_mask": key_mask}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fused, "HAS_CPU_KERNEL", fused.HAS_CPU_KERNEL and not plain_form)
+        patch.setattr(clustered_attention, "HAS_CPU_KERNEL", clustered_attention.HAS_CPU_KERNEL and not plain_form)
         fast = smyrf(*inputs, rounds=3, **options)
         ours = gradients(fast, inputs)
     plain = naive_smyrf(*inputs, **options)
@@ -74,7 +73,7 @@ def test_a_gradient_of_the_past_reaches_no_future() -> None:
 def test_what_a_query_meets(n: int, C: int) -> None:
     """Its own block up to itself and, in each round, C keys of every segment that is the first of its pair; so the entries count."""
     q, k, _ = heads(n, b=1, h=1, n=n)
-    met = times_met_causal(PlainHash(q[0, 0], k[0, 0], draw(6, 3, seed=1)), C)
+    met = naive_causal_collision_counts(NaiveHash(q[0, 0], k[0, 0], draw(6, 3, seed=1)), C)
     assert met.triu(1).sum() == 0
     assert (met.diag() == 3).all()
     pasts = torch.tensor(

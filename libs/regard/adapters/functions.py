@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from regard import functional
-from regard.shapes import check_count
+from regard.common.checks import check_count
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "cosformer": {"horizon": None},
@@ -90,7 +90,7 @@ def performer(q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
 
 
 def probsparse(q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
-    from regard.sampling import sample_keys
+    from regard.mechanisms.probsparse import sample_keys
 
     masks = {"key_mask": call.key_mask, "query_mask": call.query_mask}
     factor, seed = call.options["factor"], torch.tensor(call.seed, device=q.device)
@@ -143,7 +143,7 @@ def smyrf_options(q: Tensor, call: Call) -> dict[str, Any]:
 @functools.lru_cache(maxsize=512)
 def directions(seed: int, d: int, rounds: int, scheme: str = "asymmetric", buckets: int = 2) -> Tensor:
     """Directions of SMYRF, for the asymmetric hash (d + 2, rounds), the same for a seed and these sizes everywhere."""
-    from regard.hashing import checked_directions
+    from regard.mechanisms.smyrf.hashing import checked_directions
 
     with torch.inference_mode(False):
         return checked_directions(None, scheme, d, rounds, buckets, torch.Generator().manual_seed(seed))
@@ -152,7 +152,7 @@ def directions(seed: int, d: int, rounds: int, scheme: str = "asymmetric", bucke
 @functools.lru_cache(maxsize=512)
 def performer_projection(seed: int, heads: int, features: int, d: int) -> Tensor:
     """W of Performer, (heads, features, d), the same for a seed and these sizes everywhere."""
-    from regard.projections import orthogonal_projection
+    from regard.mechanisms.performer.projection import orthogonal_projection
 
     with torch.inference_mode(False):
         return orthogonal_projection(heads, features, d, generator=torch.Generator().manual_seed(seed))

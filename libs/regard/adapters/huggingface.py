@@ -19,8 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from regard.adapters.functions import DEFAULTS, Call, mixed, smyrf_options
+from regard.common.patterns import Pattern
 from regard.observers import HUGGINGFACE, report
-from regard.patterns import Pattern
 from regard.registry import UnsupportedPattern, mechanism_class
 
 SETTINGS = "regard_attention"  # the attribute of a model's config that holds the options, and is saved with it

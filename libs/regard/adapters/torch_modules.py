@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from regard.layer import Attention
+from regard.attention import Attention
+from regard.common.patterns import Pattern
 from regard.observers import WEIGHTED_MEANS, weights_of
-from regard.patterns import Pattern
 from regard.registry import UnsupportedPattern, build, mechanism_class
 
 PATTERNS: tuple[Pattern, ...] = ("noncausal_self", "causal_self", "noncausal_cross")

@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from regard.layer import Attention
+from regard.attention import Attention
+from regard.common.patterns import Pattern, is_causal, is_cross
 from regard.loading import BadRequest, find_class, key_and_value, load_file
-from regard.patterns import Pattern, is_causal, is_cross
 
 # The settings whose cost the papers and the targets speak of; every other mechanism runs with the defaults of its constructor.
 OPTIONS: Mapping[str, Sequence[str]] = {

@@ -22,10 +22,10 @@ from regard.bench import run, table, targets
 from regard.bench.cases import DTYPES, LIBRARY, Case, find_class_once, kinds_of, load_function, parsed_options
 from regard.bench.fits import crossing
 from regard.bench.table import Row
-from regard.certify import certify
+from regard.certification import certify
+from regard.common.patterns import ALL_PATTERNS, Pattern
 from regard.loading import BadRequest
-from regard.patterns import ALL_PATTERNS, Pattern
-from regard.registry import mechanisms
+from regard.registry import list_mechanisms
 
 LENGTHS = tuple(2**power for power in range(7, 17))  # 128 … 65,536
 QUICK_LENGTHS, QUICK_SECONDS = (128, 256, 512), 1.0
@@ -111,7 +111,7 @@ def bench_mechanisms(options: argparse.Namespace) -> int:
 
 def checked(options: argparse.Namespace) -> tuple[list[str], list[Pattern]]:
     """The mechanisms and patterns that are asked for. Raises BadRequest or ValueError for what cannot be."""
-    names = options.names or mechanisms()
+    names = options.names or list_mechanisms()
     if (options.option or options.peer) and len(options.names) != 1:
         raise BadRequest("--option and --peer belong to one mechanism: name it")
     if unknown := set(options.pattern or ()) - set(ALL_PATTERNS):

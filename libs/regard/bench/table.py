@@ -17,8 +17,8 @@ from typing import Any
 import torch
 
 from regard.bench.cases import NAMES, Case
+from regard.common.patterns import ALL_PATTERNS
 from regard.loading import BadRequest
-from regard.patterns import ALL_PATTERNS
 
 FOLDER = Path("benchmarks/results")
 

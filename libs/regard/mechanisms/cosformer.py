@@ -16,13 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from regard.layer import Attention
-from regard.patterns import Pattern, check_mask, zero_masked
-from regard.precision import keeps_types
-from regard.prefix import Past, prefix_after
+from regard.attention import Attention
+from regard.common.autocast import disable_autocast
+from regard.common.checks import check_count, check_heads, check_mask
+from regard.common.chunking import iterate_spans
+from regard.common.patterns import Pattern, zero_masked
+from regard.common.prefix_sum import PrefixState, extend_prefix_sum
 from regard.registry import mechanism
-from regard.shapes import check_count, check_heads
-from regard.streaming import segments
 
 EPSILON = 1e-6
 CAUSAL_HORIZON = 8192  # CAB's longest causal length
@@ -53,7 +53,7 @@ def naive_cosformer(
     return weights @ v / weights.sum(-1, keepdim=True).clamp(min=EPSILON)
 
 
-@keeps_types
+@disable_autocast
 def cosformer(
     q: Tensor,
     k: Tensor,
@@ -98,13 +98,13 @@ def cosformer(
 
 def _causal(q: Tensor, k: Tensor, v: Tensor, q_angle: Tensor, k_angle: Tensor, key_mask: Tensor | None) -> Tensor:
     """A segment at a time; the angles are π i / 2M, (b or 1, 1, n, 1)."""
-    past: Past | None = None
+    past: PrefixState | None = None
     rows: list[Tensor] = []
-    for part in segments(q, k, v, key_mask):
+    for part in iterate_spans(q, k, v, key_mask):
         turned = _turned(part.q, q_angle[:, :, part.at]), _turned(part.k, k_angle[:, :, part.at])
-        summed, past = prefix_after(past, *turned, F.pad(part.v, (0, 1), value=1))
+        summed, past = extend_prefix_sum(past, *turned, F.pad(part.v, (0, 1), value=1))
         out = summed[..., :-1] / summed[..., -1:].clamp(min=EPSILON)
-        rows.append(out.masked_fill(part.spoilt, torch.nan).to(v.dtype))
+        rows.append(out.masked_fill(part.poisoned, torch.nan).to(v.dtype))
     return torch.cat(rows, 2)
 
 

@@ -4,7 +4,7 @@
     s_c = Σ_j softmax_j(log ξ(k_j, ω_c)) v_j
     out_i = Σ_c softmax_c( μ_c · q_i / √d + log ξ(q_i, ω_c) + log Σ_j ξ(k_j, ω_c) − log ξ(μ_c, ω_c) ) s_c
 
-q̃ and k̃ are segment means over the real tokens (`regard.segments`); ε is standard normal in training and 0 in evaluation. Zheng et al., "Linear
+q̃ and k̃ are segment means over the real tokens (`common.landmarks`); ε is standard normal in training and 0 in evaluation. Zheng et al., "Linear
 Complexity Randomized Self-attention Mechanism", 2022, in the form of CAB's library, with the mask in the landmarks and in the log-sum
 over keys too, where the library leaves it out.
 Time O(n c (d + e)), memory O(n c).
@@ -17,12 +17,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from regard.layer import Attention
-from regard.patterns import Pattern
-from regard.precision import keeps_types
+from regard.attention import Attention
+from regard.common.autocast import disable_autocast
+from regard.common.checks import check_count, check_heads, check_tensor
+from regard.common.landmarks import segment_means
+from regard.common.patterns import Pattern
 from regard.registry import mechanism
-from regard.segments import segment_means
-from regard.shapes import check_count, check_heads, check_tensor
 
 
 def naive_lara(
@@ -56,7 +56,7 @@ def naive_lara(
     return torch.stack(out) if out else q[..., :1].expand(*q.shape[:3], v.shape[-1])
 
 
-@keeps_types
+@disable_autocast
 def lara(
     q: Tensor, k: Tensor, v: Tensor, *, landmarks: int, noise: Tensor | None = None, key_mask: Tensor | None = None
 ) -> Tensor:

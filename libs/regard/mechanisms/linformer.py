@@ -13,11 +13,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from regard.layer import Attention
-from regard.patterns import Pattern, zero_masked
-from regard.precision import keeps_types
+from regard.attention import Attention
+from regard.common.autocast import disable_autocast
+from regard.common.checks import check_count, check_heads, check_scale, check_tensor
+from regard.common.patterns import Pattern, zero_masked
 from regard.registry import mechanism
-from regard.shapes import check_count, check_heads, check_scale, check_tensor
 
 
 def naive_linformer(
@@ -41,7 +41,7 @@ def naive_linformer(
     return scores.softmax(-1) @ values
 
 
-@keeps_types
+@disable_autocast
 def linformer(
     q: Tensor,
     k: Tensor,

@@ -14,12 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from regard.containment import any_in_window, finite
-from regard.layer import Attention
+from regard.attention import Attention
+from regard.common.checks import check_choice, check_count, check_flag, check_heads, check_scale
+from regard.common.nonfinite import any_in_window, zero_nonfinite
+from regard.common.patterns import Pattern, is_causal, zero_masked
 from regard.mechanisms.softmax import softmax
-from regard.patterns import Pattern, is_causal, zero_masked
 from regard.registry import mechanism
-from regard.shapes import check_choice, check_count, check_flag, check_heads, check_scale
 
 VARIANTS = ("paper", "released")
 
@@ -84,7 +84,7 @@ def _blocks(
     row = n + before  # a row and a gap as long as a window reaches
     row += -row % block
     real = torch.ones(1, n, dtype=torch.bool, device=q.device) if key_mask is None else key_mask
-    (k, bad_k), (v, bad_v) = finite(zero_masked(k, key_mask)), finite(zero_masked(v, key_mask))
+    (k, bad_k), (v, bad_v) = zero_nonfinite(zero_masked(k, key_mask)), zero_nonfinite(zero_masked(v, key_mask))
 
     def rows(x: Tensor) -> Tensor:  # b h n · -> (b row) h ·
         return F.pad(x.transpose(1, 2), (0, 0, 0, 0, 0, row - n)).flatten(0, 1)
@@ -103,8 +103,8 @@ def _blocks(
     )
     out = out.masked_fill(blind[:, None], 0).transpose(1, 2).flatten(0, 1)
     out = out.reshape(b, row, h, v.shape[-1])[:, :n].transpose(1, 2)
-    spoilt = any_in_window(bad_k.any(-1, keepdim=True) | bad_v, before, after) | ~q.isfinite().all(-1, keepdim=True)
-    return out.masked_fill(spoilt, torch.nan)
+    poisoned = any_in_window(bad_k.any(-1, keepdim=True) | bad_v, before, after) | ~q.isfinite().all(-1, keepdim=True)
+    return out.masked_fill(poisoned, torch.nan)
 
 
 def _released(

@@ -3,7 +3,7 @@
     out = F A⁺ (G V)        F = softmax(s Q K̃ᵀ)        A = softmax(s Q̃ K̃ᵀ)        G = softmax(s Q̃ Kᵀ)        s = d^(-1/2)
     A⁺: Z ← ¼ Z (13 I − A Z (15 I − A Z (7 I − A Z))), from Z₀ = Aᵀ / (‖A‖₁ ‖A‖∞) of each (batch, head)
 
-Q̃ and K̃ are segment means over each row's real tokens (`regard.segments`). Xiong et al., "Nyströmformer", 2021, equations 13 to 15, with
+Q̃ and K̃ are segment means over each row's real tokens (`regard.common.landmarks`). Xiong et al., "Nyströmformer", 2021, equations 13 to 15, with
 CAB's segments; a row with at most `landmarks` tokens has softmax attention. Six iterations have not converged on most A: their number
 is part of the definition. Time O(n c (d + e) + c³), memory O(n (d + e)): F and G live inside fused attention.
 """
@@ -14,14 +14,14 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from regard.containment import finite
-from regard.layer import Attention
+from regard.attention import Attention
+from regard.common.autocast import disable_autocast
+from regard.common.checks import check_choice, check_count, check_heads, check_scale
+from regard.common.landmarks import segment_means
+from regard.common.nonfinite import zero_nonfinite
+from regard.common.patterns import Pattern, zero_masked
 from regard.mechanisms.softmax import naive_softmax, softmax
-from regard.patterns import Pattern, zero_masked
-from regard.precision import keeps_types
 from regard.registry import mechanism
-from regard.segments import segment_means
-from regard.shapes import check_choice, check_count, check_heads, check_scale
 
 VARIANTS = ("paper", "released")
 
@@ -62,7 +62,7 @@ def naive_nystrom(
     return torch.stack(outs) if outs else v
 
 
-@keeps_types
+@disable_autocast
 def nystrom(
     q: Tensor,
     k: Tensor,
@@ -101,7 +101,9 @@ def nystrom(
         if key_mask is not None:  # of few tokens each is a segment, K̃ and V̄ are the tokens: F V̄ is softmax attention
             few = (key_mask.sum(1) <= landmarks)[:, None, None, None]
             middle = torch.where(few, segment_means(values, landmarks, key_mask)[0], middle)
-        k_mean, bad = finite(k_mean)  # fused attention returns 0 for scores that are NaN, but not for such values
+        k_mean, bad = zero_nonfinite(
+            k_mean
+        )  # fused attention returns 0 for scores that are NaN, but not for such values
         middle = middle.masked_fill(bad.any(-1).any(-1)[..., None, None], torch.nan)
         out = softmax(q, k_mean, middle, key_mask=None if key_mask is None else present, scale=scale).to(v.dtype)
     return zero_masked(out, key_mask)

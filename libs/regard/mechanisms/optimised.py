@@ -10,9 +10,9 @@ Time and memory as softmax attention: on split heads the two do not differ.
 
 from torch import Tensor
 
-from regard.layer import Attention
+from regard.attention import Attention
+from regard.common.patterns import ALL_PATTERNS
 from regard.mechanisms.softmax import naive_softmax, softmax
-from regard.patterns import ALL_PATTERNS
 from regard.registry import mechanism
 
 

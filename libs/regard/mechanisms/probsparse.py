@@ -8,17 +8,57 @@ the measure takes unscaled scores. In a padded row n and m count the real tokens
 Time O(n U d + u m (d + e)), memory O(n d + u m): the sampled scores are taken one column of the sample at a time.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from regard.layer import Attention
-from regard.patterns import Pattern, check_mask
+from regard.attention import Attention
+from regard.common.checks import check_count, check_heads, check_mask, check_scale
+from regard.common.counter_rng import murmur_mix
+from regard.common.patterns import Pattern
 from regard.registry import mechanism
-from regard.sampling import count_drawn, counts_drawn, sample_keys
-from regard.shapes import check_count, check_heads, check_scale
+
+
+def count_drawn(length: int, factor: int) -> int:
+    """factor ⌈ln length⌉, at most `length`, as Informer has it; 0 for a length of 0 or 1."""
+    return min(length, factor * math.ceil(math.log(max(1, length))))
+
+
+def counts_drawn(lengths: Tensor, factor: int) -> Tensor:
+    """`count_drawn` of every entry of an integer tensor."""
+    return torch.minimum(lengths, factor * lengths.clamp(min=1).double().log().ceil().long())
+
+
+def sample_keys(
+    n: int,
+    m: int,
+    factor: int,
+    *,
+    seed: Tensor,
+    key_mask: Tensor | None = None,
+    query_mask: Tensor | None = None,
+) -> Tensor:
+    """For each of n queries U = max(1, factor ⌈ln m⌉) ≤ m key indices below m, with replacement: (n, U), or with masks (b, n, U).
+
+    Draw s of query i is ⌊m x⌋ with x = hash(seed, i, s) in [0, 1); `seed` is an integer tensor (). With `key_mask` (b, m) and `query_mask` (b, n),
+    True = keep, i, m and the index count real tokens only, as if the row were not padded; −1 stands where the unpadded run draws nothing.
+    """
+    columns = torch.arange(max(1, count_drawn(m, factor)), device=seed.device)
+    rows = torch.arange(n, device=seed.device)
+    if query_mask is not None:
+        rows = (query_mask.cumsum(1) - 1).clamp(min=0)  # b n: the rank of each query among the real ones
+    mixed_rows = murmur_mix(rows ^ murmur_mix(seed + 0x9E3779B9))
+    hashes = murmur_mix(mixed_rows[..., None] + columns)  # (b) n U, uniform in 32 bits
+    if key_mask is None:
+        return (hashes * m) >> 32
+    real = key_mask.sum(1)[:, None, None]
+    ranks = (hashes * real) >> 32  # b n U
+    position = torch.argsort((~key_mask).int(), dim=1, stable=True)  # b m: where the j-th real key stands
+    indices = position.take_along_dim(ranks.flatten(1), 1).view_as(ranks)
+    return indices.masked_fill(columns >= counts_drawn(real, factor).clamp(min=1), -1)
 
 
 def naive_probsparse(
@@ -67,7 +107,7 @@ def probsparse(
     """ProbSparse attention on split heads.
 
     q (b, h, n, d), k (b, h, m, d), v (b, h, m, e) -> (b, h, n, e). `sample` holds key indices, (n, U) or one a row (b, n, U); entries outside
-    0 … m − 1 and at masked keys are left out; without it, the sample is `regard.sampling.sample_keys` of seed 0. Masks (b, m) and (b, n),
+    0 … m − 1 and at masked keys are left out; without it, the sample is `sample_keys` of seed 0. Masks (b, m) and (b, n),
     True = keep; masked queries, and queries that may see no key, get 0. In self attention pass the mask as both. The choice of
     queries has no gradient. Raises ValueError or TypeError for a factor below 1, and for samples or masks that do not fit.
     """

@@ -10,10 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from regard.layer import Attention
-from regard.patterns import ALL_PATTERNS, contained, spoils, zero_masked
+from regard.attention import Attention
+from regard.common.checks import check_heads, check_scale
+from regard.common.nonfinite import row_nan_mark, zero_and_mark_causal
+from regard.common.patterns import ALL_PATTERNS, zero_masked
 from regard.registry import mechanism
-from regard.shapes import check_heads, check_scale
 
 
 def naive_softmax(
@@ -41,15 +42,17 @@ def softmax(
     check_heads(q, k, v, key_mask=key_mask, self_attention=causal)
     check_scale(scale)
     k, v = zero_masked(k, key_mask), zero_masked(v, key_mask)
-    mark = spoils(q)  # torch's CPU kernel gives 0, not NaN, to a query whose scores are NaN
+    mark = row_nan_mark(q)  # torch's CPU kernel gives 0, not NaN, to a query whose scores are NaN
     if causal:
-        k, key_mark = contained(k)  # masks are added to the scores, where a later key's NaN would outlive them
-        v, value_mark = contained(v)
+        k, key_mark = zero_and_mark_causal(
+            k
+        )  # masks are added to the scores, where a later key's NaN would outlive them
+        v, value_mark = zero_and_mark_causal(v)
         mark = mark + key_mark.sum(-1, keepdim=True) + value_mark
         if scale is not None and scale <= 0:  # torch hides the future by -inf first and scales then: 0 · -inf is NaN
             q, scale = q * scale, 1.0
     else:
-        mark = mark + spoils(k).sum(-2, keepdim=True)
+        mark = mark + row_nan_mark(k).sum(-2, keepdim=True)
     if key_mask is None:
         return _marked(F.scaled_dot_product_attention(q, k, v, is_causal=causal, scale=scale), mark)
     seen = key_mask[:, None, None, :]

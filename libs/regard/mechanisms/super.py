@@ -15,11 +15,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from regard.layer import Attention
+from regard.attention import Attention
+from regard.common.checks import check_count, check_flag, check_mask, check_tensor
+from regard.common.nonfinite import zero_and_mark_causal
+from regard.common.patterns import ALL_PATTERNS, Pattern, zero_masked
 from regard.mechanisms.softmax import naive_softmax, softmax
-from regard.patterns import ALL_PATTERNS, Pattern, check_mask, contained, zero_masked
 from regard.registry import mechanism
-from regard.shapes import check_count, check_flag, check_tensor
 
 
 def naive_super_values(
@@ -67,7 +68,7 @@ def super_values(
     check_mask(key_mask, v.shape[0], m, "key_mask", v.device)
     v, weight = zero_masked(v, key_mask), weight[:m, :m].to(v.dtype)
     if causal:
-        v, mark = contained(v)
+        v, mark = zero_and_mark_causal(v)
         mixed = weight.tril() @ v + mark
     else:
         mixed = weight @ v

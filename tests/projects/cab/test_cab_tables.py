@@ -10,8 +10,8 @@ from projects.cab.freeze import constants_of
 from projects.cab.project import NONE, PROJECT, Config, modules_of, own_checksum
 from projects.cab.tasks import MODULES, TABLES
 from regard import cost
-from regard.patterns import ALL_PATTERNS
-from regard.registry import mechanism_class, mechanisms
+from regard.common.patterns import ALL_PATTERNS
+from regard.registry import list_mechanisms, mechanism_class
 from regard_lab.config import compose, typed
 from regard_lab.errors import UserError
 from regard_lab.paper import load_paper
@@ -33,7 +33,7 @@ def rows_of(table: str) -> list[dict]:
 
 def shipped(pattern: str) -> set[str]:
     """The mechanisms of this library with a pattern; those that tests register are left out."""
-    classes = {name: mechanism_class(name) for name in mechanisms()}
+    classes = {name: mechanism_class(name) for name in list_mechanisms()}
     return {
         name
         for name, cls in classes.items()
@@ -178,7 +178,7 @@ def test_the_efficiency_cell_measures(tmp_path):
 def test_a_pattern_is_there_when_every_property_holds(scale, properties, tmp_path, monkeypatch):
     def some(passed: bool):
         def certify(name, options=None, properties=None):
-            from regard.certify import Outcome
+            from regard.certification import Outcome
 
             return [Outcome("causal_self", "padding", True, ""), Outcome("causal_self", "causality", passed, "leaks")]
 

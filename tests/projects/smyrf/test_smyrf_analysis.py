@@ -17,7 +17,7 @@ from projects.smyrf.analysis.config import check
 from projects.smyrf.analysis.figures import FIGURES
 from projects.smyrf.analysis.vectors import Subject, Vectors, attending, capture, dense, result_with
 from projects.smyrf.project import PROJECT, Config
-from regard.hashing import SCHEMES
+from regard.mechanisms.smyrf.hashing import SCHEMES
 from regard.observers import meetings
 from regard_lab.config import compose, typed
 from regard_lab.figures import Results, svg

@@ -1,0 +1,19 @@
+"""Random projections that features are made of."""
+
+import torch
+from torch import Tensor
+
+
+def orthogonal_projection(heads: int, features: int, width: int, *, generator: torch.Generator | None = None) -> Tensor:
+    """W (heads, features, width): blocks of `width` orthogonal rows, each as long as a row of a fresh Gaussian matrix."""
+    blocks = -(-features // width)
+    basis, triangle = torch.linalg.qr(torch.randn(heads, blocks, width, width, generator=generator))
+    basis = basis * triangle.diagonal(dim1=-2, dim2=-1).sign()[..., None, :]  # else not uniform over the rotations
+    length = torch.linalg.vector_norm(torch.randn(heads, features, width, generator=generator), dim=-1, keepdim=True)
+    return torch.mul(basis.flatten(1, 2)[:, :features], length)
+
+
+def feature_exponents(x: Tensor, projection: Tensor) -> tuple[Tensor, Tensor]:
+    """W x̂ (b, h, n, f) and ‖x̂‖² / 2 (b, h, n, 1): x (b, h, n, d), `projection` (f, d) or (h, f, d)."""
+    x = x * x.shape[-1] ** -0.25
+    return x @ projection.mT, x.square().sum(-1, keepdim=True) / 2
