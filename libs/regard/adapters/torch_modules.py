@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from regard.attention import Attention
 from regard.common.patterns import Pattern
-from regard.observers import WEIGHTED_MEANS, weights_of
+from regard.observers import weights_of
 from regard.registry import UnsupportedPattern, build, mechanism_class
 
 PATTERNS: tuple[Pattern, ...] = ("noncausal_self", "causal_self", "noncausal_cross")
@@ -57,7 +57,7 @@ class MixedAttention(nn.MultiheadAttention):
             raise ValueError(
                 "nested tensors have no padding mask; call replace_attention on the whole nn.TransformerEncoder, so that it sends none"
             )
-        if need_weights and self.mechanism not in WEIGHTED_MEANS:
+        if need_weights and not mechanism_class(self.mechanism).weighted_mean:
             raise ValueError(f"{self.mechanism!r} has no attention weights: call with need_weights=False")
         to_itself, batched = query is key, query.ndim == 3
         query, key, value = (self._batch_first(x) for x in (query, key, value))  # b n ·
@@ -78,7 +78,7 @@ class MixedAttention(nn.MultiheadAttention):
         out: Tensor = self._like_input(self.out_proj(mixed), batched)
         if not need_weights:
             return out, None
-        weights = weights_of(self.mechanism, lambda q, k, v: type(mixer).mix(mixer, q, k, v, key_mask, **also), q, k)
+        weights = weights_of(type(mixer), lambda q, k, v: type(mixer).mix(mixer, q, k, v, key_mask, **also), q, k)
         weights = weights.mean(1) if average_attn_weights else weights
         return out, weights if batched else weights[0]
 

@@ -19,17 +19,6 @@ from regard.attention import Attention
 from regard.common.patterns import Pattern, is_causal, is_cross
 from regard.loading import BadRequest, find_class, key_and_value, load_file
 
-# The settings whose cost the papers and the targets speak of; every other mechanism runs with the defaults of its constructor.
-OPTIONS: Mapping[str, Sequence[str]] = {
-    "abc": ("slots=64",),
-    "performer": ("features=64",),
-    "smyrf": (
-        "rounds=1 cluster_size=512",
-        "rounds=2 cluster_size=32",
-        "rounds=2 cluster_size=64",
-        "rounds=4 cluster_size=128",
-    ),
-}
 FUSED, LIBRARY, PLAIN = "fused", "library", "plain"
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 
@@ -82,7 +71,7 @@ def kinds_of(
     cls = find_class_once(mechanism)
     level = "mix" if getattr(cls, "maps", Attention.maps) == Attention.maps else "layer"
     levels = ("mix", "layer") if mechanism == "softmax" else (level,)
-    settings = OPTIONS.get(mechanism, ("",)) if options is None else [" ".join(options)]
+    settings = getattr(cls, "bench_options", ("",)) if options is None else (" ".join(options),)
     return [
         replace(base, mechanism=mechanism, form=form, level=level, options=setting)
         for setting in settings

@@ -10,13 +10,14 @@ Time O((n + m) d e), memory O((n + m) (d + e)); causal as long, and by segments.
 """
 
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from regard.attention import Attention
+from regard.attention import Attention, Call
 from regard.common.autocast import disable_autocast
 from regard.common.checks import check_count, check_heads, check_mask
 from regard.common.chunking import iterate_spans
@@ -134,6 +135,8 @@ class CosformerAttention(Attention):
     """
 
     needs_query_mask = True
+    stepwise = True
+    function_options: ClassVar[Mapping[str, Any]] = {"horizon": None}
 
     def __init__(
         self,
@@ -181,6 +184,15 @@ class CosformerAttention(Attention):
             sums = state[0] + sums
         summed = _turned(q.to(wide), angle) @ sums
         return (summed[..., :-1] / summed[..., -1:].clamp(min=EPSILON)).to(narrow), (sums, place)
+
+    @classmethod
+    def attend(cls, q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
+        """cosFormer has no scale: its weights are products, whose scale the denominator takes away. A causal horizon is 8,192 by default."""
+        horizon = call.options["horizon"] or (CAUSAL_HORIZON if call.causal else None)
+        query_mask = call.query_mask
+        if query_mask is None:  # n = m would else be taken for self attention
+            query_mask = torch.ones(q.shape[0], q.shape[2], dtype=torch.bool, device=q.device)
+        return cosformer(q, k, v, causal=call.causal, horizon=horizon, key_mask=call.key_mask, query_mask=query_mask)
 
     @classmethod
     def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, **options: Any) -> int:

@@ -20,6 +20,8 @@ from regard.registry import mechanism
 class EfficientAttention(Attention):
     """Softmax attention without W^K and W^V."""
 
+    weighted_mean = True
+    stepwise = True
     maps = ("query", "output")
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None) -> Tensor:

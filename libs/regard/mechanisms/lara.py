@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from regard.attention import Attention
+from regard.attention import Attention, Call
 from regard.common.autocast import disable_autocast
 from regard.common.checks import check_count, check_heads, check_tensor
 from regard.common.landmarks import segment_means
@@ -101,6 +101,7 @@ def lara(
 class LaraAttention(Attention):
     """LARA with segment-mean proposals; no parameters beyond the four maps of `Attention`. Training draws ε anew in every call."""
 
+    function_options: ClassVar[Mapping[str, Any]] = {"landmarks": 16}
     example: ClassVar[Mapping[str, Any]] = {"landmarks": 4}
 
     def __init__(
@@ -124,6 +125,14 @@ class LaraAttention(Attention):
 
     def naive(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None) -> Tensor:
         return naive_lara(q, k, v, landmarks=self.landmarks, key_mask=key_mask)
+
+    @classmethod
+    def attend(cls, q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
+        return lara(call.rescaled(q), k, v, landmarks=call.options["landmarks"], key_mask=call.key_mask)
+
+    @property
+    def draws_each_call(self) -> bool:
+        return self.training
 
     @classmethod
     def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, landmarks: int = 16, **options: Any) -> int:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from regard.attention import Attention
+from regard.attention import Attention, Call
 from regard.common.checks import check_choice, check_count, check_flag, check_heads, check_scale
 from regard.common.nonfinite import any_in_window, zero_nonfinite
 from regard.common.patterns import Pattern, is_causal, zero_masked
@@ -126,6 +126,9 @@ def _released(
 class LocalAttention(Attention):
     """Multi-head local attention; no parameters beyond the four maps of `Attention`."""
 
+    weighted_mean = True
+    stepwise = True
+    function_options: ClassVar[Mapping[str, Any]] = {"window": 15}
     example: ClassVar[Mapping[str, Any]] = {"window": 5}
 
     def __init__(
@@ -161,6 +164,11 @@ class LocalAttention(Attention):
             first = max(0, state[0].shape[2] + 1 - self.window)
             k, v = torch.cat((state[0][:, :, first:], k), 2), torch.cat((state[1][:, :, first:], v), 2)
         return softmax(q, k, v), (k, v)
+
+    @classmethod
+    def attend(cls, q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
+        given: dict[str, Any] = {"causal": call.causal, "key_mask": call.key_mask, "scale": call.scale}
+        return local(q, k, v, window=call.options["window"], **given)
 
     @classmethod
     def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, **options: Any) -> int:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from regard.attention import Attention
+from regard.attention import Attention, Call
 from regard.common.autocast import disable_autocast
 from regard.common.checks import check_choice, check_count, check_heads, check_scale
 from regard.common.landmarks import segment_means
@@ -125,6 +125,7 @@ def _inverse(A: Tensor, iterations: int, variant: str) -> Tensor:
 class NystromAttention(Attention):
     """Multi-head Nyström attention. `convolution` (odd, none by default) adds a depthwise convolution of v along the tokens, one filter a head."""
 
+    function_options: ClassVar[Mapping[str, Any]] = {"landmarks": 16, "iterations": 6}
     example: ClassVar[Mapping[str, Any]] = {"landmarks": 8}
 
     def __init__(
@@ -168,6 +169,10 @@ class NystromAttention(Attention):
         if self.convolution is None:
             return out
         return torch.add(out, self.convolution(zero_masked(v, key_mask)))
+
+    @classmethod
+    def attend(cls, q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
+        return nystrom(q, k, v, key_mask=call.key_mask, scale=call.scale, **call.options)
 
     @classmethod
     def parameter_count(

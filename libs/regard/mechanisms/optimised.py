@@ -20,6 +20,8 @@ from regard.registry import mechanism
 class OptimisedAttention(Attention):
     """Softmax attention without W^V."""
 
+    weighted_mean = True
+    stepwise = True
     maps = ("query", "key", "output")
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None) -> Tensor:

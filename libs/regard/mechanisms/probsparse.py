@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from regard.attention import Attention
+from regard.attention import Attention, Call
 from regard.common.checks import check_count, check_heads, check_mask, check_scale
 from regard.common.counter_rng import murmur_mix
 from regard.common.patterns import Pattern
@@ -180,6 +180,7 @@ class ProbSparseAttention(Attention):
     row has the sample of its unpadded run. Training draws another seed in every call, as the paper samples anew.
     """
 
+    function_options: ClassVar[Mapping[str, Any]] = {"factor": 5}
     example: ClassVar[Mapping[str, Any]] = {"factor": 2}
     seed: Tensor
 
@@ -218,6 +219,19 @@ class ProbSparseAttention(Attention):
         """The sample of self attention on q (b, h, n, d): (n, U), or (b, n, U) with a mask."""
         n = q.shape[2]
         return sample_keys(n, n, self.factor, seed=seed, key_mask=mask, query_mask=mask)
+
+    @classmethod
+    def attend(cls, q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
+        factor = call.options["factor"]
+        check_count(factor, 1, "factor")
+        masks: dict[str, Any] = {"key_mask": call.key_mask, "query_mask": call.query_mask}
+        seed = torch.tensor(call.seed, device=q.device)
+        sample = sample_keys(q.shape[2], k.shape[2], factor, seed=seed, **masks)
+        return probsparse(q, k, v, factor=factor, sample=sample, scale=call.scale, **masks)
+
+    @property
+    def draws_each_call(self) -> bool:
+        return self.training
 
     @classmethod
     def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, factor: int = 5, **options: Any) -> int:

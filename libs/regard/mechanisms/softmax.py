@@ -6,11 +6,15 @@ The sum runs over every key, or over j ≤ i when causal self. Vaswani et al., "
 Time O(n m (d + e)); memory O(n (d + e)), because the fused kernel never stores the n × m weights.
 """
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from regard.attention import Attention
+from regard.attention import Attention, Call
 from regard.common.checks import check_heads, check_scale
 from regard.common.nonfinite import row_nan_mark, zero_and_mark_causal
 from regard.common.patterns import ALL_PATTERNS, zero_masked
@@ -70,7 +74,11 @@ def _marked(out: Tensor, mark: Tensor) -> Tensor:
 
 @mechanism("softmax", patterns=ALL_PATTERNS, paper="Vaswani et al. 2017")
 class SoftmaxAttention(Attention):
-    """Standard multi-head attention; no parameters beyond the four maps of `Attention`."""
+    """Standard multi-head attention; no parameters beyond the four projections of `Attention`."""
+
+    weighted_mean = True
+    stepwise = True
+    function_options: ClassVar[Mapping[str, Any]] = {}
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None) -> Tensor:
         return softmax(q, k, v, causal=self.causal, key_mask=key_mask)
@@ -82,3 +90,14 @@ class SoftmaxAttention(Attention):
         if state is not None:
             k, v = torch.cat((state[0], k), 2), torch.cat((state[1], v), 2)
         return softmax(q, k, v), (k, v)
+
+    @classmethod
+    def attend(cls, q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
+        return softmax(q, k, v, causal=call.causal, key_mask=call.key_mask, scale=call.scale)
+
+    @classmethod
+    def attend_last(cls, q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
+        """A single last token sees all."""
+        if q.shape[2] == 1:
+            return cls.attend(q, k, v, replace(call, causal=False))
+        return super().attend_last(q, k, v, call)

@@ -83,6 +83,7 @@ class SuperAttention(Attention):
     that padding belongs at the end.
     """
 
+    weighted_mean = True
     maps = ("query", "output")
     example: ClassVar[Mapping[str, Any]] = {"length": 128}
 
@@ -106,6 +107,15 @@ class SuperAttention(Attention):
         mixing = self.mixing
         v = naive_super_values(v, weight=mixing.weight, bias=mixing.bias, causal=self.causal, key_mask=key_mask)
         return naive_softmax(q, k, v, causal=self.causal, key_mask=key_mask)
+
+    def attended_values(self, v: Tensor, key_mask: Tensor | None) -> Tensor:
+        """V' = W^A V + β."""
+        mixing = self.mixing
+        return super_values(v, weight=mixing.weight, bias=mixing.bias, causal=self.causal, key_mask=key_mask)
+
+    def mix_attended(self, q: Tensor, k: Tensor, values: Tensor, key_mask: Tensor | None, **also: Any) -> Tensor:
+        """Softmax attention to V' as it is."""
+        return softmax(q, k, values, causal=self.causal, key_mask=key_mask)
 
     @classmethod
     def parameter_count(cls, *, width: int, heads: int, length: int, bias: bool = True, **options: Any) -> int:

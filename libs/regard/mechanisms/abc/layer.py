@@ -79,6 +79,8 @@ def abc(
 class AbcAttention(Attention):
     """Multi-head ABC with two learned slot matrices, `key_slots` and `value_slots` (d, slots), shared by the heads."""
 
+    stepwise = True
+    bench_options = ("slots=64",)
     example: ClassVar[Mapping[str, Any]] = {"slots": 4}
 
     def __init__(

@@ -7,13 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from regard.attention import Attention
+from regard.attention import Attention, Call
 from regard.common.autocast import disable_autocast
 from regard.common.checks import check_choice, check_count, check_heads, check_number, check_tensor
 from regard.common.patterns import ALL_PATTERNS, Pattern, zero_masked
 from regard.mechanisms.performer.chunk import chunk_performer
 from regard.mechanisms.performer.naive import naive_performer
-from regard.mechanisms.performer.projection import feature_exponents, orthogonal_projection
+from regard.mechanisms.performer.projection import feature_exponents, orthogonal_projection, seeded_projection
 from regard.registry import mechanism
 
 VARIANTS = ("paper", "released")
@@ -85,6 +85,9 @@ class PerformerAttention(Attention):
     """Multi-head Performer. W, one a head, is the buffer `projection`: fixed, and in the state dict; `redraw` draws it anew."""
 
     projection: Tensor
+    stepwise = True
+    function_options: ClassVar[Mapping[str, Any]] = {"features": 16}
+    bench_options = ("features=64",)
     example: ClassVar[Mapping[str, Any]] = {"features": 16}
 
     def __init__(
@@ -135,6 +138,14 @@ class PerformerAttention(Attention):
         summed = (log_q - log_q.amax(-1, keepdim=True)).exp() @ sums
         total = summed[..., -1:]
         return (summed[..., :-1] / total.masked_fill(total == 0, 1)).to(narrow), (sums, highest)
+
+    @classmethod
+    def attend(cls, q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
+        features = call.options["features"]
+        check_count(features, 1, "features")
+        projection = seeded_projection(call.seed, q.shape[1], features, q.shape[3]).to(q.device)
+        given: dict[str, Any] = {"causal": call.causal, "key_mask": call.key_mask, "projection": projection}
+        return performer(call.rescaled(q), k, v, **given)
 
     @classmethod
     def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, features: int = 16, **options: Any) -> int:

@@ -1,5 +1,7 @@
 """Random projections that features are made of."""
 
+import functools
+
 import torch
 from torch import Tensor
 
@@ -11,6 +13,13 @@ def orthogonal_projection(heads: int, features: int, width: int, *, generator: t
     basis = basis * triangle.diagonal(dim1=-2, dim2=-1).sign()[..., None, :]  # else not uniform over the rotations
     length = torch.linalg.vector_norm(torch.randn(heads, features, width, generator=generator), dim=-1, keepdim=True)
     return torch.mul(basis.flatten(1, 2)[:, :features], length)
+
+
+@functools.lru_cache(maxsize=512)
+def seeded_projection(seed: int, heads: int, features: int, d: int) -> Tensor:
+    """W drawn from a seed, `(heads, features, d)`: the same for a seed and these sizes everywhere."""
+    with torch.inference_mode(False):
+        return orthogonal_projection(heads, features, d, generator=torch.Generator().manual_seed(seed))
 
 
 def feature_exponents(x: Tensor, projection: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ used again costs a fraction of memory that the system must first map and clear. 
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -23,7 +23,6 @@ from torch.autograd.function import once_differentiable
 
 from regard.mechanisms.smyrf.clusters import Clusters
 
-TENSORS = 5  # the first fields of Clusters
 HAS_CPU_KERNEL = hasattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu")
 PART_BYTES = 2**20  # of the gathered queries or keys, a thread, on CPU
 
@@ -39,17 +38,41 @@ def merged_attention(
     d, e = q.shape[3], v.shape[3]
     if d != e:  # the kernel wants one width
         q, k, v = (F.pad(x, (0, max(d, e) - x.shape[3])) for x in (q, k, v))
-    tensors: list[Tensor] = []  # each once: torch.compile takes no tensor twice
-    plan = []  # for each round which of them, and the rest of its fields
-    for each in rounds:
-        places: list[int | None] = []
-        for x in (each.query_token, each.key_token, each.key_set, each.query_filled, each.key_filled):
-            if x is not None and all(x is not known for known in tensors):
-                tensors.append(x)
-            places.append(None if x is None else next(i for i, known in enumerate(tensors) if known is x))
-        plan.append((places, each[TENSORS:]))
-    out: Tensor = _Merged.apply(q, k, v, plan, scale, dedup, *tensors)  # type: ignore[no-untyped-call]
+    layouts, tensors = flatten(rounds)
+    out: Tensor = _Merged.apply(q, k, v, layouts, scale, dedup, *tensors)  # type: ignore[no-untyped-call]
     return out[..., :e]
+
+
+class Layout(NamedTuple):
+    """A round without its tensors: which of a flat list each of its tensor fields is, and its other fields.
+
+    Autograd and torch.compile want the tensors of a call side by side, and torch.compile takes none of them twice.
+    """
+
+    tensor_at: dict[str, int]
+    others: dict[str, Any]
+
+
+def flatten(rounds: Sequence[Clusters]) -> tuple[list[Layout], list[Tensor]]:
+    """Rounds as layouts and the tensors that they share, each once."""
+    tensors: list[Tensor] = []
+    layouts = []
+    for clusters in rounds:
+        fields = clusters._asdict()
+        held = {name: value for name, value in fields.items() if isinstance(value, Tensor)}
+        for value in held.values():
+            if all(value is not known for known in tensors):
+                tensors.append(value)
+        tensor_at = {name: next(i for i, known in enumerate(tensors) if known is value) for name, value in held.items()}
+        layouts.append(Layout(tensor_at, {name: value for name, value in fields.items() if name not in held}))
+    return layouts, tensors
+
+
+def unflatten(layouts: Sequence[Layout], tensors: Sequence[Tensor]) -> Iterator[Clusters]:
+    """The rounds that `flatten` took apart."""
+    for layout in layouts:
+        fields: dict[str, Any] = {name: tensors[i] for name, i in layout.tensor_at.items()}
+        yield Clusters(**fields, **layout.others)
 
 
 class Part(NamedTuple):
@@ -74,7 +97,7 @@ class _Merged(torch.autograd.Function):
         q: Tensor,
         k: Tensor,
         v: Tensor,
-        plan: Sequence[tuple[Any, ...]],
+        layouts: Sequence[Layout],
         scale: float,
         dedup: bool,
         *tensors: Any,
@@ -83,7 +106,7 @@ class _Merged(torch.autograd.Function):
         q, k, v = (_laid_out(x) for x in (q, k, v))
         out = torch.zeros(b * h * n + 1, d, dtype=exact, device=q.device)
         total = torch.zeros(b * h * n + 1, dtype=exact, device=q.device)
-        for number, (clusters, met) in enumerate(_rounds(plan, tensors, dedup, n, k.shape[2])):
+        for number, (clusters, met) in enumerate(_rounds(unflatten(layouts, tensors), dedup, n, k.shape[2])):
             for part in _parts(clusters, met, q, k, v):
                 q_r, k_r, v_r = (_rows(x, index, part.clusters) for x, index in ((q, part.q), (k, part.k), (v, part.v)))
                 out_r, lse_r = attention_with_lse(q_r, k_r, v_r, part.bias, scale)
@@ -96,7 +119,7 @@ class _Merged(torch.autograd.Function):
                 total.index_copy_(0, part.query, lse_r)
         out = out[:-1].view(b, h, n, d).to(q.dtype)
         ctx.save_for_backward(q, k, v, out, total, *tensors)
-        ctx.plan, ctx.scale, ctx.dedup = plan, scale, dedup
+        ctx.layouts, ctx.scale, ctx.dedup = layouts, scale, dedup
         return out
 
     @staticmethod
@@ -107,7 +130,7 @@ class _Merged(torch.autograd.Function):
         grad_q, grad_k, grad_v = (
             torch.zeros(b * h * length, d, dtype=total.dtype, device=q.device) for length in (n + 1, *2 * (k.shape[2],))
         )
-        for clusters, met in _rounds(ctx.plan, tensors, ctx.dedup, n, k.shape[2]):
+        for clusters, met in _rounds(unflatten(ctx.layouts, tensors), ctx.dedup, n, k.shape[2]):
             of_out, of_grad = (row_index(clusters.query_token, x) for x in (out, grad))
             filled = _flat(clusters.query_filled, b, h)
             for part in _parts(clusters, met, q, k, v):
@@ -136,14 +159,12 @@ class _Merged(torch.autograd.Function):
 
 
 def _rounds(
-    plan: Sequence[tuple[Any, ...]], tensors: Sequence[Any], dedup: bool, n: int, m: int
+    rounds: Iterable[Clusters], dedup: bool, n: int, m: int
 ) -> Iterator[tuple[Clusters, list[tuple[Tensor, Tensor]]]]:
     """The rounds, each with the sets of keys that every query and every key belonged to in the earlier rounds of its level."""
     met: list[tuple[Tensor, Tensor]] = []
     level: int | None = None
-    for places, rest in plan:
-        fields: list[Any] = [None if i is None else tensors[i] for i in places]
-        clusters = Clusters(*fields, *rest)
+    for clusters in rounds:
         met = met if clusters.level == level else []
         level = clusters.level
         yield clusters, met

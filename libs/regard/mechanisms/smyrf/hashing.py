@@ -9,6 +9,7 @@
 queries; α (d, r); R (d, r · buckets / 2); seeds (r), integers. All hashes use q and k unscaled, and none carries a gradient.
 """
 
+import functools
 from typing import NamedTuple
 
 import torch
@@ -67,6 +68,13 @@ def checked_directions(
     if directions.is_floating_point() == (scheme == "random"):
         raise TypeError(f"directions of scheme {scheme!r} cannot be {directions.dtype}")
     return directions
+
+
+@functools.lru_cache(maxsize=512)
+def seeded_directions(seed: int, d: int, rounds: int, scheme: str = "asymmetric", buckets: int = 2) -> Tensor:
+    """Directions drawn from a seed, for the asymmetric hash `(d + 2, rounds)`: the same for a seed and these sizes everywhere."""
+    with torch.inference_mode(False):
+        return checked_directions(None, scheme, d, rounds, buckets, torch.Generator().manual_seed(seed))
 
 
 def hash_products(scheme: str, rounds: int, buckets: int) -> int:

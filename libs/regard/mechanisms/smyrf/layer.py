@@ -1,19 +1,20 @@
 """SMYRF: the function on split heads and the layer. Formulas and source: `regard.mechanisms.smyrf`."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from regard.attention import Attention
-from regard.common.checks import check_flag, check_heads, check_mask, check_scale
+from regard.attention import Attention, Call, identity_values
+from regard.common.checks import check_count, check_flag, check_heads, check_mask, check_scale
 from regard.common.nonfinite import zero_nonfinite_causal
 from regard.common.patterns import Pattern, is_causal, zero_masked
 from regard.mechanisms.smyrf.causal_clusters import causal_clusters, causal_entries
 from regard.mechanisms.smyrf.clustered_attention import merged_attention
 from regard.mechanisms.smyrf.clusters import cluster_sizes, cut
-from regard.mechanisms.smyrf.hashing import checked_directions, hash_products, hashes, sorted_tokens
+from regard.mechanisms.smyrf.hashing import checked_directions, hash_products, hashes, seeded_directions, sorted_tokens
 from regard.mechanisms.smyrf.naive import naive_smyrf
 from regard.registry import mechanism
 
@@ -82,6 +83,21 @@ class SmyrfAttention(Attention):
 
     directions: Tensor
     needs_query_mask = True
+    weighted_mean = True
+    function_options: ClassVar[Mapping[str, Any]] = {
+        "rounds": 2,
+        "cluster_size": 32,
+        "key_cluster_size": None,
+        "scheme": "asymmetric",
+        "buckets": None,  # as many as clusters, made even, as in the released code's branch of schemes
+        "dedup": False,
+    }
+    bench_options = (
+        "rounds=1 cluster_size=512",
+        "rounds=2 cluster_size=32",
+        "rounds=2 cluster_size=64",
+        "rounds=4 cluster_size=128",
+    )
     example: ClassVar[Mapping[str, Any]] = {"rounds": 2, "cluster_size": 8, "key_cluster_size": 8}
 
     def __init__(
@@ -119,6 +135,44 @@ class SmyrfAttention(Attention):
     ) -> Tensor:
         options = {"directions": self.directions, "query_mask": query_mask, **self.sizes}
         return naive_smyrf(q, k, v, key_mask=key_mask, **options)
+
+    @classmethod
+    def attend(cls, q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
+        masks: dict[str, Any] = {"key_mask": call.key_mask, "query_mask": call.query_mask}
+        return smyrf(q, k, v, scale=call.scale, **masks, **cls.drawn_options(q, call))
+
+    @classmethod
+    def drawn_options(cls, q: Tensor, call: Call) -> dict[str, Any]:
+        """The arguments of `smyrf` that this call decides, the directions drawn from its seed and on the device of q."""
+        options = dict(call.options)
+        for name in ("rounds", "cluster_size"):
+            check_count(options[name], 1, name)
+        if options["buckets"] is None:
+            options["buckets"] = 2 * math.ceil(q.shape[2] / (2 * options["cluster_size"])) or 2
+        drawn = seeded_directions(call.seed, q.shape[3], options["rounds"], options["scheme"], options["buckets"])
+        return {**options, "directions": drawn.to(q.device), **({"causal": True} if call.causal else {})}
+
+    @property
+    def draws_each_call(self) -> bool:
+        return self.redraw and self.training
+
+    def observed_options(self) -> dict[str, Any]:
+        return {"directions": self.directions, "rounds": self.rounds, **self.sizes}
+
+    @classmethod
+    @torch.no_grad()
+    def collisions(
+        cls, q: Tensor, k: Tensor, query_mask: Tensor | None, key_mask: Tensor | None, **options: Any
+    ) -> Tensor:
+        """Which queries meet which keys in each round, `(r, b, h, n, m)`; `options` are those of `smyrf`, with `directions` and `rounds`."""
+        directions, rounds = options.pop("directions"), options.pop("rounds")
+        given: dict[str, Any] = {"query_mask": query_mask, "key_mask": key_mask, **options}
+        # With a scale of 0 the weights of the keys that are met are all the same, however far apart the scores.
+        met = [
+            smyrf(q, k, identity_values(k), rounds=1, directions=drawn, scale=0.0, **given) > 0
+            for drawn in torch.split(directions, directions.shape[-1] // rounds, -1)
+        ]
+        return torch.stack(met)
 
     @classmethod
     def exact(cls, length: int) -> Mapping[str, Any]:
