@@ -4,6 +4,7 @@
     python -m regard certify smyrf --pattern noncausal_self --option rounds=2
     python -m regard certify my_attention.py:MyAttention        a class of your own, in a file or in a module (module:Class)
     python -m regard certify --all --markdown                   the matrix of all mechanisms
+    python -m regard certify --all --write README.md            the same, put in its place in a file
     python -m regard bench smyrf --memory                       time and memory against fused softmax attention
 
 Exit status: 0 all that was asked holds, 1 a property fails, 2 the request cannot be met.
@@ -13,6 +14,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from regard.bench import command as bench
 from regard.certification import PROPERTIES, Outcome, certify, name_of
@@ -20,6 +22,7 @@ from regard.common.patterns import ALL_PATTERNS, Pattern
 from regard.loading import BadRequest, find_class, key_and_value
 from regard.registry import list_mechanisms, mechanism_class
 
+BEGIN, END = "<!-- certified: begin -->", "<!-- certified: end -->"
 LEGEND = "✓ holds   ✗ fails   – not claimed, or not declared"
 
 
@@ -54,6 +57,12 @@ def parser() -> argparse.ArgumentParser:
     )
     proving.add_argument("--details", action="store_true", help="the numbers of what holds, too")
     proving.add_argument("--markdown", action="store_true", help="the table in Markdown")
+    proving.add_argument(
+        "--write",
+        type=Path,
+        metavar="FILE",
+        help=f"with --all: put the matrix into FILE too, between {BEGIN} and {END}",
+    )
     proving.set_defaults(run=certify_mechanisms)
     bench.add_to(commands)
     return top
@@ -76,7 +85,11 @@ def certify_mechanisms(options: argparse.Namespace) -> int:
     if options.all:
         if options.option:
             raise BadRequest("--option belongs to one mechanism: name it instead of giving --all")
+        if options.write and options.pattern:
+            raise BadRequest("--write puts the whole matrix into a file: leave --pattern out")
         return certify_all(options)
+    if options.write:
+        raise BadRequest("--write belongs to --all: the matrix has a row for every mechanism")
     cls = find_class(options.target)
     outcomes = certify(cls, options.pattern, options=dict(map(key_and_value, options.option)))
     patterns = list(dict.fromkeys(each.pattern for each in outcomes))
@@ -95,6 +108,7 @@ def certify_all(options: argparse.Namespace) -> int:
     patterns = [pattern for pattern in ALL_PATTERNS if options.pattern is None or pattern in options.pattern]
     if options.pattern is not None and (unknown := set(options.pattern) - set(ALL_PATTERNS)):
         raise BadRequest(f"there is no pattern {min(unknown)!r}; there are {', '.join(ALL_PATTERNS)}")
+    before, after = around_matrix(options.write) if options.write else ("", "")
     rows = [("mechanism", *patterns)]
     found: dict[str, list[Outcome]] = {}
     for name in list_mechanisms():
@@ -107,6 +121,8 @@ def certify_all(options: argparse.Namespace) -> int:
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr)
     print_table(rows, markdown=options.markdown)
+    if options.write:
+        options.write.write_text(f"{before}{table_text(rows, markdown=True)}{after}", encoding="utf-8")
     print(f"\n{LEGEND}\n")
     if options.details:
         for name, outcomes in found.items():
@@ -127,14 +143,31 @@ def cell(outcomes: list[Outcome], pattern: Pattern) -> str:
     return "–" if not here else f"✗ {failures}" if failures else "✓"
 
 
-def print_table(rows: Sequence[Sequence[str]], *, markdown: bool = False) -> None:
-    """Rows of text, the first of them the heads, in aligned columns."""
+def around_matrix(path: Path) -> tuple[str, str]:
+    """The text of a file before and after its matrix. Raises BadRequest where there is no place for one."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadRequest(f"{path} cannot be read: {error.strerror}") from error
+    before, begin, rest = text.partition(f"{BEGIN}\n")
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise BadRequest(f"{path} has no lines {BEGIN} and {END} to put the matrix between")
+    return before + begin, end + after
+
+
+def table_text(rows: Sequence[Sequence[str]], *, markdown: bool = False) -> str:
+    """Rows of text, the first of them the heads, in aligned columns; one line per row."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [[text.ljust(width) for text, width in zip(row, widths, strict=True)] for row in rows]
     if markdown:
         lines.insert(1, ["-" * width for width in widths])
-    for line in lines:
-        print(f"| {' | '.join(line)} |" if markdown else "  ".join(line).rstrip())
+    return "".join((f"| {' | '.join(line)} |" if markdown else "  ".join(line).rstrip()) + "\n" for line in lines)
+
+
+def print_table(rows: Sequence[Sequence[str]], *, markdown: bool = False) -> None:
+    """Print `table_text`."""
+    print(table_text(rows, markdown=markdown), end="")
 
 
 def print_details(outcomes: list[Outcome]) -> None:

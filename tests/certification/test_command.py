@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from regard import registry
-from regard.__main__ import main
+from regard.__main__ import BEGIN, END, main
 from regard.certification import PROPERTIES, Outcome, certify
 from regard.common.patterns import ALL_PATTERNS
 
@@ -110,6 +110,22 @@ def test_the_matrix_of_all(capsys: pytest.CaptureFixture[str], monkeypatch: pyte
     assert main(["certify", "--all", "--pattern", "noncausal_self"]) == 0
 
 
+def test_the_matrix_is_put_in_its_place(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("regard.__main__.certify", lambda cls, patterns: [Outcome(p, "", True, "") for p in patterns])
+    page = tmp_path / "README.md"
+    page.write_text(f"before\n{BEGIN}\n| old |\n{END}\nafter\n")
+    assert main(["certify", "--all", "--markdown", "--write", str(page)]) == 0
+    printed = "".join(f"{line}\n" for line in capsys.readouterr().out.splitlines() if line.startswith("|"))
+    assert page.read_text() == f"before\n{BEGIN}\n{printed}{END}\nafter\n"
+    assert "| softmax " in printed
+    page.write_text("no matrix")
+    assert main(["certify", "--all", "--write", str(page)]) == 2
+    assert f"has no lines {BEGIN} and {END}" in capsys.readouterr().err
+    assert page.read_text() == "no matrix"
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -131,6 +147,9 @@ def test_the_matrix_of_all(capsys: pytest.CaptureFixture[str], monkeypatch: pyte
         (["softmax", "--all"], "name one mechanism to certify, or give --all"),
         (["--all", "--pattern", "causal"], "there is no pattern 'causal'"),
         (["--all", "--option", "rounds=2"], "--option belongs to one mechanism"),
+        (["--all", "--write", "no_such_file.md"], "no_such_file.md cannot be read"),
+        (["--all", "--write", "README.md", "--pattern", "causal_self"], "leave --pattern out"),
+        (["softmax", "--write", "README.md"], "--write belongs to --all"),
     ],
 )
 def test_bad_input_is_one_sentence_and_status_2(

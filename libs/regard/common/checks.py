@@ -1,10 +1,13 @@
 """Argument checks: what split heads, masks and options must look like, checked once before any work, with the numbers in the message."""
 
 import math
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+Variant = Literal["paper", "released"]  # the paper's definition, or what the authors' code computes in its place
+VARIANTS: tuple[Variant, ...] = get_args(Variant)
 FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 

@@ -15,13 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from regard.attention import Attention, Call
-from regard.common.checks import check_choice, check_count, check_flag, check_heads, check_scale
+from regard.common.checks import VARIANTS, Variant, check_choice, check_count, check_flag, check_heads, check_scale
 from regard.common.nonfinite import any_in_window, zero_nonfinite
 from regard.common.patterns import Pattern, is_causal, zero_masked
 from regard.mechanisms.softmax import softmax
 from regard.registry import mechanism
-
-VARIANTS = ("paper", "released")
 
 
 def naive_local(
@@ -54,7 +52,7 @@ def local(
     causal: bool = False,
     key_mask: Tensor | None = None,
     scale: float | None = None,
-    variant: str = "paper",
+    variant: Variant = "paper",
 ) -> Tensor:
     """Local attention on split heads.
 
@@ -137,7 +135,7 @@ class LocalAttention(Attention):
         width: int,
         heads: int,
         window: int = 15,  # CAB's
-        variant: str = "paper",
+        variant: Variant = "paper",
         pattern: Pattern = "noncausal_self",
         bias: bool = True,
     ) -> None:

@@ -16,14 +16,12 @@ from torch import Tensor, nn
 
 from regard.attention import Attention, Call
 from regard.common.autocast import disable_autocast
-from regard.common.checks import check_choice, check_count, check_heads, check_scale
+from regard.common.checks import VARIANTS, Variant, check_choice, check_count, check_heads, check_scale
 from regard.common.landmarks import segment_means
 from regard.common.nonfinite import zero_nonfinite
 from regard.common.patterns import Pattern, zero_masked
 from regard.mechanisms.softmax import naive_softmax, softmax
 from regard.registry import mechanism
-
-VARIANTS = ("paper", "released")
 
 
 def naive_nystrom(
@@ -72,7 +70,7 @@ def nystrom(
     iterations: int = 6,
     key_mask: Tensor | None = None,
     scale: float | None = None,
-    variant: str = "paper",
+    variant: Variant = "paper",
 ) -> Tensor:
     """Nyström attention on split heads; self attention only, because queries are pooled.
 
@@ -136,7 +134,7 @@ class NystromAttention(Attention):
         landmarks: int = 16,  # CAB's
         iterations: int = 6,
         convolution: int | None = None,
-        variant: str = "paper",
+        variant: Variant = "paper",
         pattern: Pattern = "noncausal_self",
         bias: bool = True,
     ) -> None:

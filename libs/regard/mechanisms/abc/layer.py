@@ -9,14 +9,12 @@ from torch import Tensor, nn
 
 from regard.attention import Attention
 from regard.common.autocast import disable_autocast
-from regard.common.checks import check_choice, check_count, check_heads, check_scale, check_tensor
+from regard.common.checks import VARIANTS, Variant, check_choice, check_count, check_heads, check_scale, check_tensor
 from regard.common.nonfinite import zero_nonfinite_causal
 from regard.common.patterns import ALL_PATTERNS, MASKED_LOGIT, Pattern, zero_masked
 from regard.mechanisms.abc.chunk import chunk_abc
 from regard.mechanisms.abc.naive import naive_abc
 from regard.registry import mechanism
-
-VARIANTS = ("paper", "released")
 
 
 @disable_autocast
@@ -30,7 +28,7 @@ def abc(
     causal: bool = False,
     key_mask: Tensor | None = None,
     scale: float | None = None,
-    variant: str = "paper",
+    variant: Variant = "paper",
     chunk: int = 64,
 ) -> Tensor:
     """ABC on split heads.
@@ -89,7 +87,7 @@ class AbcAttention(Attention):
         width: int,
         heads: int,
         slots: int = 16,
-        variant: str = "paper",
+        variant: Variant = "paper",
         pattern: Pattern = "noncausal_self",
         bias: bool = True,
     ) -> None:

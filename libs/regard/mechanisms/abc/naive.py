@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from regard.common.checks import Variant
+
 
 def naive_abc(
     q: Tensor,
@@ -14,7 +16,7 @@ def naive_abc(
     causal: bool = False,
     key_mask: Tensor | None = None,
     scale: float | None = None,
-    variant: str = "paper",
+    variant: Variant = "paper",
 ) -> Tensor:
     """The definition, with slots of every query in full: n × c × (d + e). Arguments as `abc`."""
     seen = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool, device=q.device)

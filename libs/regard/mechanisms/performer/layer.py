@@ -9,14 +9,12 @@ from torch import Tensor
 
 from regard.attention import Attention, Call
 from regard.common.autocast import disable_autocast
-from regard.common.checks import check_choice, check_count, check_heads, check_number, check_tensor
+from regard.common.checks import VARIANTS, Variant, check_choice, check_count, check_heads, check_number, check_tensor
 from regard.common.patterns import ALL_PATTERNS, Pattern, zero_masked
 from regard.mechanisms.performer.chunk import chunk_performer
 from regard.mechanisms.performer.naive import naive_performer
 from regard.mechanisms.performer.projection import feature_exponents, orthogonal_projection, seeded_projection
 from regard.registry import mechanism
-
-VARIANTS = ("paper", "released")
 
 
 @disable_autocast
@@ -29,7 +27,7 @@ def performer(
     causal: bool = False,
     key_mask: Tensor | None = None,
     epsilon: float | None = None,
-    variant: str = "paper",
+    variant: Variant = "paper",
 ) -> Tensor:
     """Performer attention on split heads.
 
@@ -98,7 +96,7 @@ class PerformerAttention(Attention):
         features: int = 16,  # CAB's
         epsilon: float | None = None,
         generator: torch.Generator | None = None,
-        variant: str = "paper",
+        variant: Variant = "paper",
         pattern: Pattern = "noncausal_self",
         bias: bool = True,
     ) -> None:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -10,15 +10,15 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from regard.attention import Attention
-from regard.common.checks import check_choice, check_count, check_flag, check_tensor
+from regard.common.checks import VARIANTS, Variant, check_choice, check_count, check_flag, check_tensor
 from regard.common.nonfinite import zero_and_mark_causal
 from regard.common.patterns import Pattern, zero_masked
 from regard.mechanisms.s4d.fft_conv import discretise, exponential_kernel, fast_fft_length, fft_convolve
 from regard.mechanisms.s4d.naive import naive_s4d
 from regard.registry import mechanism
 
-VARIANTS = ("paper", "released")
-STARTS = ("inverse", "linear")
+Start = Literal["inverse", "linear"]
+STARTS: tuple[Start, ...] = get_args(Start)
 ARRAYS = ("log_dt", "a_real", "a_imag", "c_real", "c_imag", "skip")
 
 
@@ -85,8 +85,8 @@ class S4dLayer(Attention):
         width: int,
         heads: int,
         state: int = 16,
-        start: str = "inverse",
-        variant: str = "paper",
+        start: Start = "inverse",
+        variant: Variant = "paper",
         pattern: Pattern = "noncausal_self",
         bias: bool = True,
     ) -> None:
@@ -167,6 +167,6 @@ class S4dLayer(Attention):
         return f"{super().extra_repr()}, state={self.state}, variant={self.variant}"
 
 
-def is_bidirectional(pattern: Pattern = "noncausal_self", variant: str = "paper", **options: Any) -> bool:
+def is_bidirectional(pattern: Pattern = "noncausal_self", variant: Variant = "paper", **options: Any) -> bool:
     """Whether a layer built with these options also has kernels for what follows."""
     return pattern == "noncausal_self" and variant == "paper"

@@ -10,7 +10,7 @@ queries; α (d, r); R (d, r · buckets / 2); seeds (r), integers. All hashes use
 """
 
 import functools
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -18,7 +18,8 @@ from torch import Tensor
 from regard.common.checks import check_choice, check_count
 from regard.common.counter_rng import murmur_mix
 
-SCHEMES = ("asymmetric", "plain", "reformer", "random")
+Scheme = Literal["asymmetric", "plain", "reformer", "random"]
+SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
 
 
 class Hashed(NamedTuple):
@@ -33,7 +34,7 @@ class Hashed(NamedTuple):
 
 def checked_directions(
     directions: Tensor | None,
-    scheme: str,
+    scheme: Scheme,
     d: int,
     rounds: int,
     buckets: int,
@@ -71,13 +72,13 @@ def checked_directions(
 
 
 @functools.lru_cache(maxsize=512)
-def seeded_directions(seed: int, d: int, rounds: int, scheme: str = "asymmetric", buckets: int = 2) -> Tensor:
+def seeded_directions(seed: int, d: int, rounds: int, scheme: Scheme = "asymmetric", buckets: int = 2) -> Tensor:
     """Directions drawn from a seed, for the asymmetric hash `(d + 2, rounds)`: the same for a seed and these sizes everywhere."""
     with torch.inference_mode(False):
         return checked_directions(None, scheme, d, rounds, buckets, torch.Generator().manual_seed(seed))
 
 
-def hash_products(scheme: str, rounds: int, buckets: int) -> int:
+def hash_products(scheme: Scheme, rounds: int, buckets: int) -> int:
     """Products x · α that a token's hashes take."""
     return {"random": 0, "reformer": rounds * buckets // 2}.get(scheme, rounds)
 
@@ -86,7 +87,7 @@ def hashes(
     q: Tensor,
     k: Tensor,
     directions: Tensor,
-    scheme: str,
+    scheme: Scheme,
     rounds: int,
     query_mask: Tensor | None = None,
     key_mask: Tensor | None = None,

@@ -14,7 +14,14 @@ from regard.common.patterns import Pattern, is_causal, zero_masked
 from regard.mechanisms.smyrf.causal_clusters import causal_clusters, causal_entries
 from regard.mechanisms.smyrf.clustered_attention import merged_attention
 from regard.mechanisms.smyrf.clusters import cluster_sizes, cut
-from regard.mechanisms.smyrf.hashing import checked_directions, hash_products, hashes, seeded_directions, sorted_tokens
+from regard.mechanisms.smyrf.hashing import (
+    Scheme,
+    checked_directions,
+    hash_products,
+    hashes,
+    seeded_directions,
+    sorted_tokens,
+)
 from regard.mechanisms.smyrf.naive import naive_smyrf
 from regard.registry import mechanism
 
@@ -28,7 +35,7 @@ def smyrf(
     cluster_size: int = 32,
     key_cluster_size: int | None = None,
     causal: bool = False,
-    scheme: str = "asymmetric",
+    scheme: Scheme = "asymmetric",
     buckets: int = 32,
     dedup: bool = False,
     key_mask: Tensor | None = None,
@@ -110,7 +117,7 @@ class SmyrfAttention(Attention):
         rounds: int = 2,
         cluster_size: int = 32,
         key_cluster_size: int | None = None,
-        scheme: str = "asymmetric",
+        scheme: Scheme = "asymmetric",
         buckets: int = 32,
         dedup: bool = False,
         redraw: bool = False,

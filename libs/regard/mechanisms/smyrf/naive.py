@@ -9,6 +9,7 @@ from torch import Tensor
 
 from regard.common.counter_rng import murmur_mix
 from regard.mechanisms.smyrf.clusters import cluster_sizes
+from regard.mechanisms.smyrf.hashing import Scheme
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class NaiveHash:
     queries: Tensor
     keys: Tensor
     directions: Tensor
-    scheme: str = "asymmetric"
+    scheme: Scheme = "asymmetric"
     buckets: int = 32
     head: int = 0
 
@@ -97,7 +98,7 @@ def naive_smyrf(
     directions: Tensor,
     key_cluster_size: int | None = None,
     causal: bool = False,
-    scheme: str = "asymmetric",
+    scheme: Scheme = "asymmetric",
     buckets: int = 32,
     dedup: bool = False,
     key_mask: Tensor | None = None,
