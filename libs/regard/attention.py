@@ -11,7 +11,7 @@ import math
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -218,6 +218,17 @@ class Attention(nn.Module):
         also |= {"x": x} if self.needs_input else {}
         mixed = self.mix(q, k, v, key_mask, **also)
         return self.get_submodule("output")(rearrange(mixed, "b h n d -> b n (h d)"))  # type: ignore[no-any-return]
+
+    if TYPE_CHECKING:
+
+        def __call__(
+            self,
+            x: Tensor,
+            context: Tensor | None = None,
+            *,
+            x_mask: Tensor | None = None,
+            context_mask: Tensor | None = None,
+        ) -> Tensor: ...
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None) -> Tensor:
         """Mix the values on split heads; what a mechanism is.

@@ -24,6 +24,8 @@ def test_public_names() -> None:
         "functional",
         "list_mechanisms",
         "mechanism",
+        "mechanism_class",
+        "mechanisms",
         "observe",
         "replace_attention",
     ]
