@@ -1,4 +1,5 @@
-"""`python -m regard list | certify | bench`: which mechanisms there are, whether one keeps its contract, and how fast it is.
+"""`python -m regard list | certify | bench`: which mechanisms there are, whether one keeps its contract, and how fast
+it is.
 
     python -m regard list
     python -m regard certify smyrf --pattern noncausal_self --option rounds=2

@@ -2,8 +2,8 @@
 
     y = concat_i mix(x W_i^Q, z W_i^K, z W_i^V) W^O         z = x in self attention, the context in cross attention
 
-A mechanism gives `mix` on split heads; one that drops a projection (Optimised, Efficient, Super) leaves it out of `maps`, and head i then
-reads column block i of the layer's input. Inside: `b h n d`; at the borders: `b n w`.
+A mechanism gives `mix` on split heads; one that drops a projection (Optimised, Efficient, Super) leaves it out of
+`maps`, and head i then reads column block i of the layer's input. Inside: `b h n d`; at the borders: `b n w`.
 """
 
 import inspect
@@ -128,7 +128,8 @@ class Attention(nn.Module):
             length: n = m.
 
         Returns:
-            Options under which `mix` is softmax attention of the same q, k, v, or `None` where no such limit is claimed.
+            Options under which `mix` is softmax attention of the same q, k, v, or `None` where no such limit is
+            claimed.
         """
         return None
 
@@ -255,7 +256,8 @@ class Attention(nn.Module):
         return reference(q, k, v, key_mask=key_mask, **causal)  # type: ignore[no-any-return]
 
     def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """The next token of causal self attention. Fed one after the other, the tokens of a sequence give the rows of `forward`.
+        """The next token of causal self attention. Fed one after the other, the tokens of a sequence give the rows of
+        `forward`.
 
         Args:
             x: `(b, 1, w)`, the token.
@@ -302,13 +304,17 @@ class Attention(nn.Module):
 
     @classmethod
     def attend_last(cls, q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
-        """Causal `attend` of the last n of m tokens, as with a cache, for a `stepwise` mechanism: q `(b, h, n, d)` -> `(b, h, n, e)`."""
+        """Causal `attend` of the last n of m tokens, as with a cache, for a `stepwise` mechanism: q `(b, h, n, d)` ->
+        `(b, h, n, e)`.
+        """
         n, m = q.shape[2], k.shape[2]
         return cls.attend(F.pad(q, (0, 0, m - n, 0)), k, v, call)[:, :, m - n :]
 
     @classmethod
     def drawn_options(cls, q: Tensor, call: Call) -> dict[str, Any]:
-        """The options of this call with what is drawn for it, as `Observation.options` shows them; empty: nothing to show."""
+        """The options of this call with what is drawn for it, as `Observation.options` shows them; empty: nothing to
+        show.
+        """
         return {}
 
     @property
@@ -321,7 +327,9 @@ class Attention(nn.Module):
         return {}
 
     def attended_values(self, v: Tensor, key_mask: Tensor | None) -> Tensor:
-        """The values `(b, h, m, e)` that the weights of a weighted mean weigh: v, or what the mechanism has made of it before."""
+        """The values `(b, h, m, e)` that the weights of a weighted mean weigh: v, or what the mechanism has made of it
+        before.
+        """
         return v
 
     def mix_attended(self, q: Tensor, k: Tensor, values: Tensor, key_mask: Tensor | None, **also: Any) -> Tensor:
@@ -332,7 +340,9 @@ class Attention(nn.Module):
     def collisions(
         cls, q: Tensor, k: Tensor, query_mask: Tensor | None, key_mask: Tensor | None, **options: Any
     ) -> Tensor | None:
-        """Which queries meet which keys in each round of a mechanism that clusters them: `(r, b, h, n, m)`; `None`: it does not."""
+        """Which queries meet which keys in each round of a mechanism that clusters them: `(r, b, h, n, m)`; `None`: it
+        does not.
+        """
         return None
 
     def extra_repr(self) -> str:

@@ -1,10 +1,12 @@
-"""What a mechanism costs, by formula: parameters, FLOPs, score entries, and the part that it saves of softmax attention's.
+"""What a mechanism costs, by formula: parameters, FLOPs, score entries, and the part that it saves of softmax
+attention's.
 
     cost.parameters("super", width=32, heads=4, length=32)                       -> 3168
     cost.saved(cost.parameters, "super", width=32, heads=4, length=32)           -> 0.25
     cost.score_memory("smyrf", n=128, rounds=2, cluster_size=32)                 -> 0.5
 
-A mechanism is a registered name or a class; `options` are the layer's own. The formulas stand in the classes, beside what they count.
+A mechanism is a registered name or a class; `options` are the layer's own. The formulas stand in the classes, beside
+what they count.
 """
 
 import inspect
@@ -26,7 +28,8 @@ def parameters(
 
 
 def flops(mechanism: str | type[Any], *, width: int, heads: int, n: int, m: int | None = None, **options: Any) -> int:
-    """FLOPs of one layer for one batch row of n queries and m keys (default n): 2 a multiply-add, matrix products only, maps included.
+    """FLOPs of one layer for one batch row of n queries and m keys (default n): 2 a multiply-add, matrix products only,
+    maps included.
 
     Causal masks save nothing: the papers count whole matrices.
     """
@@ -47,18 +50,26 @@ def score_entries(mechanism: str | type[Any], *, heads: int, n: int, m: int | No
 
 
 def score_memory(mechanism: str | type[Any], *, n: int, m: int | None = None, **options: Any) -> float:
-    """Score entries as a part of softmax attention's n m (1 = as many). Not the memory that a program takes: see the benchmarks for that."""
+    """Score entries as a part of softmax attention's n m (1 = as many).
+
+    Not the memory that a program takes: see the benchmarks for that.
+    """
     return score_entries(mechanism, heads=1, n=n, m=m, **options) / score_entries("softmax", heads=1, n=n, m=m)
 
 
 def saved(cost: Callable[..., int], mechanism: str | type[Any], **sizes: Any) -> float:
-    """The part of softmax attention's `cost` (a function of this module) that the mechanism saves; negative where it costs more."""
+    """The part of softmax attention's `cost` (a function of this module) that the mechanism saves; negative where it
+    costs more.
+    """
     named = inspect.signature(cost).parameters  # sizes; anything else is an option of the mechanism alone
     return 1 - cost(mechanism, **sizes) / cost("softmax", **{name: sizes[name] for name in sizes if name in named})
 
 
 def class_of(mechanism: str | type[Any], options: Iterable[str] = ()) -> Any:
-    """The class of a registered name; a class is its own. Raises TypeError for an option that its layers do not take."""
+    """The class of a registered name; a class is its own.
+
+    Raises TypeError for an option that its layers do not take.
+    """
     cls = mechanism if isinstance(mechanism, type) else mechanism_class(mechanism)
     check_options(cls, set(options) - {"length"})  # what a layer is built for: known to every formula
     return cls

@@ -1,4 +1,7 @@
-"""What a command line names: a mechanism's class, a function in a user's file, an option. Whatever is wrong with it is one sentence."""
+"""What a command line names: a mechanism's class, a function in a user's file, an option.
+
+Whatever is wrong with it is one sentence.
+"""
 
 import ast
 import difflib

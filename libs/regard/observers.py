@@ -4,8 +4,9 @@
         model(x)
     seen[0].name, seen[0].probabilities                     # 'encoder.0.attention', (b, h, n, m)
 
-Every call of `mix` of a Regard layer inside the model hands an `Observation` to the callback, in the order of the calls; so does every call of
-an attention that `replace_attention` or `regard.adapters.huggingface` put in place. Weights and clusters are computed when they are read.
+Every call of `mix` of a Regard layer inside the model hands an `Observation` to the callback, in the order of the
+calls; so does every call of an attention that `replace_attention` or `regard.adapters.huggingface` put in place.
+Weights and clusters are computed when they are read.
 """
 
 import functools
@@ -25,9 +26,11 @@ HUGGINGFACE = "regard-"  # how the attention implementations of `regard.adapters
 
 
 class Assignment(NamedTuple):
-    """The clusters of each round: of `queries` `(r, b, h, n)` and of `keys` `(r, b, h, m)`, −1 for a token in none (a masked one).
+    """The clusters of each round: of `queries` `(r, b, h, n)` and of `keys` `(r, b, h, m)`, −1 for a token in none (a
+    masked one).
 
-    Queries that meet the same keys are in one cluster. Clusters are numbered from 0 by their first key, in each round, row and head anew.
+    Queries that meet the same keys are in one cluster. Clusters are numbered from 0 by their first key, in each round,
+    row and head anew.
     """
 
     queries: Tensor
@@ -72,21 +75,27 @@ class Observation:
 
     @functools.cached_property
     def values(self) -> Tensor:
-        """The values `(b, h, m, e)` that the probabilities weigh: v, which Super attention has mixed along the tokens before."""
+        """The values `(b, h, m, e)` that the probabilities weigh: v, which Super attention has mixed along the tokens
+        before.
+        """
         return self.v if self.layer is None else self.layer.attended_values(self.v, self.key_mask)
 
     @functools.cached_property
     def probabilities(self) -> Tensor:
-        """The weights `(b, h, n, m)` with `probabilities @ values = output`; rows sum to 1, or to 0 where a query sees no key.
+        """The weights `(b, h, n, m)` with `probabilities @ values = output`; rows sum to 1, or to 0 where a query sees
+        no key.
 
-        Time and memory O(n m), also for a mechanism that needs less. Raises ValueError for one whose output is no weighted mean of values, and for
-        a layer that draws anew at every call.
+        Time and memory O(n m), also for a mechanism that needs less. Raises ValueError for one whose output is no
+        weighted mean of values, and for a layer that draws anew at every call.
         """
         return weights_of(self.attention, self._repeated, self.q, self.k)
 
     @functools.cached_property
     def collisions(self) -> Tensor:
-        """Which queries meet which keys, round by round: boolean `(r, b, h, n, m)`. ValueError for mechanisms without clusters."""
+        """Which queries meet which keys, round by round: boolean `(r, b, h, n, m)`.
+
+        ValueError for mechanisms without clusters.
+        """
         if self.attention.collisions.__func__ is Attention.collisions.__func__:  # type: ignore[attr-defined]
             raise ValueError(f"{self.mechanism!r} has no clusters")
         self._check_repeatable()
@@ -96,7 +105,10 @@ class Observation:
 
     @functools.cached_property
     def clusters(self) -> Assignment:
-        """The cluster of each query and key. ValueError for mechanisms without clusters, and for causal ones, whose clusters overlap."""
+        """The cluster of each query and key.
+
+        ValueError for mechanisms without clusters, and for causal ones, whose clusters overlap.
+        """
         if self.options.get("causal"):
             raise ValueError(
                 f"the clusters of causal {self.mechanism} overlap; Observation.collisions tells which keys each query meets"
@@ -115,7 +127,8 @@ class Observation:
 def weights_of(
     attention: type[Attention], mix: Callable[[Tensor, Tensor, Tensor], Tensor], q: Tensor, k: Tensor
 ) -> Tensor:
-    """The matrix `(b, h, n, m)` that `mix(q, k, values)` multiplies the values by: its output for values that are the identity.
+    """The matrix `(b, h, n, m)` that `mix(q, k, values)` multiplies the values by: its output for values that are the
+    identity.
 
     Args:
         attention: The mechanism's class.
@@ -187,10 +200,12 @@ _watchers: WeakKeyDictionary[nn.Module, dict[Observer, str]] = WeakKeyDictionary
 
 
 def observe(module: nn.Module, callback: Callable[[Observation], Any]) -> Observer:
-    """Hand an `Observation` of each attention call inside a module to a callback, until the returned observer is removed.
+    """Hand an `Observation` of each attention call inside a module to a callback, until the returned observer is
+    removed.
 
-    Use it in a `with` block, or call its `remove()`. Observers may be nested and removed in any order; an error in the callback is the
-    caller's. Steps of `Attention.step` are not observed. Observe a module before `torch.compile`, not after.
+    Use it in a `with` block, or call its `remove()`. Observers may be nested and removed in any order; an error in the
+    callback is the caller's. Steps of `Attention.step` are not observed. Observe a module before `torch.compile`, not
+    after.
 
     Args:
         module: A layer of `regard.build`, or any model that holds one, or whose attention `replace_attention` or

@@ -1,6 +1,8 @@
-"""Mechanisms by name. A file or folder in `mechanisms/` bears its mechanism's name and registers it with `@mechanism`; a clash raises.
+"""Mechanisms by name. A file or folder in `mechanisms/` bears its mechanism's name and registers it with `@mechanism`;
+a clash raises.
 
-`build("super", …)` imports that one and no other, so that a change in one mechanism leaves the results of the others untouched.
+`build("super", …)` imports that one and no other, so that a change in one mechanism leaves the results of the others
+untouched.
 """
 
 import difflib
@@ -63,7 +65,10 @@ def mechanism(name: str, *, patterns: Iterable[Pattern], paper: str) -> Callable
 
 
 def list_mechanisms() -> list[str]:
-    """The names of all mechanisms, sorted: those of this library and those that were registered beside it. Imports none of them."""
+    """The names of all mechanisms, sorted: those of this library and those that were registered beside it.
+
+    Imports none of them.
+    """
     folder = importlib.import_module("regard.mechanisms").__path__
     shipped = {module.name for module in pkgutil.iter_modules(folder)}
     return sorted(shipped | set(_registered))
@@ -97,18 +102,20 @@ def mechanism_class(name: str) -> type[Attention]:
 def build(name: str, *, width: int, heads: int, pattern: Pattern = "noncausal_self", **options: Any) -> Attention:
     """Build the multi-head attention layer of a mechanism, `(b, n, w)` -> `(b, n, w)`.
 
-    To type checkers `regard.build` has one signature per mechanism of this library (`regard/signatures.pyi`), so that a misspelt name or option
-    is an error; `regard.registry.build` takes any name.
+    To type checkers `regard.build` has one signature per mechanism of this library (`regard/signatures.pyi`), so that a
+    misspelt name or option is an error; `regard.registry.build` takes any name.
 
     Args:
         name: A registered name: "smyrf", "softmax", …; `list_mechanisms` lists them.
         width: Model width w.
         heads: Number of heads h; must divide `width`.
         pattern: "noncausal_self", "causal_self", "noncausal_cross" or "causal_cross". Default: "noncausal_self".
-        options: The mechanism's own (`rounds=`, `length=` …), as its class documents them, and `bias`, which is True by default.
+        options: The mechanism's own (`rounds=`, `length=` …), as its class documents them, and `bias`, which is True by
+            default.
 
     Returns:
-        The layer, in training mode; what is drawn comes from torch's generator unless `generator=` is an option and given.
+        The layer, in training mode; what is drawn comes from torch's generator unless `generator=` is an option and
+        given.
 
     Raises:
         UnknownMechanism: No mechanism has this name; the message gives the nearest.

@@ -1,4 +1,5 @@
-"""Regard in models that were written without it: `torch_modules` for torch's own attention, `huggingface` for transformers.
+"""Regard in models that were written without it: `torch_modules` for torch's own attention, `huggingface` for
+transformers.
 
 Both are imported on first use; transformers itself not before a function of `huggingface` needs it.
 """

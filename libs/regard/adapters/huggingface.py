@@ -1,13 +1,14 @@
-"""Regard's mechanisms as attention implementations of Hugging Face transformers: no code of the model changes, no weight is retrained.
+"""Regard's mechanisms as attention implementations of Hugging Face transformers: no code of the model changes, no
+weight is retrained.
 
     huggingface.register()
     model.set_attn_implementation("regard-smyrf")                       # back: "sdpa"
     huggingface.configure(model, rounds=2, cluster_size=32)             # and, for single layers, layers=[6, 7]
 
-The mechanisms are those whose class has `function_options`: they add no parameters. Each gets an attention function and a mask function: the
-model is asked for padding and causality alone, as a boolean (b, m) mask and the module's `is_causal`; sliding windows, packed sequences, position
-biases, and a causal model under a mechanism without a causal form are errors. Dropout of attention weights is left out, in training too, and
-LARA has no noise.
+The mechanisms are those whose class has `function_options`: they add no parameters. Each gets an attention function and
+a mask function: the model is asked for padding and causality alone, as a boolean (b, m) mask and the module's
+`is_causal`; sliding windows, packed sequences, position biases, and a causal model under a mechanism without a causal
+form are errors. Dropout of attention weights is left out, in training too, and LARA has no noise.
 """
 
 import warnings
@@ -76,20 +77,21 @@ def configure(
 ) -> None:
     """Set a mechanism's options for all layers of a model, or mechanism and options for single layers.
 
-    All of this is written into the model's config as `regard_attention` and is saved and loaded with it; the choice of the implementation is not
-    (transformers never saves it). Models whose attention does not know its number (ViT) are numbered here: see `number_layers`.
+    All of this is written into the model's config as `regard_attention` and is saved and loaded with it; the choice of
+    the implementation is not (transformers never saves it). Models whose attention does not know its number (ViT) are
+    numbered here: see `number_layers`.
 
     Args:
         model: A model of transformers.
         mechanism: Whose options these are. Default: None, the mechanism that the model runs.
         layers: The numbers of the layers that run `mechanism` with these options. Default: None, all that run it.
-        seed: Seed of what is drawn, together with the layer's number and the head width. Default: None, as it was (0 at first). `seed` without
-            options leaves those of all layers as they were.
+        seed: Seed of what is drawn, together with the layer's number and the head width. Default: None, as it was (0 at
+            first). `seed` without options leaves those of all layers as they were.
         options: The mechanism's options; those not given return to their defaults, `function_options` of its class.
 
     Raises:
-        ValueError: The model has no attention of transformers or not these layers; the mechanism is unknown or does not have these options, or
-            they cannot be. Nothing is changed then.
+        ValueError: The model has no attention of transformers or not these layers; the mechanism is unknown or does not
+            have these options, or they cannot be. Nothing is changed then.
         TypeError: An option of the wrong type.
     """
     modules = list(attention_modules(model))
@@ -132,7 +134,9 @@ def number_layers(model: nn.Module) -> None:
 
 
 def attention_modules(model: nn.Module) -> Iterator[Any]:
-    """The modules that hand themselves to an attention function: those that say whether they are causal and carry the config."""
+    """The modules that hand themselves to an attention function: those that say whether they are causal and carry the
+    config.
+    """
     for module in model.modules():
         if hasattr(module, "is_causal") and hasattr(getattr(module, "config", None), "_attn_implementation"):
             yield module
@@ -206,10 +210,11 @@ def attention(
     is_causal: bool | None = None,
     **others: Any,
 ) -> tuple[Tensor, None]:
-    """The attention function of transformers: query (b, h, n, d), key and value (b, g, m, d) with h a multiple of g -> (b, n, h, d), no weights.
+    """The attention function of transformers: query (b, h, n, d), key and value (b, g, m, d) with h a multiple of g ->
+    (b, n, h, d), no weights.
 
-    Causal queries are the last n of the m tokens, as with a cache. Raises ValueError for masks and extras that no mechanism takes, and
-    `UnsupportedPattern`.
+    Causal queries are the last n of the m tokens, as with a cache. Raises ValueError for masks and extras that no
+    mechanism takes, and `UnsupportedPattern`.
     """
     for name, what in REFUSED.items():
         if others.get(name) is not None:
@@ -253,12 +258,18 @@ def attention(
 
 
 def is_causal_module(module: Any, given: bool | None) -> bool:
-    """Is this attention causal? What the call says (transformers hands the config's `is_causal` on, to cross attention too), or else the module."""
+    """Is this attention causal?
+
+    What the call says (transformers hands the config's `is_causal` on, to cross attention too), or else the module.
+    """
     return bool(getattr(module, "is_causal", True) if given is None or crosses(module) else given)
 
 
 def crosses(module: Any) -> bool:
-    """Does this module, if it is noncausal, take its keys from another sequence? Lengths do not tell when they are equal."""
+    """Does this module, if it is noncausal, take its keys from another sequence?
+
+    Lengths do not tell when they are equal.
+    """
     marked = getattr(module, "is_cross_attention", False) or getattr(module, "is_decoder", False)
     return bool(marked) or "Cross" in type(module).__name__
 
@@ -275,7 +286,8 @@ def padding_mask(
 ) -> Tensor | None:
     """The mask function of transformers: the padding as boolean (b, m), True = keep, or None if nothing is padded.
 
-    Raises ValueError for everything that is neither causal nor bidirectional with padding, and for caches longer than what they hold.
+    Raises ValueError for everything that is neither causal nor bidirectional with padding, and for caches longer than
+    what they hold.
     """
     from transformers.masking_utils import bidirectional_mask_function, causal_mask_function
 
@@ -295,7 +307,10 @@ def padding_mask(
 
 
 def key_mask_of(mask: Tensor | None, b: int, n: int, m: int, causal: bool) -> Tensor | None:
-    """The keys (b, m) that a model's mask keeps. One of four dimensions, boolean or to add, must be padding, and causality if `causal`."""
+    """The keys (b, m) that a model's mask keeps.
+
+    One of four dimensions, boolean or to add, must be padding, and causality if `causal`.
+    """
     if mask is None:
         return None
     if mask.ndim == 2 and not mask.is_floating_point():

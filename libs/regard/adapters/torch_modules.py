@@ -2,8 +2,9 @@
 
     names = regard.replace_attention(model, "smyrf", rounds=2, cluster_size=32)
 
-Every `torch.nn.MultiheadAttention` inside the model, also those of Transformer layers, keeps its identity, its parameters and their names in
-the state dict; its heads are mixed by the mechanism from then on. What a mechanism draws becomes a buffer: `<name>.<pattern>.directions`.
+Every `torch.nn.MultiheadAttention` inside the model, also those of Transformer layers, keeps its identity, its
+parameters and their names in the state dict; its heads are mixed by the mechanism from then on. What a mechanism draws
+becomes a buffer: `<name>.<pattern>.directions`.
 """
 
 from collections.abc import Collection
@@ -26,8 +27,8 @@ MAPS = ("query", "key", "value", "output")
 class MixedAttention(nn.MultiheadAttention):
     """`nn.MultiheadAttention` whose heads are mixed by a mechanism; `replace_attention` makes them.
 
-    A call without `attn_mask` is noncausal, one with the causal mask is causal; it is self attention if `key is query`, else cross attention.
-    Dropout of attention weights is left out, also in training: mechanisms have none.
+    A call without `attn_mask` is noncausal, one with the causal mask is causal; it is self attention if `key is query`,
+    else cross attention. Dropout of attention weights is left out, also in training: mechanisms have none.
     """
 
     mechanism: str
@@ -48,10 +49,12 @@ class MixedAttention(nn.MultiheadAttention):
         average_attn_weights: bool = True,
         is_causal: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
-        """Arguments and results of `nn.MultiheadAttention`; a query that may see no key gets the output map's bias instead of NaN.
+        """Arguments and results of `nn.MultiheadAttention`; a query that may see no key gets the output map's bias
+        instead of NaN.
 
-        The weights that `need_weights` asks for cost n × m of memory. Raises ValueError for masks other than padding and causal ones and for
-        weights of a mechanism that has none, `UnsupportedPattern` for a pattern that it does not have.
+        The weights that `need_weights` asks for cost n × m of memory. Raises ValueError for masks other than padding
+        and causal ones and for weights of a mechanism that has none, `UnsupportedPattern` for a pattern that it does
+        not have.
         """
         if query.is_nested or key.is_nested or value.is_nested:
             raise ValueError(
@@ -122,7 +125,10 @@ def kept_keys(mask: Tensor | None, batch: int, length: int) -> Tensor | None:
 
 
 def is_causal_mask(mask: Tensor | None, n: int, m: int, *, hint: bool) -> bool:
-    """Is torch's attn_mask the causal one? False for none and for one that hides nothing; ValueError for every other."""
+    """Is torch's attn_mask the causal one?
+
+    False for none and for one that hides nothing; ValueError for every other.
+    """
     if mask is None or hint:
         return hint
     hidden = dropped(mask, "attn_mask") if mask.ndim == 2 else None
@@ -157,12 +163,14 @@ def replace_attention(
     seed: int = 0,
     **options: Any,
 ) -> list[str]:
-    """Let a mechanism mix the heads of every `nn.MultiheadAttention` inside `model` (or of those named in `only`); returns their names.
+    """Let a mechanism mix the heads of every `nn.MultiheadAttention` inside `model` (or of those named in `only`);
+    returns their names.
 
-    The weights that are there are carried over, as the same parameters. `options` are the mechanism's. A mechanism without parameters of
-    its own gets every pattern that it has, and each call's masks choose; one with parameters, which start fresh, gets the one `pattern`.
-    What is drawn depends on `seed` and the place in the list. Called again, it puts another mechanism in place. Either all are replaced or,
-    after an error, none: ValueError if there is no such attention, if one cannot be replaced, or if the mechanism lacks a map that is trained.
+    The weights that are there are carried over, as the same parameters. `options` are the mechanism's. A mechanism
+    without parameters of its own gets every pattern that it has, and each call's masks choose; one with parameters,
+    which start fresh, gets the one `pattern`. What is drawn depends on `seed` and the place in the list. Called again,
+    it puts another mechanism in place. Either all are replaced or, after an error, none: ValueError if there is no such
+    attention, if one cannot be replaced, or if the mechanism lacks a map that is trained.
     """
     found = {name: child for name, child in model.named_modules() if isinstance(child, nn.MultiheadAttention)}
     if only is not None:
@@ -203,7 +211,9 @@ def check_replaceable(name: str, attention: nn.MultiheadAttention) -> None:
 
 
 def wanted_patterns(mechanism: str, pattern: Pattern | None) -> list[Pattern]:
-    """The patterns to build; raises `UnknownMechanism`, `UnsupportedPattern`, or ValueError for a mechanism without all four maps."""
+    """The patterns to build; raises `UnknownMechanism`, `UnsupportedPattern`, or ValueError for a mechanism without all
+    four maps.
+    """
     cls = mechanism_class(mechanism)
     if lost := [name for name in MAPS if name not in cls.maps]:
         raise ValueError(f"{mechanism!r} has no {' and no '.join(lost)} map: trained weights would be lost")
@@ -219,7 +229,9 @@ def wanted_patterns(mechanism: str, pattern: Pattern | None) -> list[Pattern]:
 def mixers_of(
     mechanism: str, patterns: list[Pattern], attention: nn.MultiheadAttention, seed: int, options: dict[str, Any]
 ) -> dict[Pattern, Attention]:
-    """A layer of the mechanism for each pattern that its options allow, without its four maps, on the attention's device; the same draws for each."""
+    """A layer of the mechanism for each pattern that its options allow, without its four maps, on the attention's
+    device; the same draws for each.
+    """
     mixers: dict[Pattern, Attention] = {}
     for pattern in patterns:
         with torch.random.fork_rng(devices=[]):

@@ -1,7 +1,8 @@
 """What can be measured: a mechanism, in one of its forms, at one length; `prepare` makes it ready to be called.
 
-Mechanisms are measured on split heads, `mix` on q, k, v (b, h, n, d), against `scaled_dot_product_attention`. Those that drop a map (Optimised,
-Efficient, Super, S4D) are measured as whole layers on x (b, n, w), against a layer of softmax attention: what they save is not in `mix`.
+Mechanisms are measured on split heads, `mix` on q, k, v (b, h, n, d), against `scaled_dot_product_attention`. Those
+that drop a map (Optimised, Efficient, Super, S4D) are measured as whole layers on x (b, n, w), against a layer of
+softmax attention: what they save is not in `mix`.
 """
 
 import functools
@@ -27,8 +28,9 @@ DTYPES = ("float32", "float64", "bfloat16", "float16")
 class Case:
     """A mechanism (as `regard.loading.find_class` takes it) in a form, at a length.
 
-    `form`: `library`, the fast function; `plain`, the definition; `fused`, softmax attention by torch's kernel; or path/to/file.py:function, a
-    peer on split heads. `level`: `mix` or `layer`. `options`: the layer's, as "rounds=2 cluster_size=32". `backward`: forward + backward.
+    `form`: `library`, the fast function; `plain`, the definition; `fused`, softmax attention by torch's kernel; or
+    path/to/file.py:function, a peer on split heads. `level`: `mix` or `layer`. `options`: the layer's, as "rounds=2
+    cluster_size=32". `backward`: forward + backward.
     """
 
     mechanism: str
@@ -67,7 +69,9 @@ NAMES = tuple(field.name for field in fields(Case))
 def kinds_of(
     mechanism: str, base: Case, *, options: Sequence[str] | None = None, peers: Sequence[str] = ()
 ) -> list[Case]:
-    """A mechanism's cases at no length: library and plain form, and peers, for each of its settings; `base` gives pattern, sizes and type."""
+    """A mechanism's cases at no length: library and plain form, and peers, for each of its settings; `base` gives
+    pattern, sizes and type.
+    """
     cls = find_class_once(mechanism)
     level = "mix" if getattr(cls, "maps", Attention.maps) == Attention.maps else "layer"
     levels = ("mix", "layer") if mechanism == "softmax" else (level,)
@@ -81,7 +85,9 @@ def kinds_of(
 
 
 class Inputs:
-    """Unit-variance inputs of one size, drawn once from a fixed seed and shared by all cases that are measured together."""
+    """Unit-variance inputs of one size, drawn once from a fixed seed and shared by all cases that are measured
+    together.
+    """
 
     def __init__(self, case: Case) -> None:
         self.case = case
@@ -155,7 +161,9 @@ def _mixed(mix: Callable[..., Tensor], also: Mapping[str, Any], q: Tensor, k: Te
 
 
 def build_layer(case: Case) -> Any:
-    """The layer in evaluation mode, the same weights each time; `length` and `horizon`, where a constructor asks for them, are n."""
+    """The layer in evaluation mode, the same weights each time; `length` and `horizon`, where a constructor asks for
+    them, are n.
+    """
     cls = find_class_once(case.mechanism)
     options = parsed_options(case.options)
     for name in {"length", "horizon"} & set(inspect.signature(cls).parameters):
@@ -172,7 +180,9 @@ def parsed_options(text: str) -> dict[str, Any]:
 
 
 def peer_options(peer: Callable[..., Any], case: Case, layer: Any) -> dict[str, Any]:
-    """What a peer's keyword arguments are: options of the case, else attributes of the layer of that name (`directions`, `window`, `causal`)."""
+    """What a peer's keyword arguments are: options of the case, else attributes of the layer of that name
+    (`directions`, `window`, `causal`).
+    """
     given = parsed_options(case.options)
     found: dict[str, Any] = {}
     for name, parameter in inspect.signature(peer).parameters.items():

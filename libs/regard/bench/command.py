@@ -1,12 +1,14 @@
-"""`python -m regard bench`: time and peak memory of mechanisms against fused softmax attention, written to `benchmarks/results`.
+"""`python -m regard bench`: time and peak memory of mechanisms against fused softmax attention, written to
+`benchmarks/results`.
 
     python -m regard bench                                       every mechanism, self attention, noncausal and causal
     python -m regard bench smyrf --lengths 1024,4096 --memory    one of them, with its peaks of memory
     python -m regard bench my_attention.py:MyAttention           a class of your own
     python -m regard bench local --peer benchmarks/straightforward_local.py:straightforward_local
 
-A mechanism is certified first, and one that is not gets no numbers. A file `straightforward_<mechanism>.py` in `benchmarks/` is measured beside
-its mechanism. Exit status: 0 all is measured, 1 something asked for is not certified, 2 the request cannot be met.
+A mechanism is certified first, and one that is not gets no numbers. A file `straightforward_<mechanism>.py` in
+`benchmarks/` is measured beside its mechanism. Exit status: 0 all is measured, 1 something asked for is not certified,
+2 the request cannot be met.
 """
 
 import argparse
@@ -130,7 +132,10 @@ def checked(options: argparse.Namespace) -> tuple[list[str], list[Pattern]]:
 
 
 def refusal(name: str, pattern: Pattern, options: Sequence[str]) -> bool:
-    """Certify a mechanism in a pattern; say so if it fails. Options that are words choose another definition, which must be certified itself."""
+    """Certify a mechanism in a pattern; say so if it fails.
+
+    Options that are words choose another definition, which must be certified itself.
+    """
     progress(f"certifying {name}, {pattern}")
     words = {key: value for key, value in parsed_options(" ".join(options)).items() if isinstance(value, (str, bool))}
     failures = [each for each in certify(find_class_once(name), [pattern], options=words) if not each.passed]
@@ -211,7 +216,9 @@ def progress(text: str) -> None:
 
 
 def report(rows: Sequence[Row]) -> None:
-    """Print a line a kind: its speed relative to fused softmax attention at every length, and where it becomes the faster one; then the targets."""
+    """Print a line a kind: its speed relative to fused softmax attention at every length, and where it becomes the
+    faster one; then the targets.
+    """
     kinds = dict.fromkeys(row.case.kind for row in rows)
     for kind in kinds:
         own = {row.case.n: row for row in rows if row.case.kind == kind}

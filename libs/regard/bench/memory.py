@@ -1,4 +1,6 @@
-"""The peak of memory that a case takes, measured in a fresh process: nothing that ran before it has left memory to be used again."""
+"""The peak of memory that a case takes, measured in a fresh process: nothing that ran before it has left memory to be
+used again.
+"""
 
 import contextlib
 import ctypes
@@ -22,8 +24,8 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 class Peak(NamedTuple):
-    """`extra_mib`: the most memory held during the call beyond what was held before it, the output included, inputs and parameters not.
-    `resident_mib`: the most that the whole process held, Python and torch included.
+    """`extra_mib`: the most memory held during the call beyond what was held before it, the output included, inputs and
+    parameters not. `resident_mib`: the most that the whole process held, Python and torch included.
     """
 
     extra_mib: float
@@ -56,13 +58,17 @@ def forget_peak() -> float:
 
 
 def give_back() -> None:
-    """Hand freed memory back to the system, where the C library can: what a warm-up left would be used again and not be counted."""
+    """Hand freed memory back to the system, where the C library can: what a warm-up left would be used again and not be
+    counted.
+    """
     with contextlib.suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
 def resident_mib(which: str) -> float:
-    """A line of this process's status in MiB: VmRSS is what is held, VmHWM the peak; where there is no such file, the peak for both."""
+    """A line of this process's status in MiB: VmRSS is what is held, VmHWM the peak; where there is no such file, the
+    peak for both.
+    """
     try:
         lines = _STATUS.read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith(f"{which}:")) / 1024
@@ -103,7 +109,9 @@ def in_a_fresh_process(case: Case, threads: int, *, timeout_s: float = 600.0) ->
 
 
 def _processes() -> ForkServerContext | SpawnContext:
-    """Forks of a process with torch in it that has computed nothing, which start at once; where there are none, new processes."""
+    """Forks of a process with torch in it that has computed nothing, which start at once; where there are none, new
+    processes.
+    """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")

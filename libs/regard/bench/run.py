@@ -1,4 +1,6 @@
-"""Cases in, rows out: all cases of one length in turns, length after length; what would take too long is predicted and left out."""
+"""Cases in, rows out: all cases of one length in turns, length after length; what would take too long is predicted and
+left out.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,7 +26,9 @@ class History:
     peaks: list[tuple[int, float]] = field(default_factory=list)
 
     def too_much(self, n: int, seconds: float, available_mib: float) -> str:
-        """Why length n is not to be run, or nothing: a warm-up and LEAST repeats must fit into `seconds`, the peak into the memory there is."""
+        """Why length n is not to be run, or nothing: a warm-up and LEAST repeats must fit into `seconds`, the peak into
+        the memory there is.
+        """
         time_s, peak_mib = predicted(self.times, n), predicted(self.peaks, n)
         if time_s is not None and (LEAST + 1) * time_s > seconds:
             return f"predicted: {LEAST + 1} runs of {time_s:.1f} s, allowed are {seconds:g} s"
@@ -41,7 +45,10 @@ def measure(
     seconds: float,
     say: Say = lambda text: None,
 ) -> Iterator[list[Row]]:
-    """The rows of every length in turn. Kinds of one level are timed against the first of them that is its own baseline."""
+    """The rows of every length in turn.
+
+    Kinds of one level are timed against the first of them that is its own baseline.
+    """
     histories = {kind: History() for kind in kinds}
     probes = [n for n in PROBES if n < min(lengths)]
     for n in [*probes, *sorted(lengths)]:
@@ -111,7 +118,9 @@ def warmed(case: Case, inputs: Inputs, history: History) -> Call:
 def bisect(
     rows: Sequence[Row], *, environment: Environment, seconds: float, say: Say = lambda text: None
 ) -> Iterator[Row]:
-    """Further rows at lengths between the last one where a kind was slower than its baseline and the next, nearer at each step."""
+    """Further rows at lengths between the last one where a kind was slower than its baseline and the next, nearer at
+    each step.
+    """
     for kind in dict.fromkeys(row.case.kind for row in rows):
         if kind == kind.baseline:
             continue
@@ -130,7 +139,9 @@ def bisect(
 
 
 def bracket(rows: Sequence[Row]) -> tuple[int, int] | None:
-    """The last two neighbouring lengths between which a kind becomes faster than its baseline for good; None if it never does, or always is."""
+    """The last two neighbouring lengths between which a kind becomes faster than its baseline for good; None if it
+    never does, or always is.
+    """
     known = sorted((row.case.n, row.speed) for row in rows if row.speed is not None)
     slower = [index for index, (_, speed) in enumerate(known) if speed < 1]
     if not slower or slower[-1] + 1 == len(known):
@@ -139,7 +150,8 @@ def bracket(rows: Sequence[Row]) -> tuple[int, int] | None:
 
 
 def with_doubling(rows: Sequence[Row], *, say: Say = lambda text: None) -> Iterator[Row]:
-    """The rows, those at twice another's length with the factor by which that one's time grew, both measured again, in turns.
+    """The rows, those at twice another's length with the factor by which that one's time grew, both measured again, in
+    turns.
 
     Two lengths that are timed minutes apart on a shared machine tell of its moods as much as of the mechanism.
     """

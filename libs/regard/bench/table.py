@@ -1,4 +1,5 @@
-"""Rows of measurements and their csv files, `<what>-<dtype>-<torch>-<device>.csv`: one file a pattern, a direction and an environment.
+"""Rows of measurements and their csv files, `<what>-<dtype>-<torch>-<device>.csv`: one file a pattern, a direction and
+an environment.
 
 A row that is measured again takes the old one's place; all others stay. Every row says when and with what it was made.
 """
@@ -44,10 +45,10 @@ class Environment:
 class Row:
     """A case with what was measured of it; `None` is not measured, and `skipped` says why not.
 
-    `time_s`: median of `repeats` calls, `spread_s` the distance between their quartiles. `baseline_s`: the median of fused softmax attention,
-    measured in turns with this case. `peak_mib`: the most memory held beyond inputs and parameters, the output included; `resident_mib`: the
-    most that the process held. Both are of a fresh process. `doubling`: how many times as long
-    it took as at half the length, both in turns.
+    `time_s`: median of `repeats` calls, `spread_s` the distance between their quartiles. `baseline_s`: the median of
+    fused softmax attention, measured in turns with this case. `peak_mib`: the most memory held beyond inputs and
+    parameters, the output included; `resident_mib`: the most that the process held. Both are of a fresh process.
+    `doubling`: how many times as long it took as at half the length, both in turns.
     """
 
     case: Case
@@ -179,7 +180,10 @@ def read(path: Path) -> list[Row]:
 
 
 def files(folder: Path) -> list[Path]:
-    """The files of measurements in a folder, by name: those that begin with a pattern. Others' csv files are left alone."""
+    """The files of measurements in a folder, by name: those that begin with a pattern.
+
+    Others' csv files are left alone.
+    """
     found = (path for pattern in ALL_PATTERNS for path in folder.glob(f"{pattern}-*.csv"))
     return sorted(found)
 

@@ -1,4 +1,7 @@
-"""What this library promises of its speed and memory, as checks on rows. Float32, 8 heads of width 64, two threads; forward."""
+"""What this library promises of its speed and memory, as checks on rows.
+
+Float32, 8 heads of width 64, two threads; forward.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +18,9 @@ R2C32, R4C128 = "rounds=2 cluster_size=32", "rounds=4 cluster_size=128"
 
 @dataclass(frozen=True)
 class Check:
-    """A target: what it is about, the bound in words, what was measured, and whether that holds; `None`: not measured yet."""
+    """A target: what it is about, the bound in words, what was measured, and whether that holds; `None`: not measured
+    yet.
+    """
 
     about: str
     bound: str

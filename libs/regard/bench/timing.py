@@ -13,7 +13,9 @@ ENOUGH_S = 0.3  # what the repeats of one call may take together, once there are
 
 
 def interleaved(calls: Sequence[Call], timed: Callable[[Call], float] | None = None) -> list[list[float]]:
-    """Times in seconds of each call: one repeat of every call, then the next of every call, until each has enough of them."""
+    """Times in seconds of each call: one repeat of every call, then the next of every call, until each has enough of
+    them.
+    """
     timed = timed or elapsed_s
     times: list[list[float]] = [[] for _ in calls]
     while waiting := [index for index, own in enumerate(times) if not enough(own)]:

@@ -3,8 +3,8 @@
     certify("softmax")                      -> [Outcome("noncausal_self", "shape and dtype", True, "…"), …]
     certify(MyAttention, ["causal_self"])   a class of your own: decorated with `@mechanism`, or with `patterns` on it
 
-The properties stand in `properties.py`, one plain function each, listed in `PROPERTIES`. Each is shown able to fail by a broken mechanism in
-`tests/certification/test_can_fail.py`.
+The properties stand in `properties.py`, one plain function each, listed in `PROPERTIES`. Each is shown able to fail by
+a broken mechanism in `tests/certification/test_can_fail.py`.
 """
 
 import difflib
@@ -26,7 +26,8 @@ __all__ = ["PROPERTIES", "Outcome", "certify"]
 class Outcome:
     """One property of one mechanism in one pattern; `detail` holds the numbers, or the reason.
 
-    `claimed` is False where the property does not apply or the mechanism does not claim it; such an outcome counts as passed.
+    `claimed` is False where the property does not apply or the mechanism does not claim it; such an outcome counts as
+    passed.
     """
 
     pattern: Pattern
@@ -43,11 +44,12 @@ def certify(
     options: Mapping[str, Any] | None = None,
     properties: Iterable[str] | None = None,
 ) -> list[Outcome]:
-    """Every property of a mechanism (a registered name, or a class) in every pattern it declares, or in `patterns` only.
+    """Every property of a mechanism (a registered name, or a class) in every pattern it declares, or in `patterns`
+    only.
 
-    `options` replace single values of the class's `example`; `properties` are names out of `PROPERTIES`, all by default. What goes wrong inside
-    a property is its failure. Raises `UnknownMechanism`, `UnsupportedPattern`, or ValueError/TypeError for a class, options or names that
-    cannot be, before any work.
+    `options` replace single values of the class's `example`; `properties` are names out of `PROPERTIES`, all by
+    default. What goes wrong inside a property is its failure. Raises `UnknownMechanism`, `UnsupportedPattern`, or
+    ValueError/TypeError for a class, options or names that cannot be, before any work.
     """
     cls = mechanism_class(target) if isinstance(target, str) else target
     name = name_of(cls)

@@ -1,7 +1,7 @@
 """The properties that a mechanism must have, one function each; the table at the end is what certification runs.
 
-Each takes the `Subject` and returns one line with its numbers. It raises `Violation` where the property does not hold, and `NotClaimed` where it
-does not apply; any other exception is a failure too.
+Each takes the `Subject` and returns one line with its numbers. It raises `Violation` where the property does not hold,
+and `NotClaimed` where it does not apply; any other exception is a failure too.
 """
 
 import copy
@@ -38,7 +38,9 @@ LENGTHS = (1, 63, LONGEST)
 
 
 def shape_and_dtype(subject: Subject) -> str:
-    """(b, n, w) -> (b, n, w) in the dtype of x, for an empty batch and for strided inputs too; the inputs are left as they were."""
+    """(b, n, w) -> (b, n, w) in the dtype of x, for an empty batch and for strided inputs too; the inputs are left as
+    they were.
+    """
     inputs = subject.inputs()
     for dtype in (torch.float32, torch.float64):
         for case, batch in (("a batch", BATCH), ("an empty batch", 0)):
@@ -73,7 +75,9 @@ def batch_independence(subject: Subject) -> str:
 
 
 def padding(subject: Subject) -> str:
-    """Masked positions never act: a padded row equals its unpadded run, what they hold is nothing, and a query that sees no key mixes to 0."""
+    """Masked positions never act: a padded row equals its unpadded run, what they hold is nothing, and a query that
+    sees no key mixes to 0.
+    """
     layer, comparison = subject.layer(), Comparison()
     padded = subject.padded()
     out = padded.through(layer)
@@ -120,7 +124,10 @@ def fill_masked(argument: Any, mask: Tensor, value: float) -> Any:
 
 
 def causality(subject: Subject) -> str:
-    """The outputs up to target position t are those of the prefix, whatever comes after t. The source of cross attention is seen whole."""
+    """The outputs up to target position t are those of the prefix, whatever comes after t.
+
+    The source of cross attention is seen whole.
+    """
     if not is_causal(subject.pattern):
         raise NotClaimed("the pattern sees the future")
     layer, inputs, comparison = subject.layer(), subject.inputs(63), Comparison()
@@ -136,7 +143,9 @@ def causality(subject: Subject) -> str:
 
 
 def mixing(subject: Subject) -> str:
-    """Outputs depend on positions other than their own: on the past (causal self), on all others (noncausal self), on the source (cross)."""
+    """Outputs depend on positions other than their own: on the past (causal self), on all others (noncausal self), on
+    the source (cross).
+    """
     # Mechanisms change by a seventh of their size and more; released causal ABC, whose outputs are their own values scaled, by a thousandth.
     n, smallest, where, least = 63, torch.inf, "", 0.01
     layer, inputs, other = subject.layer(), subject.inputs(n, n), subject.inputs(n, n, seed=2)
@@ -195,7 +204,9 @@ def gradients(subject: Subject) -> str:
 
 
 def gradients_of(layer: Any, inputs: Inputs, weights: Tensor) -> dict[str, Tensor]:
-    """The output weighed by `weights`, and its sum's gradients to x, the context and every parameter, by name; 0 where none arrives."""
+    """The output weighed by `weights`, and its sum's gradients to x, the context and every parameter, by name; 0 where
+    none arrives.
+    """
     leaves = replace(inputs, x=inputs.x.clone().requires_grad_())
     if inputs.context is not None:
         leaves = replace(leaves, context=inputs.context.clone().requires_grad_())
@@ -236,7 +247,9 @@ def determinism(subject: Subject) -> str:
 
 
 def state_dict(subject: Subject) -> str:
-    """All that the output depends on travels in the state dict: another layer that loads it, strictly, gives the same bits."""
+    """All that the output depends on travels in the state dict: another layer that loads it, strictly, gives the same
+    bits.
+    """
     inputs, layer, other = subject.inputs(), subject.layer(seed=0), subject.layer(seed=1)
     file = io.BytesIO()
     torch.save(layer.state_dict(), file)
@@ -251,8 +264,9 @@ def state_dict(subject: Subject) -> str:
 def compilation(subject: Subject) -> str:
     """`torch.compile(fullgraph=True, backend="aot_eager")` takes the layer, forward and backward, and changes nothing.
 
-    The backward graph is traced with the forward one, but not run: aot_eager takes strides on trust, and torch's own rule for the gradient of
-    `elu`, among others, has them wrong (the symptom: pytorch#120035; the default backend reshapes and is not concerned).
+    The backward graph is traced with the forward one, but not run: aot_eager takes strides on trust, and torch's own
+    rule for the gradient of `elu`, among others, has them wrong (the symptom: pytorch#120035; the default backend
+    reshapes and is not concerned).
     """
     layer, inputs, comparison = subject.layer(), subject.padded(), Comparison()
     inputs = replace(inputs, x=inputs.x.requires_grad_())

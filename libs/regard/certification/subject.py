@@ -1,7 +1,7 @@
 """The mechanism under certification: its layers, its inputs, and the comparison of two outputs.
 
-Everything is drawn from fixed seeds, and nearly everything runs in float64: rounding is then far below any real fault, also where a mechanism
-takes discrete decisions (a sort, a top-k) that float32 could take either way.
+Everything is drawn from fixed seeds, and nearly everything runs in float64: rounding is then far below any real fault,
+also where a mechanism takes discrete decisions (a sort, a top-k) that float32 could take either way.
 """
 
 import copy
@@ -147,7 +147,9 @@ def plain(layer: Any) -> Any:
 
 
 def recorded(layer: Any, inputs: Inputs) -> tuple[Tensor, tuple[Any, ...], dict[str, Any], Tensor]:
-    """The layer's output on `inputs`, and what its `mix` was given and gave on the way: (output, arguments, keywords, mixed)."""
+    """The layer's output on `inputs`, and what its `mix` was given and gave on the way: (output, arguments, keywords,
+    mixed).
+    """
     calls: list[tuple[tuple[Any, ...], dict[str, Any], Tensor]] = []
 
     def watched(*arguments: Any, **keywords: Any) -> Tensor:

@@ -1,6 +1,7 @@
 """Functions that run with autocast disabled, because they choose their own dtypes.
 
-An exponential of a score of 10 is off by 4 % when the score is rounded to bfloat16; autocast would turn float32 back to half precision.
+An exponential of a score of 10 is off by 4 % when the score is rounded to bfloat16; autocast would turn float32 back to
+half precision.
 """
 
 import functools

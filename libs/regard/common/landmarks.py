@@ -1,8 +1,10 @@
-"""Segment means: a sequence cut into `c` contiguous segments, each replaced by its mean. Nyströmformer and LARA take their landmarks so.
+"""Segment means: a sequence cut into `c` contiguous segments, each replaced by its mean. Nyströmformer and LARA take
+their landmarks so.
 
-Of L real tokens, with s = ⌊L / c⌋, the first (s + 1) c − L segments have s tokens and the others s + 1 (CAB's library; Nyströmformer, section 4.2).
-Segments are cut over each row's own real tokens, so that a row of a padded batch has the landmarks of its unpadded run. When L < c that
-rule gives c − L empty segments, which are absent, and L segments of one token each: the tokens themselves.
+Of L real tokens, with s = ⌊L / c⌋, the first (s + 1) c − L segments have s tokens and the others s + 1 (CAB's library;
+Nyströmformer, section 4.2). Segments are cut over each row's own real tokens, so that a row of a padded batch has the
+landmarks of its unpadded run. When L < c that rule gives c − L empty segments, which are absent, and L segments of one
+token each: the tokens themselves.
 """
 
 import torch
@@ -12,7 +14,8 @@ from regard.common.checks import check_mask
 
 
 def segment_members(mask: Tensor, segments: int) -> tuple[Tensor, Tensor]:
-    """`mask` (b, n), True = real -> which tokens lie in which segment (b, c, n), boolean, and how many those are (b, c).
+    """`mask` (b, n), True = real -> which tokens lie in which segment (b, c, n), boolean, and how many those are (b,
+    c).
 
     Raises ValueError for fewer than one segment.
     """
@@ -30,9 +33,11 @@ def segment_members(mask: Tensor, segments: int) -> tuple[Tensor, Tensor]:
 
 
 def segment_means(x: Tensor, segments: int, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """x (b, h, n, d), `mask` (b, n), True = real -> means (b, h, c, d), 0 for absent segments, and present (b or 1, c), False for those.
+    """x (b, h, n, d), `mask` (b, n), True = real -> means (b, h, c, d), 0 for absent segments, and present (b or 1, c),
+    False for those.
 
-    Masked tokens may hold anything. Time O(n c d) a head. Raises ValueError or TypeError for fewer than one segment or a mask that does not fit.
+    Masked tokens may hold anything. Time O(n c d) a head. Raises ValueError or TypeError for fewer than one segment or
+    a mask that does not fit.
     """
     check_mask(mask, x.shape[0], x.shape[2], "key_mask")
     if mask is None:

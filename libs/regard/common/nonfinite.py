@@ -1,7 +1,8 @@
 """Non-finite propagation: a NaN or an infinity reaches the rows that see it, and no others.
 
-A weight of zero times NaN is NaN, so that a product over a block would carry it to rows that do not see it: the past, the next batch row.
-Fast forms compute with zeros in such places and write NaN where the definition has it. Which rows those are is told in one of two ways:
+A weight of zero times NaN is NaN, so that a product over a block would carry it to rows that do not see it: the past,
+the next batch row. Fast forms compute with zeros in such places and write NaN where the definition has it. Which rows
+those are is told in one of two ways:
 
     as a boolean     `zero_nonfinite`, `zero_nonfinite_causal`, then `masked_fill(poisoned, nan)`
     as a mark        `zero_and_mark_causal`, `row_nan_mark`: a tensor of zeros and NaN that is added to the result, which costs one pass
@@ -25,14 +26,17 @@ def zero_nonfinite_causal(k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]
         v: Values `(b, h, n, e)`.
 
     Returns:
-        The keys, the values, and `poisoned` `(b, h, n, e)`, boolean: True from the first row on that holds such a key or value.
+        The keys, the values, and `poisoned` `(b, h, n, e)`, boolean: True from the first row on that holds such a key
+        or value.
     """
     (k, bad_k), (v, bad_v) = zero_nonfinite(k), zero_nonfinite(v)
     return k, v, (bad_k.any(-1, keepdim=True) | bad_v).cumsum(-2, dtype=torch.int32) > 0
 
 
 def any_in_window(rows: Tensor, before: int, after: int) -> Tensor:
-    """`rows` `(…, n, ·)`, boolean -> for each row i, whether any of the rows i − before … i + after is True, `(…, n, ·)`."""
+    """`rows` `(…, n, ·)`, boolean -> for each row i, whether any of the rows i − before … i + after is True, `(…, n,
+    ·)`.
+    """
     n = rows.shape[-2]
     total = torch.cat((torch.zeros_like(rows[..., :1, :], dtype=torch.int32), rows.cumsum(-2, dtype=torch.int32)), -2)
     place = torch.arange(n, device=rows.device)
@@ -41,7 +45,9 @@ def any_in_window(rows: Tensor, before: int, after: int) -> Tensor:
 
 
 def any_before(rows: Tensor, chunk: int) -> Tensor:
-    """`rows` `(…, n, ·)`, boolean -> for each row, whether any row of an earlier chunk of `chunk` rows is True, `(…, n, ·)`."""
+    """`rows` `(…, n, ·)`, boolean -> for each row, whether any row of an earlier chunk of `chunk` rows is True, `(…, n,
+    ·)`.
+    """
     n = rows.shape[-2]
     total = torch.cat((torch.zeros_like(rows[..., :1, :], dtype=torch.int32), rows.cumsum(-2, dtype=torch.int32)), -2)
     return total.index_select(-2, torch.arange(n, device=rows.device) // chunk * chunk) > 0

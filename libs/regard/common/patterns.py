@@ -1,8 +1,9 @@
 """The four attention patterns, and what becomes of masked tokens.
 
-Self attention draws queries, keys and values from one sequence; cross attention draws queries from a target, keys and values from a source.
-Causal: the output at target position t may not depend on target positions after t. In causal cross attention the *source* is seen whole;
-what is hidden is the target's future, so a mechanism that pools over queries cannot have this pattern (CAB, figure 1).
+Self attention draws queries, keys and values from one sequence; cross attention draws queries from a target, keys and
+values from a source. Causal: the output at target position t may not depend on target positions after t. In causal
+cross attention the *source* is seen whole; what is hidden is the target's future, so a mechanism that pools over
+queries cannot have this pattern (CAB, figure 1).
 """
 
 from typing import Literal, get_args

@@ -3,9 +3,10 @@
     out_i = Σ_{j ≤ i} (q_i · k_j) v_j                                   or, with log weights g,
     out_i = Σ_{j ≤ i} exp(g_j − max_{l ≤ i} g_l) (q_i · k_j) v_j
 
-A triangle inside each chunk, one state a chunk between them: time O(n (chunk + d) e), memory O(n (chunk + d e / chunk)), never n d e.
-The weights are relative to the largest so far, so that a later key, however large, changes no earlier row, not even by rounding.
-`extend_prefix_sum` takes the sequence span by span (`regard.common.chunking`), so that features of all tokens never stand in memory at once.
+A triangle inside each chunk, one state a chunk between them: time O(n (chunk + d) e), memory O(n (chunk + d e /
+chunk)), never n d e. The weights are relative to the largest so far, so that a later key, however large, changes no
+earlier row, not even by rounding. `extend_prefix_sum` takes the sequence span by span (`regard.common.chunking`), so
+that features of all tokens never stand in memory at once.
 """
 
 from typing import NamedTuple
@@ -16,7 +17,9 @@ from torch import Tensor
 
 
 class PrefixState(NamedTuple):
-    """The sums over what stands before (b, h, d, e), and the largest log weight there (b, h), to which they are relative."""
+    """The sums over what stands before (b, h, d, e), and the largest log weight there (b, h), to which they are
+    relative.
+    """
 
     sums: Tensor
     largest: Tensor | None = None
@@ -25,7 +28,8 @@ class PrefixState(NamedTuple):
 def prefix_sum(q: Tensor, k: Tensor, v: Tensor, *, log_weight: Tensor | None = None, chunk: int = 64) -> Tensor:
     """q, k (b, h, n, d), v (b, h, n, e), `log_weight` (b, h, n), −inf = left out -> (b, h, n, e).
 
-    `log_weight` is a constant to autograd. `chunk` trades a triangle of chunk² against n / chunk states of (d, e); the result is the same.
+    `log_weight` is a constant to autograd. `chunk` trades a triangle of chunk² against n / chunk states of (d, e); the
+    result is the same.
     """
     return v if q.shape[2] == 0 else extend_prefix_sum(None, q, k, v, log_weight=log_weight, chunk=chunk)[0]
 

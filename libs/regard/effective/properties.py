@@ -13,5 +13,7 @@ def output_error(effective: Tensor, attention: Tensor, values: Tensor) -> Tensor
 
 
 def distributions(rows: Tensor, *, sum_within: float = SUM_WITHIN, least: float = LEAST) -> Tensor:
-    """Which rows (…, n, m) are distributions: sums within `sum_within` of 1 and no entry below `least` -> boolean (…, n)."""
+    """Which rows (…, n, m) are distributions: sums within `sum_within` of 1 and no entry below `least` -> boolean (…,
+    n).
+    """
     return ((rows.sum(-1) - 1).abs() <= sum_within) & (rows.amin(-1) >= least)

@@ -2,11 +2,12 @@
 
     out_i = Σ_j w_ij v_j / max(Σ_j w_ij, 1e-6)        w_ij = ReLU(q_i) · ReLU(k_j) · cos(π (i − j) / 2M)        M = max(n, m)
 
-Since cos(a − b) = cos a cos b + sin a sin b, w_ij is the product of [ReLU(q) sin; ReLU(q) cos] and [ReLU(k) sin; ReLU(k) cos], and the sums run
-over keys once; over j ≤ i when causal. Qin et al., "cosFormer: Rethinking Softmax in Attention", 2022, equations 8 to 11; no softmax scale.
-Two choices where the paper is silent. Padding: positions and lengths count real tokens only, so that a row of a padded batch equals its
-unpadded run. Causal: M = n would let an output depend on how long the future is, so that a causal *layer* has a fixed M, `horizon`.
-Time O((n + m) d e), memory O((n + m) (d + e)); causal as long, and by segments.
+Since cos(a − b) = cos a cos b + sin a sin b, w_ij is the product of [ReLU(q) sin; ReLU(q) cos] and [ReLU(k) sin;
+ReLU(k) cos], and the sums run over keys once; over j ≤ i when causal. Qin et al., "cosFormer: Rethinking Softmax in
+Attention", 2022, equations 8 to 11; no softmax scale. Two choices where the paper is silent. Padding: positions and
+lengths count real tokens only, so that a row of a padded batch equals its unpadded run. Causal: M = n would let an
+output depend on how long the future is, so that a causal *layer* has a fixed M, `horizon`. Time O((n + m) d e), memory
+O((n + m) (d + e)); causal as long, and by segments.
 """
 
 import math
@@ -65,12 +66,24 @@ def cosformer(
     query_mask: Tensor | None = None,
     horizon: int | None = None,
 ) -> Tensor:
-    """cosFormer attention on split heads.
+    """cosFormer attention on split heads (Qin et al. 2022, equations 8 to 11). Half precision is summed in float32.
 
-    q (b, h, n, d), k (b, h, m, d), v (b, h, m, e) -> (b, h, n, e). Masks (b, m) and (b, n), True = keep; a query that may see no key gets 0.
-    `query_mask` matters to positions and M alone; left out, it is `key_mask` if n = m (self attention) and all True otherwise.
-    `horizon` is M, at least n and m; left out, M is each row's larger number of real tokens. Half precision is summed in float32.
-    Raises ValueError or TypeError for sizes that cannot be; causal needs n = m.
+    Args:
+        q: Queries `(b, h, n, d)`.
+        k: Keys `(b, h, m, d)`.
+        v: Values `(b, h, m, e)`.
+        causal: Must query i be kept from keys j > i? Needs n = m. Default: False.
+        key_mask: `(b, m)`, boolean, True = keep. Default: None, all keys.
+        query_mask: `(b, n)`, boolean, True = keep; it matters to positions and M alone. Default: None, `key_mask` if n
+            = m (self attention), all queries otherwise.
+        horizon: M, at least n and m. Default: None, each row's larger number of real tokens.
+
+    Returns:
+        `(b, h, n, e)`; a query that may see no key gets 0.
+
+    Raises:
+        ValueError: Shapes, devices or options that do not fit, with the numbers.
+        TypeError: Arguments of the wrong type.
     """
     check_heads(q, k, v, key_mask=key_mask, self_attention=causal)
     b, h, n, _ = q.shape
@@ -128,10 +141,20 @@ def _turned(x: Tensor, angle: Tensor) -> Tensor:
     paper="Qin et al. 2022, as in CAB (Zhang et al. 2023)",
 )
 class CosformerAttention(Attention):
-    """Multi-head cosFormer; no parameters beyond the four maps of `Attention`.
+    """Multi-head cosFormer; no parameters beyond the four projections.
 
-    `horizon` is M. Set it, when causal, to the longest sequence to come: M = n is the paper's at that length. Left out, it is 8,192 when
-    causal (nearly no decay over short sequences) and max(n, m) otherwise. Longer input than the horizon is a ValueError.
+    Args:
+        width: Model width w.
+        heads: Number of heads h; must divide `width`.
+        horizon: M. Set it, when causal, to the longest sequence to come: M = n is the paper's at that length. Longer
+            input is a ValueError. Default: None, 8,192 when causal (nearly no decay over short sequences) and max(n, m)
+            otherwise.
+        pattern: One of the class's `patterns`. Default: "noncausal_self".
+        bias: Do the projections have biases? Default: True.
+
+    Raises:
+        ValueError: Sizes or options that cannot be.
+        TypeError: Options of the wrong type.
     """
 
     needs_query_mask = True
@@ -187,7 +210,10 @@ class CosformerAttention(Attention):
 
     @classmethod
     def attend(cls, q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
-        """cosFormer has no scale: its weights are products, whose scale the denominator takes away. A causal horizon is 8,192 by default."""
+        """cosFormer has no scale: its weights are products, whose scale the denominator takes away.
+
+        A causal horizon is 8,192 by default.
+        """
         horizon = call.options["horizon"] or (CAUSAL_HORIZON if call.causal else None)
         query_mask = call.query_mask
         if query_mask is None:  # n = m would else be taken for self attention
@@ -196,7 +222,10 @@ class CosformerAttention(Attention):
 
     @classmethod
     def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, **options: Any) -> int:
-        """2 (n + m) 2d (e + 1) a head: sums and outputs, the denominator beside the values. Causal form: the same definition."""
+        """2 (n + m) 2d (e + 1) a head: sums and outputs, the denominator beside the values.
+
+        Causal form: the same definition.
+        """
         return 2 * heads * (n + m) * 2 * d * (e + 1)
 
     @classmethod

@@ -4,10 +4,10 @@
     s_c = Σ_j softmax_j(log ξ(k_j, ω_c)) v_j
     out_i = Σ_c softmax_c( μ_c · q_i / √d + log ξ(q_i, ω_c) + log Σ_j ξ(k_j, ω_c) − log ξ(μ_c, ω_c) ) s_c
 
-q̃ and k̃ are segment means over the real tokens (`common.landmarks`); ε is standard normal in training and 0 in evaluation. Zheng et al., "Linear
-Complexity Randomized Self-attention Mechanism", 2022, in the form of CAB's library, with the mask in the landmarks and in the log-sum
-over keys too, where the library leaves it out.
-Time O(n c (d + e)), memory O(n c).
+q̃ and k̃ are segment means over the real tokens (`common.landmarks`); ε is standard normal in training and 0 in
+evaluation. Zheng et al., "Linear Complexity Randomized Self-attention Mechanism", 2022, in the form of CAB's library,
+with the mask in the landmarks and in the log-sum over keys too, where the library leaves it out. Time O(n c (d + e)),
+memory O(n c).
 """
 
 import math
@@ -60,11 +60,23 @@ def naive_lara(
 def lara(
     q: Tensor, k: Tensor, v: Tensor, *, landmarks: int, noise: Tensor | None = None, key_mask: Tensor | None = None
 ) -> Tensor:
-    """LARA on split heads.
+    """LARA on split heads, self attention only (Zheng et al. 2022).
 
-    q, k (b, h, n, d), v (b, h, n, e) -> (b, h, n, e). `noise` is ε, (b or 1, h, landmarks, d); None is ε = 0. `key_mask` (b, n),
-    True = keep, drops keys and queries alike, as in self attention: the landmarks are means of both; masked rows are 0.
-    Raises ValueError or TypeError unless n = m, landmarks ≥ 1 and the shapes agree.
+    Args:
+        q: Queries `(b, h, n, d)`.
+        k: Keys `(b, h, n, d)`.
+        v: Values `(b, h, n, e)`.
+        landmarks: Number of proposals c, at least 1.
+        noise: ε, `(b, h, landmarks, d)` or `(1, h, landmarks, d)`. Default: None, 0.
+        key_mask: `(b, n)`, boolean, True = keep; drops keys and queries alike, as in self attention. Default: None, all
+            tokens.
+
+    Returns:
+        `(b, h, n, e)`; masked rows are 0.
+
+    Raises:
+        ValueError: Shapes, devices or options that do not fit, with the numbers.
+        TypeError: Arguments of the wrong type.
     """
     check_heads(q, k, v, key_mask=key_mask, self_attention=True)
     check_count(landmarks, 1, "landmarks")
@@ -99,7 +111,19 @@ def lara(
 
 @mechanism("lara", patterns=("noncausal_self",), paper="Zheng et al. 2022, as in CAB (Zhang et al. 2023)")
 class LaraAttention(Attention):
-    """LARA with segment-mean proposals; no parameters beyond the four maps of `Attention`. Training draws ε anew in every call."""
+    """LARA with segment-mean proposals; no parameters beyond the four projections. Training draws ε anew in every call.
+
+    Args:
+        width: Model width w.
+        heads: Number of heads h; must divide `width`.
+        landmarks: Number of proposals. Default: 16.
+        pattern: One of the class's `patterns`. Default: "noncausal_self".
+        bias: Do the projections have biases? Default: True.
+
+    Raises:
+        ValueError: Sizes or options that cannot be.
+        TypeError: Options of the wrong type.
+    """
 
     function_options: ClassVar[Mapping[str, Any]] = {"landmarks": 16}
     example: ClassVar[Mapping[str, Any]] = {"landmarks": 4}

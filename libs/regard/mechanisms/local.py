@@ -3,8 +3,9 @@
     out_i = Σ_{j ∈ W(i)} softmax_j(scale · q_i · k_j) v_j        scale = d^(-1/2)
     W(i) = [i − window, i + window], or [i − window + 1, i] when causal
 
-CAB (Zhang et al. 2023) after Luong et al. 2015: 2 · window + 1 keys, or the last `window` keys with one's own. Keys outside the sequence *or*
-padded are left out. Time O(n · window · (d + e)), memory O(n (window + d + e)): blocks of queries against the block and its two margins.
+CAB (Zhang et al. 2023) after Luong et al. 2015: 2 · window + 1 keys, or the last `window` keys with one's own. Keys
+outside the sequence *or* padded are left out. Time O(n · window · (d + e)), memory O(n (window + d + e)): blocks of
+queries against the block and its two margins.
 """
 
 from collections.abc import Mapping
@@ -54,11 +55,25 @@ def local(
     scale: float | None = None,
     variant: Variant = "paper",
 ) -> Tensor:
-    """Local attention on split heads.
+    """Local attention on split heads, self attention only (CAB, Zhang et al. 2023, after Luong et al. 2015).
 
-    q, k (b, h, n, d), v (b, h, n, e) -> (b, h, n, e). Noncausal sees `window` keys on each side, causal the last `window` keys with itself.
-    `key_mask` (b, n), True = keep; a query that may see no key gets 0. `variant="released"` is CAB's code, which with a mask leaves out
-    only keys that are outside *and* padded. Raises ValueError or TypeError unless n = m and window ≥ 1.
+    Args:
+        q: Queries `(b, h, n, d)`.
+        k: Keys `(b, h, n, d)`.
+        v: Values `(b, h, n, e)`.
+        window: Keys on each side of the query; causal, the last keys with the query's own. At least 1.
+        causal: Must query i be kept from keys j > i? Needs n = m. Default: False.
+        key_mask: `(b, n)`, boolean, True = keep. Default: None, all keys.
+        scale: Factor of q · k. Default: None, d ** -0.5.
+        variant: "paper", or "released" for CAB's code, which with a mask leaves out only keys that are
+            outside the sequence *and* padded. Default: "paper".
+
+    Returns:
+        `(b, h, n, e)`; a query that may see no key gets 0.
+
+    Raises:
+        ValueError: Shapes, devices or options that do not fit, with the numbers.
+        TypeError: Arguments of the wrong type.
     """
     check_heads(q, k, v, key_mask=key_mask, self_attention=True)
     check_count(window, 1, "window")
@@ -76,7 +91,9 @@ def local(
 def _blocks(
     q: Tensor, k: Tensor, v: Tensor, before: int, after: int, key_mask: Tensor | None, scale: float | None
 ) -> Tensor:
-    """The batch's rows one after the other, a gap between them, in blocks; a block's keys are a view of its tokens and their margins."""
+    """The batch's rows one after the other, a gap between them, in blocks; a block's keys are a view of its tokens and
+    their margins.
+    """
     b, h, n, d = q.shape
     block = max(32, before)
     row = n + before  # a row and a gap as long as a window reaches
@@ -108,7 +125,9 @@ def _blocks(
 def _released(
     q: Tensor, k: Tensor, v: Tensor, before: int, after: int, key_mask: Tensor, scale: float | None
 ) -> Tensor:
-    """CAB's code with a mask: places outside repeat the edge key, and a place is left out only if it is outside and that key is padded."""
+    """CAB's code with a mask: places outside repeat the edge key, and a place is left out only if it is outside and
+    that key is padded.
+    """
     n = q.shape[2]
     place = torch.arange(n, device=q.device)[:, None] + torch.arange(-before, after + 1, device=q.device)  # n window
     nearest = place.clamp(0, n - 1)
@@ -122,7 +141,20 @@ def _released(
     "local", patterns=("noncausal_self", "causal_self"), paper="CAB (Zhang et al. 2023), after Luong et al. 2015"
 )
 class LocalAttention(Attention):
-    """Multi-head local attention; no parameters beyond the four maps of `Attention`."""
+    """Multi-head local attention; no parameters beyond the four projections.
+
+    Args:
+        width: Model width w.
+        heads: Number of heads h; must divide `width`.
+        window: As in `local`. Default: 15, CAB's.
+        variant: "paper", or "released" for CAB's code, as in `local`. Default: "paper".
+        pattern: One of the class's `patterns`. Default: "noncausal_self".
+        bias: Do the projections have biases? Default: True.
+
+    Raises:
+        ValueError: Sizes or options that cannot be.
+        TypeError: Options of the wrong type.
+    """
 
     weighted_mean = True
     stepwise = True

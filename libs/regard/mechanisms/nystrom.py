@@ -3,9 +3,10 @@
     out = F A⁺ (G V)        F = softmax(s Q K̃ᵀ)        A = softmax(s Q̃ K̃ᵀ)        G = softmax(s Q̃ Kᵀ)        s = d^(-1/2)
     A⁺: Z ← ¼ Z (13 I − A Z (15 I − A Z (7 I − A Z))), from Z₀ = Aᵀ / (‖A‖₁ ‖A‖∞) of each (batch, head)
 
-Q̃ and K̃ are segment means over each row's real tokens (`regard.common.landmarks`). Xiong et al., "Nyströmformer", 2021, equations 13 to 15, with
-CAB's segments; a row with at most `landmarks` tokens has softmax attention. Six iterations have not converged on most A: their number
-is part of the definition. Time O(n c (d + e) + c³), memory O(n (d + e)): F and G live inside fused attention.
+Q̃ and K̃ are segment means over each row's real tokens (`regard.common.landmarks`). Xiong et al., "Nyströmformer",
+2021, equations 13 to 15, with CAB's segments; a row with at most `landmarks` tokens has softmax attention. Six
+iterations have not converged on most A: their number is part of the definition. Time O(n c (d + e) + c³), memory O(n (d
++ e)): F and G live inside fused attention.
 """
 
 from collections.abc import Mapping
@@ -72,11 +73,27 @@ def nystrom(
     scale: float | None = None,
     variant: Variant = "paper",
 ) -> Tensor:
-    """Nyström attention on split heads; self attention only, because queries are pooled.
+    """Nyström attention on split heads (Xiong et al. 2021, equations 13 to 15); self attention only, because queries
+    are pooled.
 
-    q, k (b, h, n, d), v (b, h, n, e) -> (b, h, n, e). `key_mask` (b, n), True = keep, drops keys and queries alike; masked rows are 0.
-    `variant="released"` is CAB's code: scale 1/d, and Z₀ from one maximum over the whole batch, so that rows depend on their neighbours.
-    Raises ValueError or TypeError unless n = m, landmarks ≥ 1 and iterations ≥ 0.
+    Args:
+        q: Queries `(b, h, n, d)`.
+        k: Keys `(b, h, n, d)`.
+        v: Values `(b, h, n, e)`.
+        landmarks: Number of landmarks c, at least 1.
+        iterations: Steps towards the pseudo-inverse, at least 0. Default: 6, the paper's.
+        key_mask: `(b, n)`, boolean, True = keep; drops keys and queries alike, as in self attention. Default: None, all
+            tokens.
+        scale: Factor of q · k. Default: None, d ** -0.5.
+        variant: "paper", or "released" for CAB's code: scale 1/d, and Z₀ from one maximum over the whole batch, so that
+            rows depend on their neighbours. Default: "paper".
+
+    Returns:
+        `(b, h, n, e)`; masked rows are 0.
+
+    Raises:
+        ValueError: Shapes, devices or options that do not fit, with the numbers.
+        TypeError: Arguments of the wrong type.
     """
     check_heads(q, k, v, key_mask=key_mask, self_attention=True)
     check_count(landmarks, 1, "landmarks")
@@ -121,7 +138,23 @@ def _inverse(A: Tensor, iterations: int, variant: str) -> Tensor:
 
 @mechanism("nystrom", patterns=("noncausal_self",), paper="Xiong et al. 2021, as in CAB (Zhang et al. 2023)")
 class NystromAttention(Attention):
-    """Multi-head Nyström attention. `convolution` (odd, none by default) adds a depthwise convolution of v along the tokens, one filter a head."""
+    """Multi-head Nyström attention.
+
+    Args:
+        width: Model width w.
+        heads: Number of heads h; must divide `width`.
+        landmarks: As in `nystrom`. Default: 16, CAB's.
+        iterations: As in `nystrom`. Default: 6.
+        convolution: Taps (odd) of a depthwise convolution of v along the tokens, one filter per head, added to the
+            output. Default: None, no convolution.
+        variant: "paper", or "released" for CAB's code, as in `nystrom`. Default: "paper".
+        pattern: One of the class's `patterns`. Default: "noncausal_self".
+        bias: Do the projections have biases? Default: True.
+
+    Raises:
+        ValueError: Sizes or options that cannot be.
+        TypeError: Options of the wrong type.
+    """
 
     function_options: ClassVar[Mapping[str, Any]] = {"landmarks": 16, "iterations": 6}
     example: ClassVar[Mapping[str, Any]] = {"landmarks": 8}
@@ -182,7 +215,9 @@ class NystromAttention(Attention):
 
     @classmethod
     def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, landmarks: int = 16, **options: Any) -> int:
-        """2 a head times: means c (n + m) d, F and G c (n + m) (d + e), A c² d, A⁺ 4 iterations c³, A⁺ (G V) c² e, convolution m e · size."""
+        """2 a head times: means c (n + m) d, F and G c (n + m) (d + e), A c² d, A⁺ 4 iterations c³, A⁺ (G V) c² e,
+        convolution m e · size.
+        """
         if n <= landmarks:
             return super().mix_flops(heads=heads, n=n, m=m, d=d, e=e)
         c, iterations, size = landmarks, int(options.get("iterations", 6)), int(options.get("convolution") or 0)

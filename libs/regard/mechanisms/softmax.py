@@ -2,8 +2,8 @@
 
     out_i = Σ_j softmax_j(scale · q_i · k_j) v_j        scale = d^(-1/2)
 
-The sum runs over every key, or over j ≤ i when causal self. Vaswani et al., "Attention Is All You Need", 2017, equation 1.
-Time O(n m (d + e)); memory O(n (d + e)), because the fused kernel never stores the n × m weights.
+The sum runs over every key, or over j ≤ i when causal self. Vaswani et al., "Attention Is All You Need", 2017, equation
+1. Time O(n m (d + e)); memory O(n (d + e)), because the fused kernel never stores the n × m weights.
 """
 
 from collections.abc import Mapping
@@ -38,10 +38,22 @@ def naive_softmax(
 def softmax(
     q: Tensor, k: Tensor, v: Tensor, *, causal: bool = False, key_mask: Tensor | None = None, scale: float | None = None
 ) -> Tensor:
-    """Softmax attention on split heads, by the fused kernel of torch.
+    """Softmax attention on split heads, by the fused kernel of torch (Vaswani et al. 2017, equation 1).
 
-    q (b, h, n, d), k (b, h, m, d), v (b, h, m, e) -> (b, h, n, e). `key_mask` (b, m), True = keep; a query that may see no key gets 0.
-    `scale` multiplies q · k and defaults to d ** -0.5. Causal needs n = m.
+    Args:
+        q: Queries `(b, h, n, d)`.
+        k: Keys `(b, h, m, d)`.
+        v: Values `(b, h, m, e)`.
+        causal: Must query i be kept from keys j > i? Needs n = m. Default: False.
+        key_mask: `(b, m)`, boolean, True = keep. Default: None, all keys.
+        scale: Factor of q · k. Default: None, d ** -0.5.
+
+    Returns:
+        `(b, h, n, e)`; a query that may see no key gets 0.
+
+    Raises:
+        ValueError: Shapes, devices or options that do not fit, with the numbers.
+        TypeError: Arguments of the wrong type.
     """
     check_heads(q, k, v, key_mask=key_mask, self_attention=causal)
     check_scale(scale)
@@ -74,7 +86,18 @@ def _marked(out: Tensor, mark: Tensor) -> Tensor:
 
 @mechanism("softmax", patterns=ALL_PATTERNS, paper="Vaswani et al. 2017")
 class SoftmaxAttention(Attention):
-    """Standard multi-head attention; no parameters beyond the four projections of `Attention`."""
+    """Standard multi-head attention; no parameters beyond the four projections.
+
+    Args:
+        width: Model width w.
+        heads: Number of heads h; must divide `width`.
+        pattern: One of the class's `patterns`. Default: "noncausal_self".
+        bias: Do the projections have biases? Default: True.
+
+    Raises:
+        ValueError: Sizes or options that cannot be.
+        TypeError: Options of the wrong type.
+    """
 
     weighted_mean = True
     stepwise = True

@@ -2,14 +2,15 @@
 
     K̃_ic = Σ_{j ≤ i} exp(a_jc) k_j / Σ_{j ≤ i} exp(a_jc)        Ṽ_ic likewise, of b and v        out_i = Σ_c softmax_c(q_i · K̃_ic) Ṽ_ic
 
-In chunks. With M_c the largest a_jc up to a chunk's end, E_jc = exp(a_jc − M_c), and S_c and s_c the sums before the chunk,
+In chunks. With M_c the largest a_jc up to a chunk's end, E_jc = exp(a_jc − M_c), and S_c and s_c the sums before the
+chunk,
 
     q_i · K̃_ic = [(Q Kᵀ).tril() E + Q Sᵀ]_ic / D_ic        D_ic = Σ_{j ≤ i in the chunk} E_jc + s_c
 
-and the values likewise: products of matrices only. That is exact unless D_ic is next to nothing, a slot's logits having leapt inside the chunk;
-then, and in a compiled graph, which cannot ask, the weights are taken relative to each row's own sum (`cumulative_softmax`), at several times the
-cost.
-Time O(n c (d + e + chunk)). Memory beyond the result: O(n) for what is carried to the backward pass, else that of one segment.
+and the values likewise: products of matrices only. That is exact unless D_ic is next to nothing, a slot's logits having
+leapt inside the chunk; then, and in a compiled graph, which cannot ask, the weights are taken relative to each row's
+own sum (`cumulative_softmax`), at several times the cost. Time O(n c (d + e + chunk)). Memory beyond the result: O(n)
+for what is carried to the backward pass, else that of one segment.
 """
 
 from typing import NamedTuple
@@ -25,7 +26,9 @@ ROWWISE_CHUNK = 16  # the largest chunk of `cumulative_softmax`, whose weights a
 
 
 class SlotState(NamedTuple):
-    """What stands before, for each slot: M (b, h, c), constant to autograd, Σ exp(a_j − M) (b, h, c) and Σ exp(a_j − M) x_j (b, h, c, d)."""
+    """What stands before, for each slot: M (b, h, c), constant to autograd, Σ exp(a_j − M) (b, h, c) and Σ exp(a_j − M)
+    x_j (b, h, c, d).
+    """
 
     reference: Tensor
     total: Tensor
@@ -43,7 +46,9 @@ def chunk_abc(
     scale: float,
     chunk: int,
 ) -> Tensor:
-    """Causal `regard.functional.abc`, a segment at a time. q, k (b, h, n, d), v (b, h, n, e), slots (d, c) and (e, c) -> (b, h, n, e); n ≥ 1."""
+    """Causal `regard.functional.abc`, a segment at a time. q, k (b, h, n, d), v (b, h, n, e), slots (d, c) and (e, c)
+    -> (b, h, n, e); n ≥ 1.
+    """
     wide = torch.promote_types(v.dtype, torch.float32)
     key_slots, value_slots = key_slots.to(wide), value_slots.to(wide)
     pasts = tuple(_nothing(x, key_slots.shape[1], wide) for x in (k, v))
@@ -102,7 +107,8 @@ def _matmul_form(
 def chunk_sums(logits: Tensor, x: Tensor, past: SlotState) -> tuple[Tensor, Tensor, Tensor, SlotState]:
     """Logits (b, h, s, chunk, c) and x (b, h, s, chunk, d) of s chunks, and what stands before them.
 
-    Returns E (b, h, s, chunk, c); D (b, h, s, chunk, c); the sums of x before each chunk (b, h, s, c, d), relative to its M; what stands after.
+    Returns E (b, h, s, chunk, c); D (b, h, s, chunk, c); the sums of x before each chunk (b, h, s, c, d), relative to
+    its M; what stands after.
     """
     chunk = logits.shape[3]
     M = torch.cat((past.reference[:, :, None], logits.detach().amax(3)), 2).cummax(2).values  # b h (1 + s) c
@@ -135,14 +141,16 @@ def _rowwise_form(
 
 
 def cumulative_softmax(logits: Tensor, x: Tensor, past: SlotState) -> tuple[Tensor, Tensor, Tensor, SlotState]:
-    """Weights of x (b, h, s, chunk, d) by the softmax over j ≤ i of logits (b, h, s, chunk, c), s chunks after what stands before them.
+    """Weights of x (b, h, s, chunk, d) by the softmax over j ≤ i of logits (b, h, s, chunk, c), s chunks after what
+    stands before them.
 
         w_ijc = exp(a_jc − L_ic)        L_ic = log Σ_{j ≤ i} exp(a_jc)
 
-    Every exponent is at most 0, so that no logit, however large, overflows, and no later one touches an earlier row, not even by rounding.
-    Returns within (b, h, s, i, j, c), the weights inside each chunk, 1 where j > i (the caller's `tril` of (i, j) costs less); faded
-    (b, h, s, i, c), the weight left to all that stands before the chunk; means (b, h, s, c, d), the weighed mean of x over that; what stands after.
-    A weighed sum is then within · x + faded · means. Memory O(n c (chunk + d / chunk)).
+    Every exponent is at most 0, so that no logit, however large, overflows, and no later one touches an earlier row,
+    not even by rounding. Returns within (b, h, s, i, j, c), the weights inside each chunk, 1 where j > i (the caller's
+    `tril` of (i, j) costs less); faded (b, h, s, i, c), the weight left to all that stands before the chunk; means (b,
+    h, s, c, d), the weighed mean of x over that; what stands after. A weighed sum is then within · x + faded · means.
+    Memory O(n c (chunk + d / chunk)).
     """
     chunk = logits.shape[3]
     start = past.reference + past.total.log()

@@ -31,12 +31,28 @@ def abc(
     variant: Variant = "paper",
     chunk: int = 64,
 ) -> Tensor:
-    """ABC on split heads.
+    """ABC on split heads (Peng et al. 2022, as in CAB). Half precision is summed in float32.
 
-    q (b, h, n, d), k (b, h, m, d), v (b, h, m, e) -> (b, h, n, e); `key_slots` (d, c), `value_slots` (e, c). `key_mask` (b, m), True = keep;
-    a query that may see no key gets 0. Causal needs n = m. `chunk` trades memory against steps and does not change the result.
-    `variant="released"` is CAB's code: causal, it weighs the current key and value only. Half precision is summed in float32.
-    Raises ValueError or TypeError for shapes that do not agree.
+    Args:
+        q: Queries `(b, h, n, d)`.
+        k: Keys `(b, h, m, d)`.
+        v: Values `(b, h, m, e)`.
+        key_slots: φ, `(d, c)` with c ≥ 1.
+        value_slots: ψ, `(e, c)`.
+        causal: Must query i be kept from keys j > i? Needs n = m. Default: False.
+        key_mask: `(b, m)`, boolean, True = keep. Default: None, all keys.
+        scale: Factor of q · k. Default: None, d ** -0.5.
+        variant: "paper", or "released" for CAB's code: causal, it weighs the current key and value only. Default:
+            "paper".
+        chunk: Tokens per chunk of the causal form: trades memory against steps and does not change the result. Default:
+            64.
+
+    Returns:
+        `(b, h, n, e)`; a query that may see no key gets 0.
+
+    Raises:
+        ValueError: Shapes, devices or options that do not fit, with the numbers.
+        TypeError: Arguments of the wrong type.
     """
     check_heads(q, k, v, key_mask=key_mask, self_attention=causal)
     check_choice(variant, VARIANTS, "variant")
@@ -75,7 +91,20 @@ def abc(
 
 @mechanism("abc", patterns=ALL_PATTERNS, paper="Peng et al. 2022, as in CAB (Zhang et al. 2023)")
 class AbcAttention(Attention):
-    """Multi-head ABC with two learned slot matrices, `key_slots` and `value_slots` (d, slots), shared by the heads."""
+    """Multi-head ABC with two learned slot matrices, `key_slots` and `value_slots` (d, slots), shared by the heads.
+
+    Args:
+        width: Model width w.
+        heads: Number of heads h; must divide `width`.
+        slots: Number of slots c. Default: 16.
+        variant: "paper", or "released" for CAB's code, as in `abc`. Default: "paper".
+        pattern: One of the class's `patterns`. Default: "noncausal_self".
+        bias: Do the projections have biases? Default: True.
+
+    Raises:
+        ValueError: Sizes or options that cannot be.
+        TypeError: Options of the wrong type.
+    """
 
     stepwise = True
     bench_options = ("slots=64",)
@@ -111,7 +140,9 @@ class AbcAttention(Attention):
         return naive_abc(q, k, v, key_mask=key_mask, **self.options())
 
     def mix_step(self, q: Tensor, k: Tensor, v: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """The state is (K̃, L) of the keys and (Ṽ, L) of the values: (b, h, c, d or e) and (b, h, c, 1), in float32 at least."""
+        """The state is (K̃, L) of the keys and (Ṽ, L) of the values: (b, h, c, d or e) and (b, h, c, 1), in float32 at
+        least.
+        """
         wide = torch.promote_types(q.dtype, torch.float32)
         slots, following = [], []
         for x, control, past in zip((k, v), (self.key_slots, self.value_slots), state or (None, None), strict=True):
@@ -134,7 +165,9 @@ class AbcAttention(Attention):
 
     @classmethod
     def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, slots: int = 16, **options: Any) -> int:
-        """2 c (2 m + n) (d + e) a head; the triangles inside the chunks of causal self attention, 2 n chunk (d + e + 4 c), are not in it."""
+        """2 c (2 m + n) (d + e) a head; the triangles inside the chunks of causal self attention, 2 n chunk (d + e + 4
+        c), are not in it.
+        """
         return 2 * heads * slots * (2 * m + n) * (d + e)
 
     @classmethod

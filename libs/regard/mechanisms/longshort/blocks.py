@@ -67,7 +67,9 @@ def check_arrays(arrays: Mapping[str, Tensor], causal: bool, h: int, d: int, x: 
 def block_noncausal_longshort(
     q: Tensor, k: Tensor, v: Tensor, x: Tensor, window: int, key_mask: Tensor | None, arrays: Mapping[str, Tensor]
 ) -> Tensor:
-    """q (scaled), k, v (b, h, n, d), zero where masked: fused attention of each block of queries over the compression and its keys."""
+    """q (scaled), k, v (b, h, n, d), zero where masked: fused attention of each block of queries over the compression
+    and its keys.
+    """
     h, n = q.shape[1:3]
     keys, values = (norm_over_heads(y, arrays["ln_long_w"], arrays["ln_long_b"]) for y in (k, v))
     logits = rearrange(x @ arrays["W_p"].mT + arrays["b_p"], "b n (h c) -> b h n c", h=h)
@@ -110,7 +112,9 @@ def block_causal_longshort(
     key_mask: Tensor | None,
     arrays: Mapping[str, Tensor],
 ) -> Tensor:
-    """q (scaled), k, v (b, h, n, d), zero where masked: each block of `window` queries scores the block before, itself and all compressed vectors."""
+    """q (scaled), k, v (b, h, n, d), zero where masked: each block of `window` queries scores the block before, itself
+    and all compressed vectors.
+    """
     (_, h, n, d), padding = q.shape, -q.shape[2] % window
     place = torch.arange(n, device=q.device)
     (k, bad_k), (v, bad_v), (x, bad_x) = zero_nonfinite(k), zero_nonfinite(v), zero_nonfinite(x)

@@ -1,4 +1,7 @@
-"""Long-short attention: the function on split heads and the layer. Formulas and source: `regard.mechanisms.longshort`."""
+"""Long-short attention: the function on split heads and the layer.
+
+Formulas and source: `regard.mechanisms.longshort`.
+"""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -28,14 +31,31 @@ def longshort(
     scale: float | None = None,
     **arrays: Tensor,
 ) -> Tensor:
-    """Long-short attention on split heads, self attention only.
+    """Long-short attention on split heads, self attention only (Zhu et al. 2021). Half precision is summed in float32.
 
-    q, k, v (b, h, n, d), before any LayerNorm and scale, x (b, n, width) -> (b, h, n, d). `key_mask` (b, n), True = keep. `arrays`, matrices
-    (out, in), w = h d: noncausal `W_p` (h c, width), `b_p`, `ln_long_w`, `ln_long_b`, `ln_short_w`, `ln_short_b` (w); causal, with `chunk`,
-    `W_dconv` (h r, width), `b_dconv`, `ln_win_w`, `ln_win_b`, `ln_dproj_w`, `ln_dproj_b` (w), and all or none of the positions `W_r`, `W_rc`
-    (w, w), `b_rc` (w), `r_w_bias`, `r_r_bias` (h, d).
-    Positions count from the start of a row, so that padding belongs at its end. Half precision is summed in float32.
-    Raises ValueError or TypeError for sizes that cannot be and for missing, unknown or misshapen arrays.
+    Positions count from the start of a row, so that padding belongs at its end.
+
+    Args:
+        q: Queries `(b, h, n, d)`, before any scale.
+        k: Keys `(b, h, n, d)`, before any LayerNorm.
+        v: Values `(b, h, n, d)`, before any LayerNorm.
+        x: The layer's input `(b, n, width)`, from which the compression is computed.
+        window: Queries per block, at least 1; causal, keys that a query sees.
+        causal: Must query i be kept from keys j > i? Needs n = m. Default: False.
+        chunk: Causal, tokens that are compressed together. Default: 32.
+        key_mask: `(b, n)`, boolean, True = keep. Default: None, all tokens.
+        scale: Factor of q · k. Default: None, d ** -0.5.
+        arrays: Weights by name, matrices (out, in), w = h d. Noncausal `W_p` `(h c, width)`, `b_p`, `ln_long_w`,
+            `ln_long_b`, `ln_short_w`, `ln_short_b` `(w)`. Causal `W_dconv` `(h r, width)`, `b_dconv`, `ln_win_w`,
+            `ln_win_b`, `ln_dproj_w`, `ln_dproj_b` `(w)`, and all or none of the positions `W_r`, `W_rc` `(w, w)`,
+            `b_rc` `(w)`, `r_w_bias`, `r_r_bias` `(h, d)`.
+
+    Returns:
+        `(b, h, n, d)`; masked queries get 0.
+
+    Raises:
+        ValueError: Sizes that cannot be, misshapen arrays.
+        TypeError: Missing or unknown arrays, arguments of the wrong type.
     """
     check_arguments(q, k, v, x, window, chunk, causal, key_mask, scale, arrays)
     if (n := q.shape[2]) == 0:
@@ -55,9 +75,23 @@ def longshort(
     "longshort", patterns=("noncausal_self", "causal_self"), paper="Zhu et al. 2021, as in CAB (Zhang et al. 2023)"
 )
 class LongShortAttention(Attention):
-    """Multi-head long-short attention; noncausal takes `landmarks`, causal `chunk`, `chunk_rank` and `positions`.
+    """Multi-head long-short attention. Padding belongs at the end. CAB's causal class has no biases in its projections
+    (`bias=False`).
 
-    `window` is 15, causal 256, as in CAB, whose causal class has no biases in its four maps (`bias=False`). Padding belongs at the end.
+    Args:
+        width: Model width w.
+        heads: Number of heads h; must divide `width`.
+        landmarks: Noncausal, compressed vectors c per head. Default: 16.
+        window: As in `longshort`. Default: None, 15 and causal 256, CAB's.
+        chunk: Causal, tokens that are compressed together. Default: 32.
+        chunk_rank: Causal, compressed vectors r per chunk. Default: 1.
+        positions: Causal, with terms of relative positions? They need an even width. Default: True.
+        pattern: One of the class's `patterns`. Default: "noncausal_self".
+        bias: Do the projections have biases? Default: True.
+
+    Raises:
+        ValueError: Sizes or options that cannot be.
+        TypeError: Options of the wrong type.
     """
 
     needs_input = True
@@ -112,7 +146,10 @@ class LongShortAttention(Attention):
 
     @classmethod
     def parameter_count(cls, *, width: int, heads: int, length: int, bias: bool = True, **options: Any) -> int:
-        """The maps, (w + 1) h c of the compression and 4 w of the LayerNorms; causal with positions 2 w² + 3 w besides. Reads `pattern`."""
+        """The maps, (w + 1) h c of the compression and 4 w of the LayerNorms; causal with positions 2 w² + 3 w besides.
+
+        Reads `pattern`.
+        """
         given = Sizes(**options)
         maps = super().parameter_count(width=width, heads=heads, length=length, bias=bias)
         positions = 2 * width * width + 3 * width if given.causal and given.positions else 0
@@ -120,7 +157,9 @@ class LongShortAttention(Attention):
 
     @classmethod
     def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, **options: Any) -> int:
-        """Compression, scores and sums of what `mix` computes: in blocks, of n rounded up to the window, and causal over two windows."""
+        """Compression, scores and sums of what `mix` computes: in blocks, of n rounded up to the window, and causal
+        over two windows.
+        """
         return Sizes(**options).flops(heads, n, d)
 
     @classmethod

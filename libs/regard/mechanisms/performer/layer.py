@@ -29,12 +29,25 @@ def performer(
     epsilon: float | None = None,
     variant: Variant = "paper",
 ) -> Tensor:
-    """Performer attention on split heads.
+    """Performer attention on split heads (Choromanski et al. 2021, equation 5). Half precision is summed in float32.
 
-    q (b, h, n, d), k (b, h, m, d), v (b, h, m, e) -> (b, h, n, e). `projection` is W, (f, d) or (h, f, d); `orthogonal_projection` draws one.
-    `key_mask` (b, m), True = keep; a query that may see no key gets 0. `epsilon` defaults to 1e-4, causal to 0, which is all it can be.
-    `variant="released"` is CAB's code, with its floor of 0.1 under the denominator, noncausal only. Half precision is summed in float32.
-    Raises ValueError or TypeError for sizes and options that cannot be; causal needs n = m.
+    Args:
+        q: Queries `(b, h, n, d)`.
+        k: Keys `(b, h, m, d)`.
+        v: Values `(b, h, m, e)`.
+        projection: W, `(f, d)` or `(h, f, d)`; `orthogonal_projection` draws one.
+        causal: Must query i be kept from keys j > i? Needs n = m. Default: False.
+        key_mask: `(b, m)`, boolean, True = keep. Default: None, all keys.
+        epsilon: ε, at least 0. Default: None, 1e-4, and causal 0, which is all it can be.
+        variant: "paper", or "released" for CAB's code, with its floor of 0.1 under the denominator; noncausal only.
+            Default: "paper".
+
+    Returns:
+        `(b, h, n, e)`; a query that may see no key gets 0.
+
+    Raises:
+        ValueError: Shapes, devices or options that do not fit, with the numbers.
+        TypeError: Arguments of the wrong type.
     """
     check_heads(q, k, v, key_mask=key_mask, self_attention=causal)
     check_choice(variant, VARIANTS, "variant")
@@ -80,7 +93,23 @@ def check_epsilon(epsilon: float | None, causal: bool) -> float:
 
 @mechanism("performer", patterns=ALL_PATTERNS, paper="Choromanski et al. 2021, as in CAB (Zhang et al. 2023)")
 class PerformerAttention(Attention):
-    """Multi-head Performer. W, one a head, is the buffer `projection`: fixed, and in the state dict; `redraw` draws it anew."""
+    """Multi-head Performer. W, one per head, is the buffer `projection`: fixed, and in the state dict; `redraw` draws
+    it anew.
+
+    Args:
+        width: Model width w.
+        heads: Number of heads h; must divide `width`.
+        features: Random features f per head. Default: 16, CAB's.
+        epsilon: As in `performer`. Default: None.
+        generator: Source of W. Default: None, torch's.
+        variant: "paper", or "released" for CAB's code, as in `performer`. Default: "paper".
+        pattern: One of the class's `patterns`. Default: "noncausal_self".
+        bias: Do the projections have biases? Default: True.
+
+    Raises:
+        ValueError: Sizes or options that cannot be.
+        TypeError: Options of the wrong type.
+    """
 
     projection: Tensor
     stepwise = True
@@ -122,7 +151,9 @@ class PerformerAttention(Attention):
     def mix_step(
         self, q: Tensor, k: Tensor, v: Tensor, state: tuple[Tensor, Tensor] | None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """The state: the sums (b, h, f, e + 1) relative to the exponential of their largest exponent, and that (b, h, 1, 1)."""
+        """The state: the sums (b, h, f, e + 1) relative to the exponential of their largest exponent, and that (b, h,
+        1, 1).
+        """
         narrow, wide = v.dtype, torch.promote_types(v.dtype, torch.float32)
         v = F.pad(v.to(wide), (0, 1), value=1)
         (along_q, half_q), (along_k, half_k) = (feature_exponents(x.to(wide), self.projection.to(wide)) for x in (q, k))
@@ -147,7 +178,10 @@ class PerformerAttention(Attention):
 
     @classmethod
     def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, features: int = 16, **options: Any) -> int:
-        """2 (n + m) f (d + e + 1) a head: features, sums, outputs, the denominator beside the values. Causal form: the same definition."""
+        """2 (n + m) f (d + e + 1) a head: features, sums, outputs, the denominator beside the values.
+
+        Causal form: the same definition.
+        """
         return 2 * heads * (n + m) * features * (d + e + 1)
 
     @classmethod

@@ -7,7 +7,18 @@ from torch import Tensor
 
 
 def orthogonal_projection(heads: int, features: int, width: int, *, generator: torch.Generator | None = None) -> Tensor:
-    """W (heads, features, width): blocks of `width` orthogonal rows, each as long as a row of a fresh Gaussian matrix."""
+    """Draw W: blocks of `width` orthogonal rows, each as long as a row of a fresh Gaussian matrix (Choromanski et al.
+    2021, section 2.4).
+
+    Args:
+        heads: Number of heads h.
+        features: Random features f per head.
+        width: Width d of a head.
+        generator: Source of the draws. Default: None, torch's.
+
+    Returns:
+        `(heads, features, width)`.
+    """
     blocks = -(-features // width)
     basis, triangle = torch.linalg.qr(torch.randn(heads, blocks, width, width, generator=generator))
     basis = basis * triangle.diagonal(dim1=-2, dim2=-1).sign()[..., None, :]  # else not uniform over the rotations

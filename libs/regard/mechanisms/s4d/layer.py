@@ -33,11 +33,28 @@ def s4d(
     skip: Tensor,
     bidirectional: bool = False,
 ) -> Tensor:
-    """The diagonal state space on a sequence u (b, n, w) -> (b, n, channels, w), before the activation.
+    """The diagonal state space on a sequence, before the activation (Gu et al. 2022, table 1). Half precision is summed
+    in float32.
 
-    `log_dt` (w), `a_real` < 0 and `a_imag` (modes), `c_real` and `c_imag` (channels, w, modes), `skip` (channels, w). Bidirectional: C has twice the
-    channels, the second half for what follows. Padding must be zero in u. Half precision is summed in float32. The FFT spreads rounding
-    over a whole row: its error is that of the row's largest entry. Raises ValueError or TypeError for shapes that do not agree.
+    The FFT spreads rounding over a whole row: the error of every entry is that of the row's largest.
+
+    Args:
+        u: `(b, n, w)`; padding must be zero.
+        log_dt: log Δ, `(w)`.
+        a_real: Re A < 0, `(modes)`.
+        a_imag: Im A, `(modes)`.
+        c_real: Re C, `(channels, w, modes)`, with twice the channels if bidirectional, the second half for what
+            follows.
+        c_imag: Im C, as `c_real`.
+        skip: D, `(channels, w)`.
+        bidirectional: With kernels for what follows too? Default: False.
+
+    Returns:
+        `(b, n, channels, w)`.
+
+    Raises:
+        ValueError: Shapes, devices or options that do not fit, with the numbers.
+        TypeError: Arguments of the wrong type.
     """
     check_tensor(u, "u")
     check_flag(bidirectional, "bidirectional")
@@ -69,11 +86,25 @@ def s4d(
 
 @mechanism("s4d", patterns=("noncausal_self", "causal_self"), paper="Gu et al. 2022, as in CAB (Zhang et al. 2023)")
 class S4dLayer(Attention):
-    """S4D with `heads` channels: no query, key and value maps, and an output map of heads · w -> w. Padding belongs at the end.
+    """S4D with `heads` channels: no query, key and value projections, and an output projection of heads · w -> w.
 
-    Noncausal it is bidirectional, causal unidirectional; `variant="released"` is unidirectional in both, the default of CAB's class. `state` counts
-    real states, two to a complex mode. A starts at −½ + i (N / π)(N / (2 m + 1) − 1) ("inverse", S4D-Inv, as in CAB; N = `state`) or
-    −½ + i π m ("linear", S4D-Lin); Δ log-uniform in [0.001, 0.1]; C complex normal times a normal B of unit output variance; D normal.
+    Noncausal it is bidirectional, causal unidirectional. Padding belongs at the end. Δ starts log-uniform in [0.001,
+    0.1]; C complex normal times a normal B of unit output variance; D normal.
+
+    Args:
+        width: Model width w.
+        heads: Number of heads h; must divide `width`.
+        state: Real states, two per complex mode; even. Default: 16.
+        start: How A starts: "inverse", −½ + i (N / π)(N / (2 m + 1) − 1) with N = `state` (S4D-Inv, as in CAB), or
+            "linear", −½ + i π m (S4D-Lin). Default: "inverse".
+        variant: "paper", or "released" for the default of CAB's class, unidirectional in both patterns. Default:
+            "paper".
+        pattern: One of the class's `patterns`. Default: "noncausal_self".
+        bias: Do the projections have biases? Default: True.
+
+    Raises:
+        ValueError: Sizes or options that cannot be.
+        TypeError: Options of the wrong type.
     """
 
     maps = ()
@@ -145,14 +176,19 @@ class S4dLayer(Attention):
     def parameter_count(
         cls, *, width: int, heads: int, length: int, bias: bool = True, state: int = 16, **options: Any
     ) -> int:
-        """h w² + w of the output map, h w state of C (twice that if bidirectional), h w of D, w of Δ and state of A. Reads `pattern`, `variant`."""
+        """h w² + w of the output map, h w state of C (twice that if bidirectional), h w of D, w of Δ and state of A.
+
+        Reads `pattern`, `variant`.
+        """
         kernels = heads * (2 if is_bidirectional(**options) else 1)
         output = heads * width * width + bias * width
         return output + kernels * width * state + heads * width + width + state
 
     @classmethod
     def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, state: int = 16, **options: Any) -> int:
-        """The kernel, once a call, at 8 FLOPs a complex multiply-add; transforms of length L at 5 / 2 L log₂ L; their product at 6 a number."""
+        """The kernel, once a call, at 8 FLOPs a complex multiply-add; transforms of length L at 5 / 2 L log₂ L; their
+        product at 6 a number.
+        """
         width, length = heads * d, fast_fft_length(2 * n)
         kernels = 8 * heads * (2 if is_bidirectional(**options) else 1) * width * n * (state // 2)
         transforms = width * (1 + 2 * heads) * 5 * length * math.log2(length) / 2

@@ -1,20 +1,23 @@
-"""Clusters of causal self attention: no token's cluster depends on later tokens, not even through a sort, a maximum or the length.
+"""Clusters of causal self attention: no token's cluster depends on later tokens, not even through a sort, a maximum or
+the length.
 
-SMYRF sorts all tokens, and so lets the future move every border. Here (ours, not the paper's) a query is placed by its past alone. The sequence is
-cut into blocks of C tokens, and into segments of S = C, 2 C, 4 C, … tokens that pair up, (0, 1), (2, 3), …: a query in the second segment of a
-pair meets keys of the first. Of two tokens in different blocks exactly one pair has one in each half, so that every earlier key stands in
-exactly one of the ≤ log₂(n / C) first segments that a query looks at. For each pair and round,
+SMYRF sorts all tokens, and so lets the future move every border. Here (ours, not the paper's) a query is placed by its
+past alone. The sequence is cut into blocks of C tokens, and into segments of S = C, 2 C, 4 C, … tokens that pair up,
+(0, 1), (2, 3), …: a query in the second segment of a pair meets keys of the first. Of two tokens in different blocks
+exactly one pair has one in each half, so that every earlier key stands in exactly one of the ≤ log₂(n / C) first
+segments that a query looks at. For each pair and round,
 
     the keys of the first segment are sorted by their hash and cut into S / C clusters of C keys, and its queries are sorted;
     a query of the second segment goes to cluster min(⌊p / C⌋, S / C - 1), p = how many queries of the first hash below it
 
-(and half of those that hash alike): where SMYRF would have put it, had it been one of them. M² is taken over the first segment; a longer query has
-an extra coordinate of 0. Besides, each query meets the keys of its own block up to its own, in every round, so that no query is left blind. At
-S = C there is one cluster, the same in every round.
+(and half of those that hash alike): where SMYRF would have put it, had it been one of them. M² is taken over the first
+segment; a longer query has an extra coordinate of 0. Besides, each query meets the keys of its own block up to its own,
+in every round, so that no query is left blind. At S = C there is one cluster, the same in every round.
 
-Positions count real tokens, so that padding changes nothing. Clusters need not be balanced on the side of the queries: these go in chunks of at
-most C, at most twice as many as full ones would be. Scores: n C + r C Σ_S (queries in second segments) ≈ n C (1 + r log₂(n / C) / 2) a head;
-time O(r n (log² n + C (d + e) log(n / C))), memory of the indices O(r n log(n / C)).
+Positions count real tokens, so that padding changes nothing. Clusters need not be balanced on the side of the queries:
+these go in chunks of at most C, at most twice as many as full ones would be. Scores: n C + r C Σ_S (queries in second
+segments) ≈ n C (1 + r log₂(n / C) / 2) a head; time O(r n (log² n + C (d + e) log(n / C))), memory of the indices O(r n
+log(n / C)).
 """
 
 import torch
@@ -26,7 +29,8 @@ from regard.mechanisms.smyrf.hashing import Hashed, complete_hash, largest_squar
 
 
 def causal_clusters(q: Hashed, k: Hashed, C: int, real: Tensor | None, *, dedup: bool) -> list[Clusters]:
-    """Hashes of the queries and keys of one sequence, (r, b, h, n), and which of its tokens are real (b, n) -> rounds of clusters of C keys.
+    """Hashes of the queries and keys of one sequence, (r, b, h, n), and which of its tokens are real (b, n) -> rounds
+    of clusters of C keys.
 
     The first round, the own blocks, places all real tokens. It and the one of S = C count r times, unless `dedup`.
     """
@@ -52,7 +56,9 @@ def causal_clusters(q: Hashed, k: Hashed, C: int, real: Tensor | None, *, dedup:
 
 
 def causal_entries(n: int, C: int, rounds: int) -> int:
-    """Scores of n queries: C each in the own blocks, C for each query of a second segment of C tokens, r C for each one of a longer segment."""
+    """Scores of n queries: C each in the own blocks, C for each query of a second segment of C tokens, r C for each one
+    of a longer segment.
+    """
     entries, S = C * n, C
     while n > S:
         queries = n // (2 * S) * S + max(0, n % (2 * S) - S)  # in second segments
@@ -76,7 +82,9 @@ def _own_blocks(n: int, C: int, count: Tensor) -> Clusters:
 
 
 def _pairs(q: Hashed, k: Hashed, C: int, S: int, count: Tensor, rounds: int) -> list[Clusters]:
-    """Queries of every second segment of S tokens against clusters of keys of the segment before; `count` (b, 1) tokens are real."""
+    """Queries of every second segment of S tokens against clusters of keys of the segment before; `count` (b, 1) tokens
+    are real.
+    """
     n, device = q.hash.shape[-1], q.hash.device
     pairs = -(-(n - S) // (2 * S))
     (q_first, q_second), (k_first, _) = (_halves(x, pairs, S, rounds) for x in (q, k))
@@ -114,8 +122,9 @@ def _halves(x: Hashed, pairs: int, S: int, rounds: int) -> tuple[Hashed, Hashed]
 
 
 def _chunks(cluster: Tensor, clusters: int, C: int) -> tuple[Tensor, Tensor, Tensor]:
-    """N queries, each with its `cluster` (…, N) below `clusters`, or equal to it for none -> chunks of at most C queries of one cluster:
-    the query in each place (…, number · C), whether there is one, and the cluster of each chunk (…, number). N is a multiple of C.
+    """N queries, each with its `cluster` (…, N) below `clusters`, or equal to it for none -> chunks of at most C
+    queries of one cluster: the query in each place (…, number · C), whether there is one, and the cluster of each chunk
+    (…, number). N is a multiple of C.
     """
     N = cluster.shape[-1]
     number = N // C + clusters  # as many as any division needs

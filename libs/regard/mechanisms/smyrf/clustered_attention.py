@@ -1,15 +1,19 @@
-"""Softmax attention inside clusters, its rounds merged: gathers of whole rows around a fused kernel that returns its log-sum-exp.
+"""Softmax attention inside clusters, its rounds merged: gathers of whole rows around a fused kernel that returns its
+log-sum-exp.
 
-Round r pairs the queries of cluster i with the keys of cluster i. For a query, with s = scale · q · k over the keys it meets in round r,
+Round r pairs the queries of cluster i with the keys of cluster i. For a query, with s = scale · q · k over the keys it
+meets in round r,
 
     l_r = logsumexp(s)        o_r = Σ exp(s - l_r) v        out = Σ_r w_r o_r        w_r = softmax_r(l_r)
 
-which is one softmax over all the keys it meets, a key met twice counting twice (a round that counts t times has log t added to its l_r), or,
-when later meetings of the same two are left out of s, counting once. Hence the gradient needs no merge: with L = logsumexp_r(l_r)
-each round's weights are exp(s - L), and the usual backward of attention, given `out` and L in place of o_r and l_r, returns its share.
+which is one softmax over all the keys it meets, a key met twice counting twice (a round that counts t times has log t
+added to its l_r), or, when later meetings of the same two are left out of s, counting once. Hence the gradient needs no
+merge: with L = logsumexp_r(l_r) each round's weights are exp(s - L), and the usual backward of attention, given `out`
+and L in place of o_r and l_r, returns its share.
 
-On CPU the kernel is the one behind `scaled_dot_product_attention`, and a round goes through it in parts that stay in the cache: memory that is
-used again costs a fraction of memory that the system must first map and clear. Elsewhere a plain form of the same formulas, in one part.
+On CPU the kernel is the one behind `scaled_dot_product_attention`, and a round goes through it in parts that stay in
+the cache: memory that is used again costs a fraction of memory that the system must first map and clear. Elsewhere a
+plain form of the same formulas, in one part.
 """
 
 import math
@@ -30,10 +34,12 @@ PART_BYTES = 2**20  # of the gathered queries or keys, a thread, on CPU
 def merged_attention(
     q: Tensor, k: Tensor, v: Tensor, rounds: Sequence[Clusters], *, scale: float, dedup: bool = False
 ) -> Tensor:
-    """Attention of each query to the keys of its clusters, rounds merged; `dedup`: a key met in several rounds counts once.
+    """Attention of each query to the keys of its clusters, rounds merged; `dedup`: a key met in several rounds counts
+    once.
 
-    q (b, h, n, d), k (b, h, m, d), v (b, h, m, e) -> (b, h, n, e), all finite. The first round must place every query that has a meaning: those
-    it does not place, and those in clusters without keys, get numbers of no meaning. Differentiable once in q, k and v.
+    q (b, h, n, d), k (b, h, m, d), v (b, h, m, e) -> (b, h, n, e), all finite. The first round must place every query
+    that has a meaning: those it does not place, and those in clusters without keys, get numbers of no meaning.
+    Differentiable once in q, k and v.
     """
     d, e = q.shape[3], v.shape[3]
     if d != e:  # the kernel wants one width
@@ -76,8 +82,9 @@ def unflatten(layouts: Sequence[Layout], tensors: Sequence[Tensor]) -> Iterator[
 
 
 class Part(NamedTuple):
-    """Some clusters of a round, their places one after the other: where their rows are in q, k and v, and in a new tensor (b·h·n + 1, ·) for the
-    queries, whose last row takes what empty places give, and (b·h·m, ·) for the keys; `bias` is added to the scores.
+    """Some clusters of a round, their places one after the other: where their rows are in q, k and v, and in a new
+    tensor (b·h·n + 1, ·) for the queries, whose last row takes what empty places give, and (b·h·m, ·) for the keys;
+    `bias` is added to the scores.
     """
 
     clusters: int
@@ -161,7 +168,9 @@ class _Merged(torch.autograd.Function):
 def _rounds(
     rounds: Iterable[Clusters], dedup: bool, n: int, m: int
 ) -> Iterator[tuple[Clusters, list[tuple[Tensor, Tensor]]]]:
-    """The rounds, each with the sets of keys that every query and every key belonged to in the earlier rounds of its level."""
+    """The rounds, each with the sets of keys that every query and every key belonged to in the earlier rounds of its
+    level.
+    """
     met: list[tuple[Tensor, Tensor]] = []
     level: int | None = None
     for clusters in rounds:
@@ -240,7 +249,9 @@ def _rows(x: Tensor, index: Tensor, clusters: int) -> Tensor:
 
 
 def row_index(token: Tensor, x: Tensor) -> Tensor:
-    """Where the rows `token` (b, h, s) of x (b, h, n, d) lie once x is flattened to (rows, d) in the order of its memory -> (b·h·s)."""
+    """Where the rows `token` (b, h, s) of x (b, h, n, d) lie once x is flattened to (rows, d) in the order of its
+    memory -> (b·h·s).
+    """
     b, h, n, _ = x.shape
     per_batch, per_head, per_token = (h * n, n, 1) if x.is_contiguous() else (n * h, 1, h)
     first = torch.arange(b, device=x.device)[:, None] * per_batch + torch.arange(h, device=x.device) * per_head
@@ -256,7 +267,8 @@ def _new_row(token: Tensor, filled: Tensor | None, length: int) -> Tensor:
 
 
 def attention_with_lse(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, scale: float) -> tuple[Tensor, Tensor]:
-    """Attention and its log-sum-exp: q (s, 1, C, d), k and v (s, 1, K, d), `bias` (s, 1, 1, K) -> (s, 1, C, d) and (s, 1, C).
+    """Attention and its log-sum-exp: q (s, 1, C, d), k and v (s, 1, K, d), `bias` (s, 1, 1, K) -> (s, 1, C, d) and (s,
+    1, C).
 
     The log-sum-exp of half precision inputs is float32.
     """
@@ -270,7 +282,9 @@ def attention_with_lse(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, sca
 def attention_backward(
     grad: Tensor, q: Tensor, k: Tensor, v: Tensor, out: Tensor, lse: Tensor, bias: Tensor | None, scale: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of q, k, v for weights exp(scale · q · k + bias - lse), where `out` and `lse` may be those of a larger softmax."""
+    """Gradients of q, k, v for weights exp(scale · q · k + bias - lse), where `out` and `lse` may be those of a larger
+    softmax.
+    """
     if HAS_CPU_KERNEL and q.device.type == "cpu":
         grads = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
             grad, q, k, v, out, lse, 0.0, False, attn_mask=bias, scale=scale

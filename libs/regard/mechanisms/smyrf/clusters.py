@@ -1,9 +1,10 @@
 """Sorted tokens cut into balanced clusters, whatever the lengths and masks.
 
-A batch row with n' real queries and m' real keys has ρ = max(n' / C, m' / K) clusters of at most C queries and K keys, the last one maybe
-partial. Cluster i holds the queries at places ⌊i n' / ρ⌋ … ⌊(i + 1) n' / ρ⌋ - 1 of their order, and the keys likewise: tokens of one relative
-place meet. Where there are fewer keys than clusters, neighbours share one, so that no query is left blind. When sizes divide, this is
-"every C queries, every K keys". As ρ counts real tokens alone, padding changes nothing for them.
+A batch row with n' real queries and m' real keys has ρ = max(n' / C, m' / K) clusters of at most C queries and K keys,
+the last one maybe partial. Cluster i holds the queries at places ⌊i n' / ρ⌋ … ⌊(i + 1) n' / ρ⌋ - 1 of their order, and
+the keys likewise: tokens of one relative place meet. Where there are fewer keys than clusters, neighbours share one, so
+that no query is left blind. When sizes divide, this is "every C queries, every K keys". As ρ counts real tokens alone,
+padding changes nothing for them.
 """
 
 from typing import NamedTuple
@@ -17,10 +18,11 @@ from regard.common.checks import check_count, check_flag
 class Clusters(NamedTuple):
     """One round: which token stands in each place, cluster after cluster. A query stands in one place at most.
 
-    `query_token` (b, h, number · C) and `key_token` (b, h, number · K) are tokens. `key_set` (b, h, number) numbers the sets of keys: clusters
-    with one number hold the same keys. `query_filled` (b, h, number · C) and `key_filled` (b, h, number · K) are False at places that hold no token
-    (whose index may be any), and None when every place holds one. All may be expanded. `times` is how often a meeting counts; `ordered` drops keys
-    that come after the query. A query may meet a key again in rounds of the same `level`, never in those of another.
+    `query_token` (b, h, number · C) and `key_token` (b, h, number · K) are tokens. `key_set` (b, h, number) numbers the
+    sets of keys: clusters with one number hold the same keys. `query_filled` (b, h, number · C) and `key_filled` (b, h,
+    number · K) are False at places that hold no token (whose index may be any), and None when every place holds one.
+    All may be expanded. `times` is how often a meeting counts; `ordered` drops keys that come after the query. A query
+    may meet a key again in rounds of the same `level`, never in those of another.
     """
 
     query_token: Tensor
@@ -36,10 +38,11 @@ class Clusters(NamedTuple):
 def cluster_sizes(
     n: int, m: int, cluster_size: int, key_cluster_size: int | None, *, causal: bool = False
 ) -> tuple[int, int]:
-    """Queries and keys a cluster, C and K, for n queries and m keys; none larger than its list, which changes no cluster.
+    """Queries and keys a cluster, C and K, for n queries and m keys; none larger than its list, which changes no
+    cluster.
 
-    Without `key_cluster_size`, K is such that m keys fill as many clusters as n queries do. Sizes below 1 raise ValueError, and causal
-    clusters of two sizes.
+    Without `key_cluster_size`, K is such that m keys fill as many clusters as n queries do. Sizes below 1 raise
+    ValueError, and causal clusters of two sizes.
     """
     check_flag(causal, "causal")
     check_count(cluster_size, 1, "cluster_size")
@@ -56,7 +59,8 @@ def cluster_sizes(
 def cut(
     q_order: Tensor, k_order: Tensor, C: int, K: int, query_mask: Tensor | None, key_mask: Tensor | None
 ) -> list[Clusters]:
-    """Tokens in sorted order, masked ones last, `q_order` (r, b, h, n) and `k_order` (r, b, h, m) -> r rounds of clusters, C queries and K keys each.
+    """Tokens in sorted order, masked ones last, `q_order` (r, b, h, n) and `k_order` (r, b, h, m) -> r rounds of
+    clusters, C queries and K keys each.
 
     There are max(⌈n / C⌉, ⌈m / K⌉) of them; those beyond a row's ρ stay empty. n and m must be at least 1.
     """
@@ -82,7 +86,9 @@ def _real(b: int, length: int, mask: Tensor | None, device: torch.device) -> Ten
 
 
 def _fill(order: Tensor, start: Tensor, end: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Places start … end - 1 (b, c) of `order` (r, b, h, n), at most `size` each -> token (r, b, h, c · size), filled (b, c · size)."""
+    """Places start … end - 1 (b, c) of `order` (r, b, h, n), at most `size` each -> token (r, b, h, c · size), filled
+    (b, c · size).
+    """
     rank = start[:, :, None] + torch.arange(size, device=order.device)
     filled = (rank < end[:, :, None]).flatten(1)
     index = rank.flatten(1).clamp(max=order.shape[3] - 1)[:, None]

@@ -5,8 +5,9 @@
     reformer     argmax [x R; -x R]       one of `buckets`, ties by position (Kitaev et al., "Reformer", 2020, section 2)
     random       a number of the seed     blind to content: a random permutation of the positions
 
-`directions` hold what is drawn for r rounds: α (d + 2, r), where row d goes with the extra coordinate of the keys and row d + 1 with that of the
-queries; α (d, r); R (d, r · buckets / 2); seeds (r), integers. All hashes use q and k unscaled, and none carries a gradient.
+`directions` hold what is drawn for r rounds: α (d + 2, r), where row d goes with the extra coordinate of the keys and
+row d + 1 with that of the queries; α (d, r); R (d, r · buckets / 2); seeds (r), integers. All hashes use q and k
+unscaled, and none carries a gradient.
 """
 
 import functools
@@ -23,8 +24,9 @@ SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
 
 
 class Hashed(NamedTuple):
-    """Hashes of queries or of keys, `hash` (r, b, h, n). In the asymmetric scheme the term of the extra coordinate is not in it yet: there are
-    `squared` (b, h, n), ‖x‖², and `extra` (r, 1, 1, 1), the coordinate of α that goes with √(M² - ‖x‖²).
+    """Hashes of queries or of keys, `hash` (r, b, h, n). In the asymmetric scheme the term of the extra coordinate is
+    not in it yet: there are `squared` (b, h, n), ‖x‖², and `extra` (r, 1, 1, 1), the coordinate of α that goes with
+    √(M² - ‖x‖²).
     """
 
     hash: Tensor
@@ -73,7 +75,9 @@ def checked_directions(
 
 @functools.lru_cache(maxsize=512)
 def seeded_directions(seed: int, d: int, rounds: int, scheme: Scheme = "asymmetric", buckets: int = 2) -> Tensor:
-    """Directions drawn from a seed, for the asymmetric hash `(d + 2, rounds)`: the same for a seed and these sizes everywhere."""
+    """Directions drawn from a seed, for the asymmetric hash `(d + 2, rounds)`: the same for a seed and these sizes
+    everywhere.
+    """
     with torch.inference_mode(False):
         return checked_directions(None, scheme, d, rounds, buckets, torch.Generator().manual_seed(seed))
 
@@ -116,7 +120,9 @@ def largest_squared(q: Hashed, k: Hashed) -> Tensor | None:
 
 
 def complete_hash(hashed: Hashed, largest: Tensor | None) -> Tensor:
-    """The hash with the term of the extra coordinate, √(M² - ‖x‖²) with M² = `largest`; it is 0 for a vector longer than M."""
+    """The hash with the term of the extra coordinate, √(M² - ‖x‖²) with M² = `largest`; it is 0 for a vector longer
+    than M.
+    """
     if hashed.squared is None or hashed.extra is None or largest is None:
         return hashed.hash
     return torch.addcmul(hashed.hash, hashed.extra, (largest - hashed.squared).clamp(min=0).sqrt())
@@ -125,7 +131,8 @@ def complete_hash(hashed: Hashed, largest: Tensor | None) -> Tensor:
 def sorted_tokens(
     q: Hashed, k: Hashed, query_mask: Tensor | None = None, key_mask: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Tokens in the order of their hash, ties by position, masked ones last: (r, b, h, n) for queries and (r, b, h, m) for keys.
+    """Tokens in the order of their hash, ties by position, masked ones last: (r, b, h, n) for queries and (r, b, h, m)
+    for keys.
 
     M is taken per (batch, head) over all queries and keys.
     """
@@ -140,8 +147,8 @@ def sorted_tokens(
 def stable_argsort(x: Tensor) -> Tensor:
     """Stable `argsort` along the last dimension of floats, or of integers from 0 to 2³² - 1.
 
-    On CPU torch sorts one long list of integers by radix, about three times as fast as rows of floats: the number of the row followed by the
-    float's bits, flipped so that they sort as the float does, are such an integer.
+    On CPU torch sorts one long list of integers by radix, about three times as fast as rows of floats: the number of
+    the row followed by the float's bits, flipped so that they sort as the float does, are such an integer.
     """
     n = x.shape[-1]
     fits = x.dtype in (torch.float32, torch.int64) and x.numel() >= 2**15  # torch's own threshold
@@ -163,7 +170,9 @@ def _buckets(x: Tensor, directions: Tensor, rounds: int) -> Tensor:
 
 
 def _numbers(x: Tensor, seeds: Tensor, side: int, mask: Tensor | None) -> Tensor:
-    """A number of (seed, side, head, rank among the real tokens), uniform in 24 bits, which float32 holds -> (r, b, h, n)."""
+    """A number of (seed, side, head, rank among the real tokens), uniform in 24 bits, which float32 holds -> (r, b, h,
+    n).
+    """
     b, h, n, _ = x.shape
     rank = torch.arange(n, device=x.device).expand(b, n) if mask is None else (mask.cumsum(1) - 1).clamp(min=0)
     heads = murmur_mix(2 * torch.arange(h, device=x.device) + side + 0x9E3779B9)

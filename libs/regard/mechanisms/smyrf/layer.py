@@ -44,15 +44,35 @@ def smyrf(
     directions: Tensor | None = None,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """SMYRF attention on split heads.
+    """SMYRF attention on split heads (Daras et al. 2020). Clustering carries no gradient; no length need be a multiple
+    of anything.
 
-    q (b, h, n, d), k (b, h, m, d), v (b, h, m, e) -> (b, h, n, e). A cluster holds `cluster_size` queries and `key_cluster_size` keys, by
-    default as many as make the clusters of both agree; no length need be a multiple. `key_mask` (b, m) and `query_mask` (b, n), True =
-    keep: masked tokens take no place among the others; self attention passes its mask as both. Masked queries, and all queries of a row
-    without keys, get 0. `directions` (d + 2, r) are the α_r: d coordinates, that of the keys' extra one, that of the queries'; left out,
-    they are drawn from `generator`. `scale` multiplies q · k and defaults to d ** -0.5. Clustering carries no gradient.
-    `causal` needs n = m and clusters of one size; a token that either mask drops is no token. `scheme` "plain", "reformer" (with `buckets`) or
-    "random" hashes otherwise, with `directions` as `regard.mechanisms.smyrf.hashing` has them. `dedup`: a key met in several rounds counts once.
+    Args:
+        q: Queries `(b, h, n, d)`.
+        k: Keys `(b, h, m, d)`.
+        v: Values `(b, h, m, e)`.
+        rounds: Rounds r of hashing, merged by their log-sum-exps. Default: 2.
+        cluster_size: Queries per cluster. Default: 32.
+        key_cluster_size: Keys per cluster. Default: None, as many as make as many clusters of keys as of queries.
+        causal: Must query i be kept from keys j > i? Needs n = m and clusters of one size; a token that either mask
+            drops is no token. Default: False.
+        scheme: The hash: "asymmetric" (the paper's), "plain", "reformer" or "random", as in
+            `regard.mechanisms.smyrf.hashing`. Default: "asymmetric".
+        buckets: Buckets of the scheme "reformer", even. Default: 32.
+        dedup: Does a key met in several rounds count once? Default: False.
+        key_mask: `(b, m)`, boolean, True = keep: masked keys take no place among the others. Default: None, all keys.
+        query_mask: `(b, n)`, boolean, True = keep; in self attention pass the mask as both. Default: None, all queries.
+        scale: Factor of q · k. Default: None, d ** -0.5.
+        directions: What is drawn, of the asymmetric hash the α_r, `(d + 2, r)`: d coordinates, that of the keys' extra
+            one, that of the queries'. Default: None, drawn from `generator`.
+        generator: Source of `directions`. Default: None, torch's.
+
+    Returns:
+        `(b, h, n, e)`; masked queries, and all queries of a row without keys, get 0.
+
+    Raises:
+        ValueError: Shapes, devices or options that do not fit, with the numbers.
+        TypeError: Arguments of the wrong type.
     """
     check_heads(q, k, v, key_mask=key_mask, self_attention=causal)
     (b, h, n, d), m, e = q.shape, k.shape[2], v.shape[3]
@@ -82,10 +102,28 @@ def smyrf(
 
 @mechanism("smyrf", patterns=("noncausal_self", "causal_self", "noncausal_cross"), paper="Daras et al. 2020")
 class SmyrfAttention(Attention):
-    """SMYRF attention over the four maps; no parameters of its own, so that it can take a trained layer's place.
+    """SMYRF attention over the four projections; no parameters of its own, so that it can take a trained layer's place.
 
-    `directions`, as the function's, are a buffer, drawn at construction from `generator`. With `redraw` they are drawn anew at every call in
-    training, from torch's own generator (the released code does so at every call, in evaluation too). Causal self attention is ours.
+    `directions`, as the function's, are a buffer, drawn at construction. Causal self attention is ours.
+
+    Args:
+        width: Model width w.
+        heads: Number of heads h; must divide `width`.
+        rounds: As in `smyrf`. Default: 2.
+        cluster_size: As in `smyrf`. Default: 32.
+        key_cluster_size: As in `smyrf`. Default: None.
+        scheme: As in `smyrf`. Default: "asymmetric".
+        buckets: As in `smyrf`. Default: 32.
+        dedup: As in `smyrf`. Default: False.
+        redraw: Draw the directions anew at every call in training, from torch's own generator (the released code does
+            so in evaluation too)? Default: False.
+        generator: Source of `directions`. Default: None, torch's.
+        pattern: One of the class's `patterns`. Default: "noncausal_self".
+        bias: Do the projections have biases? Default: True.
+
+    Raises:
+        ValueError: Sizes or options that cannot be.
+        TypeError: Options of the wrong type.
     """
 
     directions: Tensor
@@ -171,7 +209,9 @@ class SmyrfAttention(Attention):
     def collisions(
         cls, q: Tensor, k: Tensor, query_mask: Tensor | None, key_mask: Tensor | None, **options: Any
     ) -> Tensor:
-        """Which queries meet which keys in each round, `(r, b, h, n, m)`; `options` are those of `smyrf`, with `directions` and `rounds`."""
+        """Which queries meet which keys in each round, `(r, b, h, n, m)`; `options` are those of `smyrf`, with
+        `directions` and `rounds`.
+        """
         directions, rounds = options.pop("directions"), options.pop("rounds")
         given: dict[str, Any] = {"query_mask": query_mask, "key_mask": key_mask, **options}
         # With a scale of 0 the weights of the keys that are met are all the same, however far apart the scores.
@@ -196,7 +236,10 @@ class SmyrfAttention(Attention):
 
     @classmethod
     def score_entries(cls, *, heads: int, n: int, m: int, **options: Any) -> int:
-        """r n K a head, r K / m of the dense n m (causal: see `causal_entries`). Places left empty in a partial cluster are not counted."""
+        """r n K a head, r K / m of the dense n m (causal: see `causal_entries`).
+
+        Places left empty in a partial cluster are not counted.
+        """
         C, K = cluster_sizes(n, m, options.get("cluster_size", 32), options.get("key_cluster_size"))
         rounds: int = options.get("rounds", 2)
         return heads * (causal_entries(n, C, rounds) if is_causal(options.get("pattern", "")) else rounds * n * K)

@@ -1,4 +1,7 @@
-"""The plain reference of SMYRF's clusters: in how many rounds does a query meet a key? One sequence, one round, one cluster at a time."""
+"""The plain reference of SMYRF's clusters: in how many rounds does a query meet a key?
+
+One sequence, one round, one cluster at a time.
+"""
 
 import math
 from dataclasses import dataclass
@@ -24,7 +27,9 @@ class NaiveHash:
     head: int = 0
 
     def rounds(self, first: int = 0, n: int | None = None, m: int | None = None) -> list[tuple[Tensor, Tensor]]:
-        """The hashes of all queries and of all keys in each round; M is that of n queries and m keys from number `first` on."""
+        """The hashes of all queries and of all keys in each round; M is that of n queries and m keys from number
+        `first` on.
+        """
         if self.scheme == "random":
             return [(self.numbers(seed, 0), self.numbers(seed, 1)) for seed in self.directions]
         queries, keys, directions = self.queries, self.keys, self.directions.to(self.queries.dtype)
@@ -105,7 +110,10 @@ def naive_smyrf(
     query_mask: Tensor | None = None,
     scale: float | None = None,
 ) -> Tensor:
-    """The definition, one (batch, head) and one cluster at a time. Arguments as `smyrf`; the rounds are those of `directions`."""
+    """The definition, one (batch, head) and one cluster at a time.
+
+    Arguments as `smyrf`; the rounds are those of `directions`.
+    """
     scale = q.shape[-1] ** -0.5 if scale is None else scale
     C, K = cluster_sizes(q.shape[2], k.shape[2], cluster_size, key_cluster_size)
     all_q, all_k = (torch.ones(len(x), x.shape[2], dtype=torch.bool) for x in (q, k))
