@@ -20,7 +20,24 @@ from regard.registry import check_options, mechanism_class
 def parameters(
     mechanism: str | type[Any], *, width: int, heads: int, length: int, bias: bool = True, **options: Any
 ) -> int:
-    """Parameters of one attention layer for sources of `length` tokens."""
+    """Parameters of one attention layer.
+
+    Args:
+        mechanism: A registered name, or a class.
+        width: Model width w.
+        heads: Number of heads.
+        length: Tokens of the source.
+        bias: Do the projections have biases? Default: True.
+        options: The layer's own.
+
+    Returns:
+        The number, by the class's formula `parameter_count`; certification holds it to the real count.
+
+    Raises:
+        UnknownMechanism: No mechanism has this name.
+        TypeError: An option that its layers do not take, a size that is no integer.
+        ValueError: A size below 1, heads that do not divide the width.
+    """
     check_sizes(width=width, heads=heads, length=length)
     check_flag(bias, "bias")
     cls = class_of(mechanism, options)
@@ -28,10 +45,25 @@ def parameters(
 
 
 def flops(mechanism: str | type[Any], *, width: int, heads: int, n: int, m: int | None = None, **options: Any) -> int:
-    """FLOPs of one layer for one batch row of n queries and m keys (default n): 2 a multiply-add, matrix products only,
-    maps included.
+    """FLOPs of one layer for one batch row: matrix products only, 2 per multiply-add, projections included.
 
     Causal masks save nothing: the papers count whole matrices.
+
+    Args:
+        mechanism: A registered name, or a class.
+        width: Model width w.
+        heads: Number of heads.
+        n: Queries.
+        m: Keys. Default: None, n.
+        options: The layer's own.
+
+    Returns:
+        The number, by the class's formula `mix_flops`.
+
+    Raises:
+        UnknownMechanism: No mechanism has this name.
+        TypeError: An option that its layers do not take, a size that is no integer.
+        ValueError: A size below 1, heads that do not divide the width.
     """
     m = n if m is None else m
     check_sizes(width=width, heads=heads, n=n, m=m)
@@ -43,23 +75,64 @@ def flops(mechanism: str | type[Any], *, width: int, heads: int, n: int, m: int 
 
 
 def score_entries(mechanism: str | type[Any], *, heads: int, n: int, m: int | None = None, **options: Any) -> int:
-    """Entries of the score-like matrices of one layer, for one batch row of n queries and m keys (default n)."""
+    """Entries of the score-like matrices of one layer, for one batch row.
+
+    Args:
+        mechanism: A registered name, or a class.
+        heads: Number of heads.
+        n: Queries.
+        m: Keys. Default: None, n.
+        options: The layer's own.
+
+    Returns:
+        The number, by the class's formula `score_entries`.
+
+    Raises:
+        UnknownMechanism: No mechanism has this name.
+        TypeError: An option that its layers do not take, a size that is no integer.
+        ValueError: A size below 1, heads that do not divide the width.
+    """
     m = n if m is None else m
     check_sizes(heads=heads, n=n, m=m)
     return int(class_of(mechanism, options).score_entries(heads=heads, n=n, m=m, **options))
 
 
 def score_memory(mechanism: str | type[Any], *, n: int, m: int | None = None, **options: Any) -> float:
-    """Score entries as a part of softmax attention's n m (1 = as many).
+    """Score entries relative to softmax attention's n m. Not the memory that a program takes: see the benchmarks for
+    that.
 
-    Not the memory that a program takes: see the benchmarks for that.
+    Args:
+        mechanism: A registered name, or a class.
+        n: Queries.
+        m: Keys. Default: None, n.
+        options: The layer's own.
+
+    Returns:
+        The ratio; 1 is as many.
+
+    Raises:
+        UnknownMechanism: No mechanism has this name.
+        TypeError: An option that its layers do not take, a size that is no integer.
+        ValueError: A size below 1, heads that do not divide the width.
     """
     return score_entries(mechanism, heads=1, n=n, m=m, **options) / score_entries("softmax", heads=1, n=n, m=m)
 
 
 def saved(cost: Callable[..., int], mechanism: str | type[Any], **sizes: Any) -> float:
-    """The part of softmax attention's `cost` (a function of this module) that the mechanism saves; negative where it
-    costs more.
+    """The share of softmax attention's cost that a mechanism saves.
+
+    Args:
+        cost: A function of this module.
+        mechanism: A registered name, or a class.
+        sizes: What `cost` takes, and the mechanism's options.
+
+    Returns:
+        1 − cost of the mechanism / cost of softmax attention; negative where it costs more.
+
+    Raises:
+        UnknownMechanism: No mechanism has this name.
+        TypeError: An option that its layers do not take, a size that is no integer.
+        ValueError: A size below 1, heads that do not divide the width.
     """
     named = inspect.signature(cost).parameters  # sizes; anything else is an option of the mechanism alone
     return 1 - cost(mechanism, **sizes) / cost("softmax", **{name: sizes[name] for name in sizes if name in named})

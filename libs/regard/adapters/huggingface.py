@@ -210,11 +210,26 @@ def attention(
     is_causal: bool | None = None,
     **others: Any,
 ) -> tuple[Tensor, None]:
-    """The attention function of transformers: query (b, h, n, d), key and value (b, g, m, d) with h a multiple of g ->
-    (b, n, h, d), no weights.
+    """The attention function of transformers. Causal queries are the last n of the m tokens, as with a cache.
 
-    Causal queries are the last n of the m tokens, as with a cache. Raises ValueError for masks and extras that no
-    mechanism takes, and `UnsupportedPattern`.
+    Args:
+        module: The attention module, which carries the config.
+        query: `(b, h, n, d)`.
+        key: `(b, g, m, d)` with h a multiple of g.
+        value: `(b, g, m, d)`.
+        attention_mask: What `padding_mask` or the model has made: `(b, m)`, or four-dimensional with padding and
+            causality alone; or None.
+        scaling: Factor of q · k. Default: None, d ** -0.5.
+        dropout: Left out, with a warning unless 0. Default: 0.
+        is_causal: Is the call causal? Default: None, what the module says.
+        others: What else transformers passes; extras that no mechanism has are errors.
+
+    Returns:
+        The output `(b, n, h, d)`, and None for the weights.
+
+    Raises:
+        ValueError: Masks and extras that no mechanism takes, a cache that the mechanism cannot continue from.
+        UnsupportedPattern: The mechanism does not have the pattern of the call.
     """
     for name, what in REFUSED.items():
         if others.get(name) is not None:
@@ -284,10 +299,23 @@ def padding_mask(
     attention_mask: Tensor | None = None,
     **others: Any,
 ) -> Tensor | None:
-    """The mask function of transformers: the padding as boolean (b, m), True = keep, or None if nothing is padded.
+    """The mask function of transformers: the padding alone.
 
-    Raises ValueError for everything that is neither causal nor bidirectional with padding, and for caches longer than
-    what they hold.
+    Args:
+        batch_size: b.
+        q_length: Queries of this call.
+        kv_length: Keys, as transformers counts them.
+        q_offset: Queries before this call. Default: 0.
+        kv_offset: Keys before the first. Default: 0.
+        mask_function: Transformers' description of the mask; causal and bidirectional are taken. Default: None.
+        attention_mask: `(b, m)`, 1 = keep. Default: None.
+        others: Ignored.
+
+    Returns:
+        Boolean `(b, m)`, True = keep, or None if nothing is padded.
+
+    Raises:
+        ValueError: A mask that is more than padding and causality, a cache longer than what it holds.
     """
     from transformers.masking_utils import bidirectional_mask_function, causal_mask_function
 

@@ -49,12 +49,24 @@ class MixedAttention(nn.MultiheadAttention):
         average_attn_weights: bool = True,
         is_causal: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
-        """Arguments and results of `nn.MultiheadAttention`; a query that may see no key gets the output map's bias
-        instead of NaN.
+        """As `nn.MultiheadAttention`; a query that may see no key gets the output projection's bias instead of NaN.
 
-        The weights that `need_weights` asks for cost n × m of memory. Raises ValueError for masks other than padding
-        and causal ones and for weights of a mechanism that has none, `UnsupportedPattern` for a pattern that it does
-        not have.
+        Args:
+            query: `(b, n, w)`, or `(n, b, w)` without `batch_first`, or `(n, w)`.
+            key: `(b, m, w)` and likewise; self attention is a call with `query is key`.
+            value: `(b, m, w)` and likewise.
+            key_padding_mask: `(b, m)`, torch's: True or −inf = drop. Default: None.
+            need_weights: Return the weights too, at a cost of n × m of memory? Default: True, torch's.
+            attn_mask: The causal mask, or None for noncausal attention. Default: None.
+            average_attn_weights: Average the weights over the heads? Default: True.
+            is_causal: As torch has it, a hint that `attn_mask` is causal. Default: False.
+
+        Returns:
+            The output, and the weights or None.
+
+        Raises:
+            ValueError: Masks other than padding and causal ones, weights of a mechanism that has none, nested tensors.
+            UnsupportedPattern: The mechanism does not have the pattern of the call.
         """
         if query.is_nested or key.is_nested or value.is_nested:
             raise ValueError(
@@ -163,14 +175,29 @@ def replace_attention(
     seed: int = 0,
     **options: Any,
 ) -> list[str]:
-    """Let a mechanism mix the heads of every `nn.MultiheadAttention` inside `model` (or of those named in `only`);
-    returns their names.
+    """Let a mechanism mix the heads of every `nn.MultiheadAttention` inside a model.
 
-    The weights that are there are carried over, as the same parameters. `options` are the mechanism's. A mechanism
-    without parameters of its own gets every pattern that it has, and each call's masks choose; one with parameters,
-    which start fresh, gets the one `pattern`. What is drawn depends on `seed` and the place in the list. Called again,
-    it puts another mechanism in place. Either all are replaced or, after an error, none: ValueError if there is no such
-    attention, if one cannot be replaced, or if the mechanism lacks a map that is trained.
+    The weights that are there are carried over, as the same parameters. Called again, it puts another mechanism in
+    place. After an error nothing is replaced.
+
+    Args:
+        model: The model, changed in place.
+        mechanism: A registered name, of a mechanism with all four projections.
+        pattern: The one pattern to build, for a mechanism with parameters of its own, which start fresh. Default: None,
+            every pattern that the mechanism has, among which each call's masks choose.
+        only: Names of the modules to replace. Default: None, all.
+        seed: What is drawn depends on it and on the place in the list. Default: 0.
+        options: The mechanism's own.
+
+    Returns:
+        The names of the replaced modules.
+
+    Raises:
+        UnknownMechanism: No mechanism has this name.
+        UnsupportedPattern: The mechanism does not have `pattern`.
+        ValueError: There is no such attention, one cannot be replaced, the mechanism lacks a projection that is trained
+            or needs `pattern`.
+        TypeError: An option that the mechanism does not take.
     """
     found = {name: child for name, child in model.named_modules() if isinstance(child, nn.MultiheadAttention)}
     if only is not None:

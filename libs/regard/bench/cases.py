@@ -26,11 +26,22 @@ DTYPES = ("float32", "float64", "bfloat16", "float16")
 
 @dataclass(frozen=True)
 class Case:
-    """A mechanism (as `regard.loading.find_class` takes it) in a form, at a length.
+    """A mechanism in a form, at a length.
 
-    `form`: `library`, the fast function; `plain`, the definition; `fused`, softmax attention by torch's kernel; or
-    path/to/file.py:function, a peer on split heads. `level`: `mix` or `layer`. `options`: the layer's, as "rounds=2
-    cluster_size=32". `backward`: forward + backward.
+    Args:
+        mechanism: As `regard.loading.find_class` takes it.
+        form: "library", the fast function; "plain", the definition; "fused", softmax attention by torch's kernel; or
+            path/to/file.py:function, a peer on split heads.
+        level: "mix" or "layer".
+        pattern: The attention pattern.
+        options: The layer's, as "rounds=2 cluster_size=32". Default: "".
+        backward: Forward and backward? Default: False.
+        dtype: "float32" and so on. Default: "float32".
+        device: "cpu", "cuda", … Default: "cpu".
+        batch: Batch size. Default: 1.
+        heads: Number of heads. Default: 8.
+        head_width: Width d of a head. Default: 64.
+        n: Length; 0 stands for the kind at no length. Default: 0.
     """
 
     mechanism: str
@@ -69,8 +80,16 @@ NAMES = tuple(field.name for field in fields(Case))
 def kinds_of(
     mechanism: str, base: Case, *, options: Sequence[str] | None = None, peers: Sequence[str] = ()
 ) -> list[Case]:
-    """A mechanism's cases at no length: library and plain form, and peers, for each of its settings; `base` gives
-    pattern, sizes and type.
+    """A mechanism's cases at no length: library and plain form, and peers, for each of its settings.
+
+    Args:
+        mechanism: As `regard.loading.find_class` takes it.
+        base: Gives pattern, sizes and dtype.
+        options: One setting, as ["rounds=2"]. Default: None, the class's `bench_options`.
+        peers: Other forms, path/to/file.py:function. Default: none.
+
+    Returns:
+        The cases.
     """
     cls = find_class_once(mechanism)
     level = "mix" if getattr(cls, "maps", Attention.maps) == Attention.maps else "layer"
@@ -111,9 +130,18 @@ class Inputs:
 
 
 def prepare(case: Case, inputs: Inputs) -> Callable[[], object]:
-    """The case as a call without arguments; whatever is no part of the measurement is done here.
+    """Make a case ready; whatever is no part of the measurement is done here.
 
-    Raises ValueError or TypeError for what the mechanism or the peer cannot be, each in its own words.
+    Args:
+        case: What to run.
+        inputs: Shared by all cases that are measured together.
+
+    Returns:
+        A call without arguments.
+
+    Raises:
+        ValueError: What the mechanism or the peer cannot be, in its own words.
+        TypeError: The same, for types.
     """
     function, arguments, parameters = _ready(case, inputs)
     if not case.backward:
@@ -161,8 +189,15 @@ def _mixed(mix: Callable[..., Tensor], also: Mapping[str, Any], q: Tensor, k: Te
 
 
 def build_layer(case: Case) -> Any:
-    """The layer in evaluation mode, the same weights each time; `length` and `horizon`, where a constructor asks for
-    them, are n.
+    """The layer of a case, in evaluation mode, with the same weights each time.
+
+    `length` and `horizon`, where a constructor asks for them, are n.
+
+    Args:
+        case: What to build.
+
+    Returns:
+        The layer.
     """
     cls = find_class_once(case.mechanism)
     options = parsed_options(case.options)

@@ -33,7 +33,14 @@ class Peak(NamedTuple):
 
 
 def peak_of(call: Callable[[], object]) -> Peak:
-    """Run `call` and measure. On a GPU that is in use, its memory; else the resident memory of this process."""
+    """Run a call and measure its peak of memory: the GPU's, if one is in use, else this process's resident memory.
+
+    Args:
+        call: What to run.
+
+    Returns:
+        The peak.
+    """
     if synchronize():
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
@@ -87,7 +94,16 @@ def available_mib() -> float:
 
 
 def in_a_fresh_process(case: Case, threads: int, *, timeout_s: float = 600.0) -> Peak | str:
-    """The peak of one call of the case on `threads` threads, or the reason why there is none."""
+    """The peak of one call of a case, in a process of its own.
+
+    Args:
+        case: What to run.
+        threads: Threads of torch.
+        timeout_s: Seconds to wait. Default: 600.
+
+    Returns:
+        The peak, or the reason why there is none.
+    """
     context = _processes()
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_measure, args=(sender, case, threads), daemon=True)

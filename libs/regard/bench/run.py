@@ -45,9 +45,18 @@ def measure(
     seconds: float,
     say: Say = lambda text: None,
 ) -> Iterator[list[Row]]:
-    """The rows of every length in turn.
+    """Measure kinds of cases at all lengths. Kinds of one level are timed against the first of them that is its own
+    baseline.
 
-    Kinds of one level are timed against the first of them that is its own baseline.
+    Args:
+        kinds: Cases at no length.
+        lengths: The lengths.
+        environment: What the rows say of this machine.
+        seconds: What a case may take at one length; longer ones are predicted and left out.
+        say: Told of the progress. Default: nothing.
+
+    Returns:
+        The rows of every length in turn.
     """
     histories = {kind: History() for kind in kinds}
     probes = [n for n in PROBES if n < min(lengths)]

@@ -115,7 +115,15 @@ def file_of(row: Row) -> str:
 
 
 def write(folder: Path, rows: Iterable[Row]) -> list[Path]:
-    """Put rows into their files below `folder`, in place of older ones of the same case; the files that were written."""
+    """Put rows into their files, in place of older ones of the same case.
+
+    Args:
+        folder: Where the files are.
+        rows: The new rows.
+
+    Returns:
+        The files that were written.
+    """
     by_file: dict[str, list[Row]] = {}
     for row in rows:
         by_file.setdefault(file_of(row), []).append(row)
@@ -163,7 +171,17 @@ def _text(name: str, value: Any) -> Any:
 
 
 def read(path: Path) -> list[Row]:
-    """The rows of a file. Raises BadRequest with the line's number if it is none of ours or not whole."""
+    """Read the rows of a file.
+
+    Args:
+        path: A csv file that `write` has written.
+
+    Returns:
+        Its rows.
+
+    Raises:
+        BadRequest: It is none of ours or not whole; with the line's number.
+    """
     text = path.read_text(encoding="utf-8")
     lines = csv.reader(io.StringIO(text))
     if tuple(next(lines, ())) != COLUMNS:

@@ -78,7 +78,14 @@ def _form(case: Case) -> str:
 
 
 def checks(rows: Iterable[Row]) -> list[Check]:
-    """Every target, on these rows."""
+    """Check every target on rows.
+
+    Args:
+        rows: Measurements, as of `table.read_all`.
+
+    Returns:
+        One check per target; `holds` is None where it has not been measured.
+    """
     found = Rows(rows)
     return [*_smyrf(found), *_local(found), *_causal(found), *_layers(found)]
 

@@ -24,10 +24,15 @@ __all__ = ["PROPERTIES", "Outcome", "certify"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """One property of one mechanism in one pattern; `detail` holds the numbers, or the reason.
+    """One property of one mechanism in one pattern.
 
-    `claimed` is False where the property does not apply or the mechanism does not claim it; such an outcome counts as
-    passed.
+    Args:
+        pattern: The pattern.
+        property: The property's name, as in `PROPERTIES`.
+        passed: Does it hold?
+        detail: The numbers, or the reason.
+        claimed: False where the property does not apply or the mechanism does not claim it; such an outcome counts as
+            passed. Default: True.
     """
 
     pattern: Pattern
@@ -44,12 +49,22 @@ def certify(
     options: Mapping[str, Any] | None = None,
     properties: Iterable[str] | None = None,
 ) -> list[Outcome]:
-    """Every property of a mechanism (a registered name, or a class) in every pattern it declares, or in `patterns`
-    only.
+    """Check every property of a mechanism in every pattern. What goes wrong inside a property is its failure.
 
-    `options` replace single values of the class's `example`; `properties` are names out of `PROPERTIES`, all by
-    default. What goes wrong inside a property is its failure. Raises `UnknownMechanism`, `UnsupportedPattern`, or
-    ValueError/TypeError for a class, options or names that cannot be, before any work.
+    Args:
+        target: A registered name, or a class.
+        patterns: The patterns to check. Default: None, all that the class declares.
+        options: Options in place of those of the class's `example`. Default: None.
+        properties: Names out of `PROPERTIES`. Default: None, all.
+
+    Returns:
+        One outcome per pattern and property, in this order.
+
+    Raises:
+        UnknownMechanism: No mechanism has this name.
+        UnsupportedPattern: The class does not have one of the patterns.
+        ValueError: Unknown properties, options that cannot be; before any work.
+        TypeError: A class that is no mechanism, options of the wrong type; before any work.
     """
     cls = mechanism_class(target) if isinstance(target, str) else target
     name = name_of(cls)

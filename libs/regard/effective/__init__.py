@@ -49,17 +49,29 @@ def effective_attention(
     tolerance: float | None = None,
     steps: int = 200,
 ) -> Tensor:
-    """The effective part of attention (…, n, m) over values (…, m, e), in the attention's shape and type.
+    """The effective part of an attention matrix over its values.
 
-    `key_mask` (b, m) or (m), True = a real token; what a masked token is given is 0. Rows of masked queries may hold
-    anything for E1 and E2, and rows of zeros stay zeros. A singular value counts as zero below `tolerance` times the
-    largest, by default max(tokens, e) · 2⁻⁵²: for values whose own dependence is only as exact as float32, say so. All
-    is computed in float64. `steps` bounds the Newton steps of E4 and E5; a row that needs more is returned as it then
-    is, and `output_error` tells.
+    All is computed in float64. Time per head: O(m e²) for the decomposition and O(n m e) for E1, E2 and E6; O(n m e²)
+    for E3, and that per Newton step for E4 and E5. Rows of masked queries may hold anything for E1 and E2, and rows of
+    zeros stay zeros.
 
-    Time a head: O(m e²) for the decomposition and O(n m e) for E1, E2 and E6; O(n m e²) for E3, and that a Newton step
-    for E4 and E5. Raises ValueError for shapes, for an unknown definition and for rows that are no distributions (E3 to
-    E5), TypeError for types.
+    Args:
+        attention: A, `(…, n, m)`, rows of probabilities for E3 to E5.
+        values: T, `(…, m, e)`, those that the attention weighs, bias included.
+        definition: "E1" … "E6", as in the table above.
+        key_mask: `(b, m)` or `(m)`, boolean, True = a real token; what a masked token is given is 0. Default: None, all
+            tokens.
+        tolerance: A singular value counts as zero below `tolerance` times the largest; for values whose own dependence
+            is only as exact as float32, say so. Default: None, max(tokens, e) · 2⁻⁵².
+        steps: The most Newton steps of E4 and E5; a row that needs more is returned as it then is, and `output_error`
+            tells. Default: 200.
+
+    Returns:
+        `(…, n, m)`, in the attention's dtype.
+
+    Raises:
+        ValueError: Shapes that do not fit, an unknown definition, rows that are no distributions (E3 to E5).
+        TypeError: Arguments that are not floating point, a mask that is not boolean.
     """
     check(attention, values, definition, key_mask)
     real = mask_of(key_mask, attention)
