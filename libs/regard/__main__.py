@@ -1,5 +1,4 @@
-"""`python -m regard list | certify | bench`: which mechanisms there are, whether one keeps its contract, and how fast
-it is.
+"""`python -m regard list | certify | bench`: which mechanisms there are, which keep the contract, how fast they are.
 
     python -m regard list
     python -m regard certify smyrf --pattern noncausal_self --option rounds=2
@@ -172,7 +171,7 @@ def print_table(rows: Sequence[Sequence[str]], *, markdown: bool = False) -> Non
 
 
 def print_details(outcomes: list[Outcome]) -> None:
-    """One line an outcome: the property, its pattern and its numbers."""
+    """One line per outcome: the property, its pattern and its numbers."""
     for each in outcomes:
         print(f"{mark(each)} {each.property}, {each.pattern}: {each.detail}")
     if outcomes:

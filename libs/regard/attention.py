@@ -64,7 +64,7 @@ class Attention(nn.Module):
     and says what it can do; nothing else in the library lists mechanisms:
 
         weighted_mean       its output is a weighted mean of its values: it has weights to show (`observe`, `need_weights`)
-        stepwise            a causal row depends on its own query and no other: it can go on from a cache of keys and values
+        stepwise            a causal row depends on its own query and no other: it can continue from a cache of keys and values
         function_options, attend        it has no parameters beyond the four projections: Hugging Face models can run it as a function
         bench_options       the settings that `python -m regard bench` measures
 
@@ -211,10 +211,8 @@ class Attention(nn.Module):
         else:
             source, key_mask = zero_masked(context, context_mask), context_mask
         q, k, v = self._split("query", x), self._split("key", source), self._split("value", source)
-        k, v = (
-            k.to(q.dtype),
-            v.to(q.dtype),
-        )  # under autocast a projection gives half precision, and what has none follows
+        # Under autocast a projection gives half precision, and what has none follows.
+        k, v = k.to(q.dtype), v.to(q.dtype)
         also = {"query_mask": x_mask} if self.needs_query_mask else {}
         also |= {"x": x} if self.needs_input else {}
         mixed = self.mix(q, k, v, key_mask, **also)
@@ -256,8 +254,9 @@ class Attention(nn.Module):
         return reference(q, k, v, key_mask=key_mask, **causal)  # type: ignore[no-any-return]
 
     def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """The next token of causal self attention. Fed one after the other, the tokens of a sequence give the rows of
-        `forward`.
+        """The next token of causal self attention.
+
+        Fed one after the other, the tokens of a sequence give the rows of `forward`.
 
         Args:
             x: `(b, 1, w)`, the token.
@@ -304,17 +303,16 @@ class Attention(nn.Module):
 
     @classmethod
     def attend_last(cls, q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
-        """Causal `attend` of the last n of m tokens, as with a cache, for a `stepwise` mechanism: q `(b, h, n, d)` ->
-        `(b, h, n, e)`.
+        """Causal `attend` of the last n of m tokens, as with a cache, for a `stepwise` mechanism.
+
+        q `(b, h, n, d)`, k and v of m tokens -> `(b, h, n, e)`.
         """
         n, m = q.shape[2], k.shape[2]
         return cls.attend(F.pad(q, (0, 0, m - n, 0)), k, v, call)[:, :, m - n :]
 
     @classmethod
     def drawn_options(cls, q: Tensor, call: Call) -> dict[str, Any]:
-        """The options of this call with what is drawn for it, as `Observation.options` shows them; empty: nothing to
-        show.
-        """
+        """The options of a call with what is drawn for it, for `Observation.options`; empty: nothing to show."""
         return {}
 
     @property
@@ -327,8 +325,9 @@ class Attention(nn.Module):
         return {}
 
     def attended_values(self, v: Tensor, key_mask: Tensor | None) -> Tensor:
-        """The values `(b, h, m, e)` that the weights of a weighted mean weigh: v, or what the mechanism has made of it
-        before.
+        """The values `(b, h, m, e)` that the weights of a weighted mean weigh.
+
+        That is v, or what the mechanism has made of it before.
         """
         return v
 
@@ -340,9 +339,7 @@ class Attention(nn.Module):
     def collisions(
         cls, q: Tensor, k: Tensor, query_mask: Tensor | None, key_mask: Tensor | None, **options: Any
     ) -> Tensor | None:
-        """Which queries meet which keys in each round of a mechanism that clusters them: `(r, b, h, n, m)`; `None`: it
-        does not.
-        """
+        """Which queries meet which keys in each round, `(r, b, h, n, m)`; `None`: the mechanism has no clusters."""
         return None
 
     def extra_repr(self) -> str:

@@ -1,11 +1,10 @@
-"""What a mechanism costs, by formula: parameters, FLOPs, score entries, and the part that it saves of softmax
-attention's.
+"""What a mechanism costs, by formula: parameters, FLOPs, score entries, and what it saves of softmax attention's.
 
     cost.parameters("super", width=32, heads=4, length=32)                       -> 3168
     cost.saved(cost.parameters, "super", width=32, heads=4, length=32)           -> 0.25
     cost.score_memory("smyrf", n=128, rounds=2, cluster_size=32)                 -> 0.5
 
-A mechanism is a registered name or a class; `options` are the layer's own. The formulas stand in the classes, beside
+A mechanism is a registered name or a class; `options` are the layer's own. The formulas are in the classes, beside
 what they count.
 """
 
@@ -98,8 +97,9 @@ def score_entries(mechanism: str | type[Any], *, heads: int, n: int, m: int | No
 
 
 def score_memory(mechanism: str | type[Any], *, n: int, m: int | None = None, **options: Any) -> float:
-    """Score entries relative to softmax attention's n m. Not the memory that a program takes: see the benchmarks for
-    that.
+    """Score entries relative to softmax attention's n m.
+
+    Not the memory that a program takes: see the benchmarks for that.
 
     Args:
         mechanism: A registered name, or a class.

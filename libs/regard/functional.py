@@ -1,8 +1,9 @@
-"""Each mechanism's function on split heads, by the mechanism's name: `regard.functional.smyrf(q, k, v, rounds=2,
-cluster_size=32)`.
+"""Each mechanism's function on split heads, by the mechanism's name.
+
+`regard.functional.smyrf(q, k, v, rounds=2, cluster_size=32)`.
 
 A function's file is imported when it is first asked for. `optimised` and `efficient` are not here: on split heads they
-are `softmax`; `super` is `softmax` of `super_values`. The function of a mechanism that is registered beside this
+are `softmax`; `super` is `softmax` of `super_values`. The function of a mechanism that is registered outside this
 library is found by its name too.
 """
 

@@ -26,8 +26,9 @@ HUGGINGFACE = "regard-"  # how the attention implementations of `regard.adapters
 
 
 class Assignment(NamedTuple):
-    """The clusters of each round: of `queries` `(r, b, h, n)` and of `keys` `(r, b, h, m)`, −1 for a token in none (a
-    masked one).
+    """The clusters of each round: of `queries` `(r, b, h, n)` and of `keys` `(r, b, h, m)`.
+
+    −1 is a token in none (a masked one).
 
     Queries that meet the same keys are in one cluster. Clusters are numbered from 0 by their first key, in each round,
     row and head anew.
@@ -75,15 +76,17 @@ class Observation:
 
     @functools.cached_property
     def values(self) -> Tensor:
-        """The values `(b, h, m, e)` that the probabilities weigh: v, which Super attention has mixed along the tokens
-        before.
+        """The values `(b, h, m, e)` that the probabilities weigh.
+
+        That is v, which Super attention has mixed along the tokens before.
         """
         return self.v if self.layer is None else self.layer.attended_values(self.v, self.key_mask)
 
     @functools.cached_property
     def probabilities(self) -> Tensor:
-        """The weights `(b, h, n, m)` with `probabilities @ values = output`; rows sum to 1, or to 0 where a query sees
-        no key.
+        """The weights `(b, h, n, m)` with `probabilities @ values = output`.
+
+        Rows sum to 1, or to 0 where a query sees no key.
 
         Time and memory O(n m), also for a mechanism that needs less. Raises ValueError for one whose output is no
         weighted mean of values, and for a layer that draws anew at every call.
@@ -127,8 +130,9 @@ class Observation:
 def weights_of(
     attention: type[Attention], mix: Callable[[Tensor, Tensor, Tensor], Tensor], q: Tensor, k: Tensor
 ) -> Tensor:
-    """The matrix `(b, h, n, m)` that `mix(q, k, values)` multiplies the values by: its output for values that are the
-    identity.
+    """The matrix `(b, h, n, m)` that `mix(q, k, values)` multiplies the values by.
+
+    It is the output for values that are the identity.
 
     Args:
         attention: The mechanism's class.
@@ -200,8 +204,7 @@ _watchers: WeakKeyDictionary[nn.Module, dict[Observer, str]] = WeakKeyDictionary
 
 
 def observe(module: nn.Module, callback: Callable[[Observation], Any]) -> Observer:
-    """Hand an `Observation` of each attention call inside a module to a callback, until the returned observer is
-    removed.
+    """Hand an `Observation` of each attention call inside a module to a callback, until the observer is removed.
 
     Use it in a `with` block, or call its `remove()`. Observers may be nested and removed in any order; an error in the
     callback is the caller's. Steps of `Attention.step` are not observed. Observe a module before `torch.compile`, not

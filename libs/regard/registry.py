@@ -1,5 +1,6 @@
-"""Mechanisms by name. A file or folder in `mechanisms/` bears its mechanism's name and registers it with `@mechanism`;
-a clash raises.
+"""Mechanisms by name.
+
+A file or folder in `mechanisms/` bears its mechanism's name and registers it with `@mechanism`; a clash raises.
 
 `build("super", …)` imports that one and no other, so that a change in one mechanism leaves the results of the others
 untouched.
@@ -65,7 +66,7 @@ def mechanism(name: str, *, patterns: Iterable[Pattern], paper: str) -> Callable
 
 
 def list_mechanisms() -> list[str]:
-    """The names of all mechanisms, sorted: those of this library and those that were registered beside it.
+    """The names of all mechanisms, sorted: those of this library and those that users have registered.
 
     Imports none of them.
     """

@@ -1,5 +1,4 @@
-"""Regard in models that were written without it: `torch_modules` for torch's own attention, `huggingface` for
-transformers.
+"""Regard in models that were written without it: torch's own attention, and Hugging Face transformers.
 
 Both are imported on first use; transformers itself not before a function of `huggingface` needs it.
 """

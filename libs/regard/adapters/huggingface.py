@@ -1,5 +1,6 @@
-"""Regard's mechanisms as attention implementations of Hugging Face transformers: no code of the model changes, no
-weight is retrained.
+"""Regard's mechanisms as attention implementations of Hugging Face transformers.
+
+No code of the model changes, no weight is retrained:
 
     huggingface.register()
     model.set_attn_implementation("regard-smyrf")                       # back: "sdpa"
@@ -134,8 +135,9 @@ def number_layers(model: nn.Module) -> None:
 
 
 def attention_modules(model: nn.Module) -> Iterator[Any]:
-    """The modules that hand themselves to an attention function: those that say whether they are causal and carry the
-    config.
+    """The modules that hand themselves to an attention function.
+
+    They are those that say whether they are causal and carry the config.
     """
     for module in model.modules():
         if hasattr(module, "is_causal") and hasattr(getattr(module, "config", None), "_attn_implementation"):

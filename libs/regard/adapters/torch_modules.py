@@ -238,8 +238,9 @@ def check_replaceable(name: str, attention: nn.MultiheadAttention) -> None:
 
 
 def wanted_patterns(mechanism: str, pattern: Pattern | None) -> list[Pattern]:
-    """The patterns to build; raises `UnknownMechanism`, `UnsupportedPattern`, or ValueError for a mechanism without all
-    four maps.
+    """The patterns to build.
+
+    Raises `UnknownMechanism`, `UnsupportedPattern`, or ValueError for a mechanism without all four projections.
     """
     cls = mechanism_class(mechanism)
     if lost := [name for name in MAPS if name not in cls.maps]:
@@ -256,8 +257,9 @@ def wanted_patterns(mechanism: str, pattern: Pattern | None) -> list[Pattern]:
 def mixers_of(
     mechanism: str, patterns: list[Pattern], attention: nn.MultiheadAttention, seed: int, options: dict[str, Any]
 ) -> dict[Pattern, Attention]:
-    """A layer of the mechanism for each pattern that its options allow, without its four maps, on the attention's
-    device; the same draws for each.
+    """A layer of the mechanism for each pattern that its options allow, with the same draws for each.
+
+    They come without their four projections, on the attention's device.
     """
     mixers: dict[Pattern, Attention] = {}
     for pattern in patterns:

@@ -1,8 +1,8 @@
 """What can be measured: a mechanism, in one of its forms, at one length; `prepare` makes it ready to be called.
 
 Mechanisms are measured on split heads, `mix` on q, k, v (b, h, n, d), against `scaled_dot_product_attention`. Those
-that drop a map (Optimised, Efficient, Super, S4D) are measured as whole layers on x (b, n, w), against a layer of
-softmax attention: what they save is not in `mix`.
+that drop a projection (Optimised, Efficient, Super, S4D) are measured as whole layers on x (b, n, w), against a layer
+of softmax attention: what they save is not in `mix`.
 """
 
 import functools
@@ -104,8 +104,9 @@ def kinds_of(
 
 
 class Inputs:
-    """Unit-variance inputs of one size, drawn once from a fixed seed and shared by all cases that are measured
-    together.
+    """Unit-variance inputs of one size, drawn once from a fixed seed.
+
+    All cases that are measured together share them.
     """
 
     def __init__(self, case: Case) -> None:
@@ -215,8 +216,9 @@ def parsed_options(text: str) -> dict[str, Any]:
 
 
 def peer_options(peer: Callable[..., Any], case: Case, layer: Any) -> dict[str, Any]:
-    """What a peer's keyword arguments are: options of the case, else attributes of the layer of that name
-    (`directions`, `window`, `causal`).
+    """A peer's keyword arguments.
+
+    Options of the case, else attributes of the layer of that name (`directions`, `window`, `causal`).
     """
     given = parsed_options(case.options)
     found: dict[str, Any] = {}

@@ -1,5 +1,6 @@
-"""`python -m regard bench`: time and peak memory of mechanisms against fused softmax attention, written to
-`benchmarks/results`.
+"""`python -m regard bench`: time and peak memory of mechanisms against fused softmax attention.
+
+Results are written to `benchmarks/results`.
 
     python -m regard bench                                       every mechanism, self attention, noncausal and causal
     python -m regard bench smyrf --lengths 1024,4096 --memory    one of them, with its peaks of memory
@@ -7,8 +8,8 @@
     python -m regard bench local --peer benchmarks/straightforward_local.py:straightforward_local
 
 A mechanism is certified first, and one that is not gets no numbers. A file `straightforward_<mechanism>.py` in
-`benchmarks/` is measured beside its mechanism. Exit status: 0 all is measured, 1 something asked for is not certified,
-2 the request cannot be met.
+`benchmarks/` is measured together with its mechanism. Exit status: 0 all is measured, 1 something asked for is not
+certified, 2 the request cannot be met.
 """
 
 import argparse
@@ -216,8 +217,10 @@ def progress(text: str) -> None:
 
 
 def report(rows: Sequence[Row]) -> None:
-    """Print a line a kind: its speed relative to fused softmax attention at every length, and where it becomes the
-    faster one; then the targets.
+    """Print one line per kind, then the targets.
+
+    A line has the kind's speed relative to fused softmax attention at every length, and where it becomes the faster
+    one.
     """
     kinds = dict.fromkeys(row.case.kind for row in rows)
     for kind in kinds:

@@ -1,5 +1,6 @@
-"""The peak of memory that a case takes, measured in a fresh process: nothing that ran before it has left memory to be
-used again.
+"""The peak of memory that a case takes, measured in a fresh process.
+
+Nothing that ran before it has left memory to be used again.
 """
 
 import contextlib
@@ -24,7 +25,9 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 class Peak(NamedTuple):
-    """`extra_mib`: the most memory held during the call beyond what was held before it, the output included, inputs and
+    """A peak of memory.
+
+    `extra_mib`: the most memory held during the call beyond what was held before it, the output included, inputs and
     parameters not. `resident_mib`: the most that the whole process held, Python and torch included.
     """
 
@@ -65,16 +68,18 @@ def forget_peak() -> float:
 
 
 def give_back() -> None:
-    """Hand freed memory back to the system, where the C library can: what a warm-up left would be used again and not be
-    counted.
+    """Hand freed memory back to the system, where the C library can.
+
+    What a warm-up left would otherwise be used again and not be counted.
     """
     with contextlib.suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
 def resident_mib(which: str) -> float:
-    """A line of this process's status in MiB: VmRSS is what is held, VmHWM the peak; where there is no such file, the
-    peak for both.
+    """A line of this process's status in MiB.
+
+    VmRSS is what is held, VmHWM the peak; where there is no such file, the peak for both.
     """
     try:
         lines = _STATUS.read_text().splitlines()
@@ -125,7 +130,9 @@ def in_a_fresh_process(case: Case, threads: int, *, timeout_s: float = 600.0) ->
 
 
 def _processes() -> ForkServerContext | SpawnContext:
-    """Forks of a process with torch in it that has computed nothing, which start at once; where there are none, new
+    """A context that starts processes.
+
+    Forks of a process with torch in it that has computed nothing, which start at once; where there are none, new
     processes.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():

@@ -1,5 +1,6 @@
-"""Rows of measurements and their csv files, `<what>-<dtype>-<torch>-<device>.csv`: one file a pattern, a direction and
-an environment.
+"""Rows of measurements and their csv files, `<what>-<dtype>-<torch>-<device>.csv`.
+
+There is one file per pattern, direction and environment.
 
 A row that is measured again takes the old one's place; all others stay. Every row says when and with what it was made.
 """
@@ -26,7 +27,7 @@ FOLDER = Path("benchmarks/results")
 
 @dataclass(frozen=True)
 class Environment:
-    """What a measurement depends on beside the code."""
+    """What a measurement depends on besides the code."""
 
     torch: str
     processor: str

@@ -18,8 +18,9 @@ R2C32, R4C128 = "rounds=2 cluster_size=32", "rounds=4 cluster_size=128"
 
 @dataclass(frozen=True)
 class Check:
-    """A target: what it is about, the bound in words, what was measured, and whether that holds; `None`: not measured
-    yet.
+    """A target: what it is about, the bound in words, what was measured, and whether that holds.
+
+    `None` is not measured yet.
     """
 
     about: str
@@ -108,7 +109,7 @@ def _smyrf(rows: Rows) -> list[Check]:
             for row in rows.of("smyrf", options)
             if row.doubling is not None and row.case.n.bit_count() == 1 and row.case.n // 2 >= SEVERAL_CLUSTERS
         ]
-        result.append(at_most(f"smyrf {options}: growth of its time a doubling of n", 2.3, grown, "×"))
+        result.append(at_most(f"smyrf {options}: growth of its time per doubling of n", 2.3, grown, "×"))
     for options in bench_options("smyrf"):
         own = {row.case.n: row.time_s for row in rows.of("smyrf", options)}
         ratios = [

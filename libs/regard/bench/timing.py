@@ -59,8 +59,9 @@ def median_and_spread(times: Sequence[float]) -> tuple[float, float]:
 
 
 def predicted(points: Sequence[tuple[int, float]], n: int) -> float | None:
-    """What a cost will be at another length: a power of n through the last two points, between linear and cubic;
-    quadratic through a single one.
+    """What a cost will be at another length.
+
+    A power of n through the last two points, between linear and cubic; quadratic through a single one.
 
     Args:
         points: (length, value), in order of length.

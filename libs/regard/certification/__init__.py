@@ -3,7 +3,7 @@
     certify("softmax")                      -> [Outcome("noncausal_self", "shape and dtype", True, "…"), …]
     certify(MyAttention, ["causal_self"])   a class of your own: decorated with `@mechanism`, or with `patterns` on it
 
-The properties stand in `properties.py`, one plain function each, listed in `PROPERTIES`. Each is shown able to fail by
+The properties are in `properties.py`, one plain function each, listed in `PROPERTIES`. Each is shown able to fail by
 a broken mechanism in `tests/certification/test_can_fail.py`.
 """
 
@@ -77,9 +77,8 @@ def certify(
         for subject in subjects:
             subject.layer()  # options that cannot be are an error of the call, not a failure of the mechanism
     threads = torch.get_num_threads()
-    torch.set_num_threads(
-        1
-    )  # the tensors are tiny: on a busy machine, waiting for a second thread takes forty times the work
+    # The tensors are tiny: on a busy machine, waiting for a second thread takes forty times the work.
+    torch.set_num_threads(1)
     try:
         return [outcome(subject, each, checks[each]) for subject in subjects for each in chosen]
     finally:

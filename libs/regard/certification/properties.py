@@ -38,8 +38,9 @@ LENGTHS = (1, 63, LONGEST)
 
 
 def shape_and_dtype(subject: Subject) -> str:
-    """(b, n, w) -> (b, n, w) in the dtype of x, for an empty batch and for strided inputs too; the inputs are left as
-    they were.
+    """(b, n, w) -> (b, n, w) in the dtype of x, for an empty batch and for strided inputs too.
+
+    The inputs are left as they were.
     """
     inputs = subject.inputs()
     for dtype in (torch.float32, torch.float64):
@@ -75,8 +76,10 @@ def batch_independence(subject: Subject) -> str:
 
 
 def padding(subject: Subject) -> str:
-    """Masked positions never act: a padded row equals its unpadded run, what they hold is nothing, and a query that
-    sees no key mixes to 0.
+    """Masked positions never act.
+
+    A padded row equals its unpadded run, what masked positions hold is nothing, and a query that sees no key mixes to
+    0.
     """
     layer, comparison = subject.layer(), Comparison()
     padded = subject.padded()
@@ -143,8 +146,9 @@ def causality(subject: Subject) -> str:
 
 
 def mixing(subject: Subject) -> str:
-    """Outputs depend on positions other than their own: on the past (causal self), on all others (noncausal self), on
-    the source (cross).
+    """Outputs depend on positions other than their own.
+
+    On the past (causal self), on all others (noncausal self), on the source (cross).
     """
     # Mechanisms change by a seventh of their size and more; released causal ABC, whose outputs are their own values scaled, by a thousandth.
     n, smallest, where, least = 63, torch.inf, "", 0.01
@@ -204,8 +208,9 @@ def gradients(subject: Subject) -> str:
 
 
 def gradients_of(layer: Any, inputs: Inputs, weights: Tensor) -> dict[str, Tensor]:
-    """The output weighed by `weights`, and its sum's gradients to x, the context and every parameter, by name; 0 where
-    none arrives.
+    """The output weighted by `weights`, and its sum's gradients by name.
+
+    They are those to x, the context and every parameter; 0 where none arrives.
     """
     leaves = replace(inputs, x=inputs.x.clone().requires_grad_())
     if inputs.context is not None:
@@ -247,8 +252,9 @@ def determinism(subject: Subject) -> str:
 
 
 def state_dict(subject: Subject) -> str:
-    """All that the output depends on travels in the state dict: another layer that loads it, strictly, gives the same
-    bits.
+    """All that the output depends on travels in the state dict.
+
+    Another layer that loads it, strictly, gives the same bits.
     """
     inputs, layer, other = subject.inputs(), subject.layer(seed=0), subject.layer(seed=1)
     file = io.BytesIO()
@@ -273,9 +279,8 @@ def compilation(subject: Subject) -> str:
     expected = inputs.through(layer)
     compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
     torch.compiler.reset()  # what another layer left behind must not decide over recompilation
-    logging.disable(
-        logging.ERROR
-    )  # torch logs pages about a graph that it cannot trace; the exception says it in a line
+    # Torch logs pages about a graph that it cannot trace; the exception says it in a line.
+    logging.disable(logging.ERROR)
     try:
         comparison.equal(inputs.through(compiled), expected, "the output")
     finally:

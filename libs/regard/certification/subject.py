@@ -147,8 +147,9 @@ def plain(layer: Any) -> Any:
 
 
 def recorded(layer: Any, inputs: Inputs) -> tuple[Tensor, tuple[Any, ...], dict[str, Any], Tensor]:
-    """The layer's output on `inputs`, and what its `mix` was given and gave on the way: (output, arguments, keywords,
-    mixed).
+    """The layer's output on `inputs`, and one call of its `mix` on the way.
+
+    Returned as (output, arguments, keywords, mixed).
     """
     calls: list[tuple[tuple[Any, ...], dict[str, Any], Tensor]] = []
 

@@ -1,5 +1,4 @@
-"""What several mechanisms share, one room below them: none of these modules imports anything of `regard` outside this
-package.
+"""What several mechanisms share; none of these modules imports anything of `regard` outside this package.
 
 patterns      the four attention patterns, and masked rows
 checks        argument checks, with the numbers in the message

@@ -1,6 +1,4 @@
-"""Argument checks: what split heads, masks and options must look like, checked once before any work, with the numbers
-in the message.
-"""
+"""Argument checks, made once before any work, with the numbers in the message."""
 
 import math
 from typing import Literal, get_args
@@ -16,8 +14,10 @@ FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 def check_heads(
     q: Tensor, k: Tensor, v: Tensor, *, key_mask: Tensor | None = None, self_attention: bool = False
 ) -> None:
-    """q (b, h, n, d), k (b, h, m, d), v (b, h, m, e), of one of `FLOATS` and on one device; `self_attention` asks for n
-    = m besides.
+    """Check split heads.
+
+    q `(b, h, n, d)`, k `(b, h, m, d)`, v `(b, h, m, e)`, of one of `FLOATS` and on one device; `self_attention`
+    requires n = m too.
 
     b, n and m may be 0: a query without keys gets 0. h, d and e may not. Raises ValueError for shapes and devices,
     TypeError for types.
@@ -48,8 +48,9 @@ def check_heads(
 
 
 def check_mask(mask: Tensor | None, batch: int, length: int, name: str, device: torch.device | None = None) -> None:
-    """A mask is a boolean tensor (b, length), True = keep, on `device` if one is given; anything else is an error with
-    the numbers in it.
+    """Check a mask: a boolean tensor `(batch, length)`, True = keep, on `device` if one is given.
+
+    Raises TypeError or ValueError with the numbers.
     """
     if mask is None:
         return

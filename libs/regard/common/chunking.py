@@ -1,5 +1,6 @@
-"""A causal sequence span by span, in order: what a form computes of its tokens never stands in memory for all of them
-at once.
+"""A causal sequence span by span, in order.
+
+What a form computes of its tokens is never in memory for all of them at once.
 """
 
 from collections.abc import Iterator
@@ -15,8 +16,9 @@ CHUNKS_PER_SPAN = 16  # enough for products to be quick, few enough for what the
 
 
 class Span(NamedTuple):
-    """Consecutive tokens: `at` says which; q, k, v `(b, h, t, ·)` in float32 at least, k and v 0 where masked or
-    non-finite; mask `(b, t)`.
+    """Consecutive tokens.
+
+    `at` says which; q, k, v `(b, h, t, ·)` in float32 at least, k and v 0 where masked or non-finite; mask `(b, t)`.
 
     `poisoned` `(b, h, t, e)` is True where a non-finite key or value at or before the row makes the output NaN.
     """
@@ -30,8 +32,9 @@ class Span(NamedTuple):
 
 
 def iterate_spans(q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None, *, chunk: int = 64) -> Iterator[Span]:
-    """The spans of a causal sequence, CHUNKS_PER_SPAN chunks each; in a compiled graph, which would repeat its nodes
-    for each, a single one.
+    """The spans of a causal sequence, CHUNKS_PER_SPAN chunks each.
+
+    In a compiled graph, which would repeat its nodes for each, there is a single one.
 
     Args:
         q: Queries `(b, h, n, d)`.

@@ -1,5 +1,6 @@
-"""Random numbers as a hash of a counter: no generator, no storage, and the same number for the same place at any length
-and in any batch.
+"""Random numbers as a hash of a counter: no generator, no storage.
+
+The same place gets the same number at any length and in any batch.
 
 A table drawn once would have to be as long as the longest input, and a generator gives other numbers at every length.
 """
@@ -10,9 +11,7 @@ LOW_32_BITS = 0xFFFFFFFF
 
 
 def murmur_mix(x: Tensor) -> Tensor:
-    """A bijection of 32 bits (held in 64) that leaves no pattern of its argument: the finaliser of MurmurHash3 (Appleby
-    2011).
-    """
+    """A bijection of 32 bits (held in 64) that leaves no pattern: the finaliser of MurmurHash3 (Appleby 2011)."""
     x = x & LOW_32_BITS
     x = ((x ^ (x >> 16)) * 0x85EBCA6B) & LOW_32_BITS
     x = ((x ^ (x >> 13)) * 0xC2B2AE35) & LOW_32_BITS

@@ -1,5 +1,6 @@
-"""Segment means: a sequence cut into `c` contiguous segments, each replaced by its mean. Nyströmformer and LARA take
-their landmarks so.
+"""Segment means: a sequence cut into `c` contiguous segments, each replaced by its mean.
+
+Nyströmformer and LARA take their landmarks from them.
 
 Of L real tokens, with s = ⌊L / c⌋, the first (s + 1) c − L segments have s tokens and the others s + 1 (CAB's library;
 Nyströmformer, section 4.2). Segments are cut over each row's own real tokens, so that a row of a padded batch has the
@@ -14,8 +15,9 @@ from regard.common.checks import check_mask
 
 
 def segment_members(mask: Tensor, segments: int) -> tuple[Tensor, Tensor]:
-    """`mask` (b, n), True = real -> which tokens lie in which segment (b, c, n), boolean, and how many those are (b,
-    c).
+    """Which tokens lie in which segment.
+
+    `mask` `(b, n)`, True = real -> members `(b, c, n)`, boolean, and how many those are `(b, c)`.
 
     Raises ValueError for fewer than one segment.
     """
@@ -33,11 +35,13 @@ def segment_members(mask: Tensor, segments: int) -> tuple[Tensor, Tensor]:
 
 
 def segment_means(x: Tensor, segments: int, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """x (b, h, n, d), `mask` (b, n), True = real -> means (b, h, c, d), 0 for absent segments, and present (b or 1, c),
-    False for those.
+    """The mean of each segment.
 
-    Masked tokens may hold anything. Time O(n c d) a head. Raises ValueError or TypeError for fewer than one segment or
-    a mask that does not fit.
+    x `(b, h, n, d)`, `mask` `(b, n)`, True = real -> means `(b, h, c, d)`, 0 for absent segments, and present `(b, c)`
+    or `(1, c)`, False for those.
+
+    Masked tokens may hold anything. Time O(n c d) per head. Raises ValueError or TypeError for fewer than one segment
+    or a mask that does not fit.
     """
     check_mask(mask, x.shape[0], x.shape[2], "key_mask")
     if mask is None:

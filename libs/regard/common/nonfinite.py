@@ -34,9 +34,7 @@ def zero_nonfinite_causal(k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]
 
 
 def any_in_window(rows: Tensor, before: int, after: int) -> Tensor:
-    """`rows` `(…, n, ·)`, boolean -> for each row i, whether any of the rows i − before … i + after is True, `(…, n,
-    ·)`.
-    """
+    """For each row i, is any of the rows i − before … i + after True? `rows` and result are boolean `(…, n, ·)`."""
     n = rows.shape[-2]
     total = torch.cat((torch.zeros_like(rows[..., :1, :], dtype=torch.int32), rows.cumsum(-2, dtype=torch.int32)), -2)
     place = torch.arange(n, device=rows.device)
@@ -45,9 +43,7 @@ def any_in_window(rows: Tensor, before: int, after: int) -> Tensor:
 
 
 def any_before(rows: Tensor, chunk: int) -> Tensor:
-    """`rows` `(…, n, ·)`, boolean -> for each row, whether any row of an earlier chunk of `chunk` rows is True, `(…, n,
-    ·)`.
-    """
+    """For each row, is any row of an earlier chunk of `chunk` rows True? `rows` and result are boolean `(…, n, ·)`."""
     n = rows.shape[-2]
     total = torch.cat((torch.zeros_like(rows[..., :1, :], dtype=torch.int32), rows.cumsum(-2, dtype=torch.int32)), -2)
     return total.index_select(-2, torch.arange(n, device=rows.device) // chunk * chunk) > 0

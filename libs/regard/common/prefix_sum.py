@@ -3,10 +3,10 @@
     out_i = Σ_{j ≤ i} (q_i · k_j) v_j                                   or, with log weights g,
     out_i = Σ_{j ≤ i} exp(g_j − max_{l ≤ i} g_l) (q_i · k_j) v_j
 
-A triangle inside each chunk, one state a chunk between them: time O(n (chunk + d) e), memory O(n (chunk + d e /
+A triangle inside each chunk, one state per chunk between them: time O(n (chunk + d) e), memory O(n (chunk + d e /
 chunk)), never n d e. The weights are relative to the largest so far, so that a later key, however large, changes no
 earlier row, not even by rounding. `extend_prefix_sum` takes the sequence span by span (`regard.common.chunking`), so
-that features of all tokens never stand in memory at once.
+that features of all tokens are never in memory at once.
 """
 
 from typing import NamedTuple
@@ -17,8 +17,9 @@ from torch import Tensor
 
 
 class PrefixState(NamedTuple):
-    """The sums over what stands before (b, h, d, e), and the largest log weight there (b, h), to which they are
-    relative.
+    """The sums over earlier rows `(b, h, d, e)`.
+
+    They are relative to the largest log weight there, `(b, h)`.
     """
 
     sums: Tensor
@@ -37,7 +38,7 @@ def prefix_sum(q: Tensor, k: Tensor, v: Tensor, *, log_weight: Tensor | None = N
 def extend_prefix_sum(
     past: PrefixState | None, q: Tensor, k: Tensor, v: Tensor, *, log_weight: Tensor | None = None, chunk: int = 64
 ) -> tuple[Tensor, PrefixState]:
-    """`prefix_sum` of n ≥ 1 rows that follow others, and what stands before the next rows."""
+    """`prefix_sum` of n ≥ 1 rows that follow others, and the state before the next rows."""
     n = q.shape[2]
     chunk = min(chunk, n)
     padding = -n % chunk

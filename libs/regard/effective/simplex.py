@@ -1,13 +1,14 @@
-"""Points of S(a) = {p ≥ 0, Uᵀp = Uᵀa}, where the orthonormal columns of U span [T, 1]: the smallest and the most even
-one (E4, E5).
+"""Points of S(a) = {p ≥ 0, Uᵀp = Uᵀa}: the smallest and the most even one (E4, E5).
+
+The orthonormal columns of U span [T, 1].
 
     E4   minimise ½ ‖p‖²           p − U w − s = 0,   p s = 0,   p, s ≥ 0         (s: the multipliers of p ≥ 0)
     E5   minimise Σ p log p        log p − U w = 0                                that is p = exp(U w), softmax(T ·) in other words
 
 Both go from a itself, which is in S(a), by Newton steps on these conditions, the equation Uᵀp = Uᵀa among them; every
 weight stays positive on the way (E4: a primal-dual interior-point method with Mehrotra's correction). A step solves r
-equations a row, all rows at once. The dual of E5 has r unknowns and no other conditions, but is of no use where a row's
-weights lie on few tokens: it is flat there.
+equations per row, all rows at once. The dual of E5 has r unknowns and no other conditions, but is of no use where a
+row's weights lie on few tokens: it is flat there.
 """
 
 from collections.abc import Callable
@@ -20,16 +21,15 @@ EXACT = 1e-13  # of Uᵀp − Uᵀa, whose entries are at most 1
 GAP = 1e-12  # of what is left to gain, in a row whose weights sum to 1
 FLOOR = 1e-9  # no weight starts below this share of an even one: a softmax underflows to 0, where no step leads away
 KEPT = 0.99  # of the way to the nearest wall
-NEAR, PATIENCE = (
-    30,
-    10,
-)  # that close to EXACT and GAP, a row whose best does not become twice as good in so many steps is left
+# Within NEAR of EXACT and GAP, a row whose best does not become twice as good in PATIENCE steps is left.
+NEAR, PATIENCE = 30, 10
 AT_ONCE = 2**22  # entries of the rows' own bases in memory at a time
 
 
 def on_rows(solver: Solver, a: Tensor, span: Tensor, real: Tensor, steps: int) -> Tensor:
-    """Solve every row of a (…, n, m) with its head's basis (…, m, r) and real tokens (…, m), as many at a time as
-    memory bears.
+    """Solve every row of a (…, n, m) with its head's basis (…, m, r) and real tokens (…, m).
+
+    As many rows at a time as memory bears.
     """
     n, m = a.shape[-2:]
     rows, bases, masks = a.reshape(-1, m), span.reshape(-1, m, span.shape[-1]), real.reshape(-1, m)
@@ -92,8 +92,9 @@ class Best:
         self.waited = torch.zeros_like(self.score)
 
     def offer(self, left: Tensor, gain: Tensor, missing: Tensor, *iterate: Tensor) -> Tensor:
-        """Take in the iterates of the rows `left`, and say which of them should go on: `gain` is what is left to gain,
-        in units of what counts.
+        """Take in the iterates of the rows `left`, and say which of them should continue.
+
+        `gain` is what is left to gain, in units of what counts.
         """
         score = torch.maximum(gain, missing.abs().amax(-1) / EXACT).nan_to_num(torch.inf)
         better = score < self.score[left]

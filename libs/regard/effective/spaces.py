@@ -5,8 +5,9 @@ from torch import Tensor
 
 
 def basis(matrix: Tensor, real: Tensor, tolerance: float | None = None) -> Tensor:
-    """Orthonormal columns (…, m, r) of the column space of `matrix` (…, m, c): its left singular vectors, r = min(m,
-    c).
+    """Orthonormal columns `(…, m, r)` of the column space of `matrix` `(…, m, c)`: its left singular vectors.
+
+    r = min(m, c).
 
     Those whose singular value counts as zero are columns of zeros, so that heads of different rank stay in one batch.
     Rows of tokens that are not `real` (…, m) must be zero in `matrix`, and are zero in the basis.

@@ -60,8 +60,9 @@ def purified(a: Tensor, columns: Tensor, real: Tensor) -> Tensor:
 
 
 def independent_tokens(a: Tensor, columns: Tensor, real: Tensor) -> Tensor:
-    """r tokens (R, r) whose rows of the basis are independent, heavy ones first: the pivots of Gauss's elimination on
-    diag(a) U.
+    """r tokens (R, r) whose rows of the basis are independent, heavy ones first.
+
+    They are the pivots of Gauss's elimination on diag(a) U.
     """
     floor = 1e-9 * a.amax(-1, keepdim=True)
     weighted = columns * (torch.maximum(a, floor) * real)[..., None]

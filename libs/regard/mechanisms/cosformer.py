@@ -7,7 +7,7 @@ ReLU(k) cos], and the sums run over keys once; over j ≤ i when causal. Qin et 
 Attention", 2022, equations 8 to 11; no softmax scale. Two choices where the paper is silent. Padding: positions and
 lengths count real tokens only, so that a row of a padded batch equals its unpadded run. Causal: M = n would let an
 output depend on how long the future is, so that a causal *layer* has a fixed M, `horizon`. Time O((n + m) d e), memory
-O((n + m) (d + e)); causal as long, and by segments.
+O((n + m) (d + e)); the causal form takes as long, span by span.
 """
 
 import math
@@ -111,7 +111,7 @@ def cosformer(
 
 
 def _causal(q: Tensor, k: Tensor, v: Tensor, q_angle: Tensor, k_angle: Tensor, key_mask: Tensor | None) -> Tensor:
-    """A segment at a time; the angles are π i / 2M, (b or 1, 1, n, 1)."""
+    """Span by span; the angles are π i / 2M, (b or 1, 1, n, 1)."""
     past: PrefixState | None = None
     rows: list[Tensor] = []
     for part in iterate_spans(q, k, v, key_mask):
@@ -222,7 +222,7 @@ class CosformerAttention(Attention):
 
     @classmethod
     def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, **options: Any) -> int:
-        """2 (n + m) 2d (e + 1) a head: sums and outputs, the denominator beside the values.
+        """2 (n + m) 2d (e + 1) per head: sums and outputs, the denominator next to the values.
 
         Causal form: the same definition.
         """

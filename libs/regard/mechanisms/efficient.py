@@ -3,8 +3,8 @@
     H_i = softmax(Q W_i^Q K_iᵀ / √d) V_i        O = concat_i(H_i) W^O        K_i, V_i = columns i d … (i + 1) d - 1 of K, V
 
 Hosseini and Hosseini, "You Need to Pay Better Attention", 2024 (version 2), section 3.2. Half the parameters of
-standard attention and two products fewer a head. With one head the two are the same functions (W^Q stands for W^Q
-(W^K)ᵀ, W^O for W^V W^O); with more they are not: head i selects by the same coordinates that it returns. Time and
+standard attention and two products fewer per head. With one head the two are the same functions (W^Q takes the place of
+W^Q (W^K)ᵀ, W^O for W^V W^O); with more they are not: head i selects by the same coordinates that it returns. Time and
 memory as softmax attention: on split heads the two do not differ.
 """
 

@@ -1,4 +1,4 @@
-"""LARA, linear randomized attention: one proposal a landmark, importance weights by softmax.
+"""LARA, linear randomized attention: one proposal per landmark, importance weights by softmax.
 
     μ_c = q̃_c + k̃_c        ω_c = μ_c + ε_c        log ξ(x, ω) = (ω · x − ‖x‖² / 2) / √d
     s_c = Σ_j softmax_j(log ξ(k_j, ω_c)) v_j
@@ -93,9 +93,8 @@ def lara(
     means, present = segment_means(torch.cat((q, k), -1), landmarks, key_mask)
     mu = means[..., :d] + means[..., d:]  # b h c d
     omega = mu if noise is None else mu + noise
-    lowest = torch.finfo(
-        wide
-    ).min  # finite: where nothing is real, values of 0 meet equal weights, and no gradient is NaN
+    # Finite: where nothing is real, values of 0 meet equal weights, and no gradient is NaN.
+    lowest = torch.finfo(wide).min
     log_keys = (k @ omega.mT - k.square().sum(-1, keepdim=True) / 2) / math.sqrt(d)  # b h n c
     if key_mask is not None:
         log_keys = log_keys.masked_fill(~key_mask[:, None, :, None], lowest)
@@ -160,7 +159,7 @@ class LaraAttention(Attention):
 
     @classmethod
     def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, landmarks: int = 16, **options: Any) -> int:
-        """2 n c (4 d + 2 e) a head: two segment means, keys and queries against the proposals, summaries, output."""
+        """2 n c (4 d + 2 e) per head: two segment means, keys and queries against the proposals, summaries, output."""
         return 2 * heads * landmarks * n * (4 * d + 2 * e)
 
     @classmethod

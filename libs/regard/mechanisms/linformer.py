@@ -147,12 +147,12 @@ class LinformerAttention(Attention):
 
     @classmethod
     def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, rank: int = 128, **options: Any) -> int:
-        """2 c (n + m) (d + e) a head: the projections, the scores, the sums."""
+        """2 c (n + m) (d + e) per head: the projections, the scores, the sums."""
         return 2 * heads * rank * (n + m) * (d + e)
 
     @classmethod
     def score_entries(cls, *, heads: int, n: int, m: int, rank: int = 128, **options: Any) -> int:
-        """n c a head."""
+        """n c per head."""
         return heads * n * rank
 
     def extra_repr(self) -> str:

@@ -91,8 +91,9 @@ def local(
 def _blocks(
     q: Tensor, k: Tensor, v: Tensor, before: int, after: int, key_mask: Tensor | None, scale: float | None
 ) -> Tensor:
-    """The batch's rows one after the other, a gap between them, in blocks; a block's keys are a view of its tokens and
-    their margins.
+    """The batch's rows one after the other, a gap between them, in blocks.
+
+    A block's keys are a view of its tokens and their margins.
     """
     b, h, n, d = q.shape
     block = max(32, before)
@@ -125,8 +126,9 @@ def _blocks(
 def _released(
     q: Tensor, k: Tensor, v: Tensor, before: int, after: int, key_mask: Tensor, scale: float | None
 ) -> Tensor:
-    """CAB's code with a mask: places outside repeat the edge key, and a place is left out only if it is outside and
-    that key is padded.
+    """CAB's code with a mask.
+
+    Places outside repeat the edge key, and a place is left out only if it is outside and that key is padded.
     """
     n = q.shape[2]
     place = torch.arange(n, device=q.device)[:, None] + torch.arange(-before, after + 1, device=q.device)  # n window
@@ -202,14 +204,14 @@ class LocalAttention(Attention):
 
     @classmethod
     def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, **options: Any) -> int:
-        """2 (d + e) a score entry: what the definition asks for, the edges of the sequence included."""
+        """2 (d + e) per score entry: what the definition asks for, the edges of the sequence included."""
         return 2 * (d + e) * cls.score_entries(heads=heads, n=n, m=m, **options)
 
     @classmethod
     def score_entries(
         cls, *, heads: int, n: int, m: int, window: int = 15, pattern: Pattern = "noncausal_self", **options: Any
     ) -> int:
-        """n (2 window + 1) a head, n window when causal; at most n m."""
+        """n (2 window + 1) per head, n window when causal; at most n m."""
         return heads * n * min(m, window if is_causal(pattern) else 2 * window + 1)
 
     def extra_repr(self) -> str:

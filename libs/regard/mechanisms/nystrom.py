@@ -73,8 +73,9 @@ def nystrom(
     scale: float | None = None,
     variant: Variant = "paper",
 ) -> Tensor:
-    """Nyström attention on split heads (Xiong et al. 2021, equations 13 to 15); self attention only, because queries
-    are pooled.
+    """Nyström attention on split heads (Xiong et al. 2021, equations 13 to 15).
+
+    Self attention only, because queries are pooled.
 
     Args:
         q: Queries `(b, h, n, d)`.
@@ -116,9 +117,8 @@ def nystrom(
         if key_mask is not None:  # of few tokens each is a segment, K̃ and V̄ are the tokens: F V̄ is softmax attention
             few = (key_mask.sum(1) <= landmarks)[:, None, None, None]
             middle = torch.where(few, segment_means(values, landmarks, key_mask)[0], middle)
-        k_mean, bad = zero_nonfinite(
-            k_mean
-        )  # fused attention returns 0 for scores that are NaN, but not for such values
+        # Fused attention returns 0 for scores that are NaN, but not for such values.
+        k_mean, bad = zero_nonfinite(k_mean)
         middle = middle.masked_fill(bad.any(-1).any(-1)[..., None, None], torch.nan)
         out = softmax(q, k_mean, middle, key_mask=None if key_mask is None else present, scale=scale).to(v.dtype)
     return zero_masked(out, key_mask)
@@ -215,8 +215,9 @@ class NystromAttention(Attention):
 
     @classmethod
     def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, landmarks: int = 16, **options: Any) -> int:
-        """2 a head times: means c (n + m) d, F and G c (n + m) (d + e), A c² d, A⁺ 4 iterations c³, A⁺ (G V) c² e,
-        convolution m e · size.
+        """2 per head times the products of the definition.
+
+        Means c (n + m) d, F and G c (n + m) (d + e), A c² d, A⁺ 4 iterations c³, A⁺ (G V) c² e, convolution m e · size.
         """
         if n <= landmarks:
             return super().mix_flops(heads=heads, n=n, m=m, d=d, e=e)
@@ -225,7 +226,7 @@ class NystromAttention(Attention):
 
     @classmethod
     def score_entries(cls, *, heads: int, n: int, m: int, landmarks: int = 16, **options: Any) -> int:
-        """n c + c² + c m a head; n m when n ≤ c."""
+        """n c + c² + c m per head; n m when n ≤ c."""
         return heads * (n * m if n <= landmarks else landmarks * (n + landmarks + m))
 
     def extra_repr(self) -> str:

@@ -1,5 +1,4 @@
-"""ProbSparse attention (Informer): the queries that look at few keys get softmax attention, the others the mean of the
-values.
+"""ProbSparse attention (Informer): peaked queries get softmax attention, the others the mean of the values.
 
     M_i = max_{j ∈ S_i} q_i · k_j − (1 / m) Σ_{j ∈ S_i} q_i · k_j        S_i: U = factor ⌈ln m⌉ keys drawn with replacement
     out_i = Σ_j softmax_j(scale · q_i · k_j) v_j   for the u = factor ⌈ln n⌉ queries of largest M_i,   else   (1 / m) Σ_j v_j
@@ -280,7 +279,7 @@ class ProbSparseAttention(Attention):
 
     @classmethod
     def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, factor: int = 5, **options: Any) -> int:
-        """2 (n U d + u m (d + e)) a head."""
+        """2 (n U d + u m (d + e)) per head."""
         return 2 * heads * (n * max(1, count_drawn(m, factor)) * d + count_drawn(n, factor) * m * (d + e))
 
     @classmethod

@@ -60,9 +60,8 @@ def softmax(
     k, v = zero_masked(k, key_mask), zero_masked(v, key_mask)
     mark = row_nan_mark(q)  # torch's CPU kernel gives 0, not NaN, to a query whose scores are NaN
     if causal:
-        k, key_mark = zero_and_mark_causal(
-            k
-        )  # masks are added to the scores, where a later key's NaN would outlive them
+        # Masks are added to the scores, where a later key's NaN would outlive them.
+        k, key_mark = zero_and_mark_causal(k)
         v, value_mark = zero_and_mark_causal(v)
         mark = mark + key_mark.sum(-1, keepdim=True) + value_mark
         if scale is not None and scale <= 0:  # torch hides the future by -inf first and scales then: 0 · -inf is NaN
@@ -80,7 +79,7 @@ def softmax(
 
 
 def _marked(out: Tensor, mark: Tensor) -> Tensor:
-    """out + mark; in place where no gradient needs `out`, for a long result should not stand in memory twice."""
+    """out + mark; in place where no gradient needs `out`, because a long result should not be in memory twice."""
     return out + mark if out.requires_grad else out.add_(mark)
 
 

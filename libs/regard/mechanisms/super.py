@@ -3,10 +3,10 @@
     H_i = softmax(Q W_i^Q K_iᵀ / √d) (W^A V_i + β)        O = concat_i(H_i) W^O        K_i, V_i = columns i d … (i + 1) d - 1 of K, V
 
 Hosseini and Hosseini, "You Need to Pay Better Attention", 2024 (version 2), section 3.3, equations 19 to 23. W^A (m, m)
-is shared by the heads of a layer; β (m) is its bias, one number a token, added to every feature (the paper's parameter
-counts have it). Causal self attention needs a lower triangular W^A besides the causal mask: row t of W^A V may use rows
-j ≤ t. Where the source is seen whole (both cross patterns) W^A is full. Time O(n m d + m² e), memory O(m²) for W^A.
-Fewer parameters than standard attention while m < √2 w, fewer FLOPs while m < 2 w.
+is shared by the heads of a layer; β (m) is its bias, one number per token, added to every feature (the paper's
+parameter counts have it). Causal self attention needs a lower triangular W^A as well as the causal mask: row t of W^A V
+may use rows j ≤ t. Where the source is seen whole (both cross patterns) W^A is full. Time O(n m d + m² e), memory O(m²)
+for W^A. Fewer parameters than standard attention while m < √2 w, fewer FLOPs while m < 2 w.
 """
 
 from collections.abc import Mapping
@@ -147,7 +147,7 @@ class SuperAttention(Attention):
 
     @classmethod
     def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, **options: Any) -> int:
-        """Those of softmax attention, and 2 m² e a head for W^A V."""
+        """Those of softmax attention, and 2 m² e per head for W^A V."""
         return super().mix_flops(heads=heads, n=n, m=m, d=d, e=e, **options) + 2 * heads * m * m * e
 
     def extra_repr(self) -> str:

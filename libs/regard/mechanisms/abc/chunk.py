@@ -10,7 +10,7 @@ chunk,
 and the values likewise: products of matrices only. That is exact unless D_ic is next to nothing, a slot's logits having
 leapt inside the chunk; then, and in a compiled graph, which cannot ask, the weights are taken relative to each row's
 own sum (`cumulative_softmax`), at several times the cost. Time O(n c (d + e + chunk)). Memory beyond the result: O(n)
-for what is carried to the backward pass, else that of one segment.
+for what is carried to the backward pass, else that of one span.
 """
 
 from typing import NamedTuple
@@ -22,12 +22,13 @@ from torch import Tensor
 from regard.common.chunking import iterate_spans
 from regard.common.patterns import MASKED_LOGIT
 
-ROWWISE_CHUNK = 16  # the largest chunk of `cumulative_softmax`, whose weights are chunk² numbers a slot
+ROWWISE_CHUNK = 16  # the largest chunk of `cumulative_softmax`, whose weights are chunk² numbers per slot
 
 
 class SlotState(NamedTuple):
-    """What stands before, for each slot: M (b, h, c), constant to autograd, Σ exp(a_j − M) (b, h, c) and Σ exp(a_j − M)
-    x_j (b, h, c, d).
+    """The state of each slot after the tokens so far.
+
+    M `(b, h, c)`, constant to autograd, Σ exp(a_j − M) `(b, h, c)` and Σ exp(a_j − M) x_j `(b, h, c, d)`.
     """
 
     reference: Tensor
@@ -46,8 +47,9 @@ def chunk_abc(
     scale: float,
     chunk: int,
 ) -> Tensor:
-    """Causal `regard.functional.abc`, a segment at a time. q, k (b, h, n, d), v (b, h, n, e), slots (d, c) and (e, c)
-    -> (b, h, n, e); n ≥ 1.
+    """Causal `regard.functional.abc`, span by span.
+
+    q, k `(b, h, n, d)`, v `(b, h, n, e)`, slots `(d, c)` and `(e, c)` -> `(b, h, n, e)`; n ≥ 1.
     """
     wide = torch.promote_types(v.dtype, torch.float32)
     key_slots, value_slots = key_slots.to(wide), value_slots.to(wide)
@@ -68,7 +70,7 @@ def chunk_abc(
 
 
 def _nothing(x: Tensor, slots: int, dtype: torch.dtype) -> SlotState:
-    """Before the first token: one unseen zero, which weighs nothing beside any token."""
+    """Before the first token: one unseen zero, which weighs nothing next to any token."""
     shape = (*x.shape[:2], slots)
     unseen = torch.full(shape, MASKED_LOGIT, dtype=dtype, device=x.device)
     return SlotState(unseen, torch.ones_like(unseen), unseen.new_zeros(*shape, x.shape[3]))
@@ -84,7 +86,7 @@ def _folded(x: Tensor, chunk: int, value: float = 0.0) -> Tensor:
 def _matmul_form(
     q: Tensor, k: Tensor, v: Tensor, a: Tensor, b: Tensor, pasts: tuple[SlotState, ...], seen: Tensor | None, chunk: int
 ) -> tuple[Tensor, tuple[SlotState, ...]] | None:
-    """A segment's rows and what stands before the next, or None where this form is not exact."""
+    """A span's rows and the state before the next, or None where this form is not exact."""
     length = q.shape[2]
     q, k, v = (_folded(x, chunk) for x in (q, k, v))
     E, D, before, past = chunk_sums(_folded(a, chunk, MASKED_LOGIT), k, pasts[0])
@@ -105,7 +107,7 @@ def _matmul_form(
 
 
 def chunk_sums(logits: Tensor, x: Tensor, past: SlotState) -> tuple[Tensor, Tensor, Tensor, SlotState]:
-    """Logits (b, h, s, chunk, c) and x (b, h, s, chunk, d) of s chunks, and what stands before them.
+    """Logits (b, h, s, chunk, c) and x (b, h, s, chunk, d) of s chunks, and the state before them.
 
     Returns E (b, h, s, chunk, c); D (b, h, s, chunk, c); the sums of x before each chunk (b, h, s, c, d), relative to
     its M; what stands after.
@@ -129,7 +131,7 @@ def chunk_sums(logits: Tensor, x: Tensor, past: SlotState) -> tuple[Tensor, Tens
 def _rowwise_form(
     q: Tensor, k: Tensor, v: Tensor, a: Tensor, b: Tensor, pasts: tuple[SlotState, ...], chunk: int
 ) -> tuple[Tensor, tuple[SlotState, ...]]:
-    """A segment's rows and what stands before the next, whatever the logits."""
+    """A span's rows and the state before the next, whatever the logits."""
     length = q.shape[2]
     q, k, v = (_folded(x, chunk) for x in (q, k, v))
     within, faded, means, past = cumulative_softmax(_folded(a, chunk, MASKED_LOGIT), k, pasts[0])
@@ -141,14 +143,15 @@ def _rowwise_form(
 
 
 def cumulative_softmax(logits: Tensor, x: Tensor, past: SlotState) -> tuple[Tensor, Tensor, Tensor, SlotState]:
-    """Weights of x (b, h, s, chunk, d) by the softmax over j ≤ i of logits (b, h, s, chunk, c), s chunks after what
-    stands before them.
+    """Weights of x by the softmax over j ≤ i, for s chunks after the state before them.
+
+    x `(b, h, s, chunk, d)`, logits `(b, h, s, chunk, c)`.
 
         w_ijc = exp(a_jc − L_ic)        L_ic = log Σ_{j ≤ i} exp(a_jc)
 
     Every exponent is at most 0, so that no logit, however large, overflows, and no later one touches an earlier row,
     not even by rounding. Returns within (b, h, s, i, j, c), the weights inside each chunk, 1 where j > i (the caller's
-    `tril` of (i, j) costs less); faded (b, h, s, i, c), the weight left to all that stands before the chunk; means (b,
+    `tril` of (i, j) costs less); faded (b, h, s, i, c), the weight left to all tokens before the chunk; means (b,
     h, s, c, d), the weighed mean of x over that; what stands after. A weighed sum is then within · x + faded · means.
     Memory O(n c (chunk + d / chunk)).
     """

@@ -140,8 +140,9 @@ class AbcAttention(Attention):
         return naive_abc(q, k, v, key_mask=key_mask, **self.options())
 
     def mix_step(self, q: Tensor, k: Tensor, v: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """The state is (K̃, L) of the keys and (Ṽ, L) of the values: (b, h, c, d or e) and (b, h, c, 1), in float32 at
-        least.
+        """One token; the state is (K̃, L) of the keys and (Ṽ, L) of the values, in float32 at least.
+
+        Their shapes are `(b, h, c, d or e)` and `(b, h, c, 1)`.
         """
         wide = torch.promote_types(q.dtype, torch.float32)
         slots, following = [], []
@@ -165,8 +166,9 @@ class AbcAttention(Attention):
 
     @classmethod
     def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, slots: int = 16, **options: Any) -> int:
-        """2 c (2 m + n) (d + e) a head; the triangles inside the chunks of causal self attention, 2 n chunk (d + e + 4
-        c), are not in it.
+        """2 c (2 m + n) (d + e) per head.
+
+        The triangles inside the chunks of causal self attention, 2 n chunk (d + e + 4 c), are not in it.
         """
         return 2 * heads * slots * (2 * m + n) * (d + e)
 

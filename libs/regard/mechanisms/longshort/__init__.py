@@ -1,5 +1,4 @@
-"""Long-Short Transformer attention: every query attends to its window and to a compression of the whole, in one
-softmax.
+"""Long-Short Transformer attention: each query attends to its window and to a compression of the whole, in one softmax.
 
     out_i = softmax([scale · q_i · K̄ ; scale · q_i · K_win(i)]) [V̄ ; V_win(i)]        scale = d^(-1/2)
 

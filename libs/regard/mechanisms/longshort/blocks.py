@@ -1,6 +1,6 @@
 """The fast forms of long-short attention, with windows in blocks, so that no query gathers its own keys.
 
-The definition stands in `mechanisms/longshort.py`.
+The definition: `naive.py`; the formulas: `regard.mechanisms.longshort`.
 """
 
 from collections.abc import Mapping
@@ -67,8 +67,9 @@ def check_arrays(arrays: Mapping[str, Tensor], causal: bool, h: int, d: int, x: 
 def block_noncausal_longshort(
     q: Tensor, k: Tensor, v: Tensor, x: Tensor, window: int, key_mask: Tensor | None, arrays: Mapping[str, Tensor]
 ) -> Tensor:
-    """q (scaled), k, v (b, h, n, d), zero where masked: fused attention of each block of queries over the compression
-    and its keys.
+    """Fused attention of each block of queries over the compression and its keys.
+
+    q (scaled), k, v `(b, h, n, d)`, zero where masked -> `(b, h, n, d)`.
     """
     h, n = q.shape[1:3]
     keys, values = (norm_over_heads(y, arrays["ln_long_w"], arrays["ln_long_b"]) for y in (k, v))
@@ -112,8 +113,9 @@ def block_causal_longshort(
     key_mask: Tensor | None,
     arrays: Mapping[str, Tensor],
 ) -> Tensor:
-    """q (scaled), k, v (b, h, n, d), zero where masked: each block of `window` queries scores the block before, itself
-    and all compressed vectors.
+    """Each block of `window` queries scores the block before, itself and all compressed vectors.
+
+    q (scaled), k, v `(b, h, n, d)`, zero where masked -> `(b, h, n, d)`.
     """
     (_, h, n, d), padding = q.shape, -q.shape[2] % window
     place = torch.arange(n, device=q.device)
@@ -142,10 +144,9 @@ def block_causal_longshort(
 
     long_keys, near_keys = compressed(k), blocks(k)
     to_long = q @ long_keys.mT  # b h n (s r)
-    before = (place // chunk)[:, None] * rank - torch.arange(
-        count, device=q.device
-    )  # > 0: the vector lies before i's chunk
-    # The own key of query a of a block stands at window + a.
+    # Above 0 where the vector lies before i's chunk.
+    before = (place // chunk)[:, None] * rank - torch.arange(count, device=q.device)
+    # The own key of query a of a block is at window + a.
     away = torch.arange(window, 2 * window, device=q.device)[:, None] - torch.arange(2 * window, device=q.device)
     if "W_r" in arrays:
         table = sinusoids(torch.arange(max(window, count), device=q.device), h * d, q.dtype)
@@ -171,9 +172,8 @@ def block_causal_longshort(
     weights = scores.softmax(-1)
     far, close = weights[..., :count], weights[..., count:]
     out = far @ compressed(v)[:, :, None] + close @ blocks(v)
-    poisoned = poisoned[:, None] | ~q.isfinite().all(
-        -1, keepdim=True
-    )  # a score of -inf would lie below those of unseen keys
+    # A score of -inf would lie below those of unseen keys.
+    poisoned = poisoned[:, None] | ~q.isfinite().all(-1, keepdim=True)
     return out.flatten(2, 3)[:, :, :n].masked_fill(poisoned, torch.nan)
 
 
@@ -236,12 +236,12 @@ class Sizes:
         check_flag(self.positions, "positions")
 
     def scores(self, n: int) -> int:
-        """Scores a query and head: compressed vectors, keys of the window, and the columns of the compression."""
+        """Scores per query and head: compressed vectors, keys of the window, and the columns of the compression."""
         window = self.width_of_window
         return self.compressed(n) + (window if self.causal else window + 2 * reach(window)) + self.columns
 
     def flops(self, heads: int, n: int, d: int) -> int:
-        """FLOPs of the fast form for one batch row, 2 a multiply-add."""
+        """FLOPs of the fast form for one batch row, 2 per multiply-add."""
         window, width, far = min(n, self.width_of_window), heads * d, self.compressed(n)
         padded = n + -n % window
         tokens = (n - 1) // self.chunk * self.chunk if self.causal else n

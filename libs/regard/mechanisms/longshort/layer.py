@@ -75,8 +75,9 @@ def longshort(
     "longshort", patterns=("noncausal_self", "causal_self"), paper="Zhu et al. 2021, as in CAB (Zhang et al. 2023)"
 )
 class LongShortAttention(Attention):
-    """Multi-head long-short attention. Padding belongs at the end. CAB's causal class has no biases in its projections
-    (`bias=False`).
+    """Multi-head long-short attention. Padding belongs at the end.
+
+    CAB's causal class has no biases in its projections (`bias=False`).
 
     Args:
         width: Model width w.
@@ -146,7 +147,7 @@ class LongShortAttention(Attention):
 
     @classmethod
     def parameter_count(cls, *, width: int, heads: int, length: int, bias: bool = True, **options: Any) -> int:
-        """The maps, (w + 1) h c of the compression and 4 w of the LayerNorms; causal with positions 2 w² + 3 w besides.
+        """The maps, (w + 1) h c of the compression and 4 w of the LayerNorms; causal with positions 2 w² + 3 w more.
 
         Reads `pattern`.
         """
@@ -157,8 +158,9 @@ class LongShortAttention(Attention):
 
     @classmethod
     def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, **options: Any) -> int:
-        """Compression, scores and sums of what `mix` computes: in blocks, of n rounded up to the window, and causal
-        over two windows.
+        """Compression, scores and sums of what `mix` computes.
+
+        In blocks, of n rounded up to the window, and causal over two windows.
         """
         return Sizes(**options).flops(heads, n, d)
 

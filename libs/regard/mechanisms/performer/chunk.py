@@ -1,10 +1,10 @@
-"""Positive random features: what stands in their exponents, and their causal attention, a segment at a time.
+"""Causal attention with positive random features, span by span.
 
     φ(x) = exp(W x̂ − ‖x̂‖² / 2)        x̂ = x d^(-1/4)        out_i = Σ_{j ≤ i} (φ(q_i) · φ(k_j)) v_j / Σ_{j ≤ i} φ(q_i) · φ(k_j)
 
 Factors of φ(q_i) cancel, so that it is taken relative to its largest feature, and without ‖q̂‖². φ(k_j) is taken
 relative to its largest too, which is a weight of key j then. Time O(n f (d + e)); memory beyond the result: what is
-carried to the backward pass, else that of one segment.
+carried to the backward pass, else that of one span.
 """
 
 import torch

@@ -93,8 +93,9 @@ def check_epsilon(epsilon: float | None, causal: bool) -> float:
 
 @mechanism("performer", patterns=ALL_PATTERNS, paper="Choromanski et al. 2021, as in CAB (Zhang et al. 2023)")
 class PerformerAttention(Attention):
-    """Multi-head Performer. W, one per head, is the buffer `projection`: fixed, and in the state dict; `redraw` draws
-    it anew.
+    """Multi-head Performer.
+
+    W, one per head, is the buffer `projection`: fixed, and in the state dict; `redraw` draws it anew.
 
     Args:
         width: Model width w.
@@ -151,8 +152,9 @@ class PerformerAttention(Attention):
     def mix_step(
         self, q: Tensor, k: Tensor, v: Tensor, state: tuple[Tensor, Tensor] | None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """The state: the sums (b, h, f, e + 1) relative to the exponential of their largest exponent, and that (b, h,
-        1, 1).
+        """One token; the state is the sums, relative to the exponential of their largest exponent, and that.
+
+        Their shapes are `(b, h, f, e + 1)` and `(b, h, 1, 1)`.
         """
         narrow, wide = v.dtype, torch.promote_types(v.dtype, torch.float32)
         v = F.pad(v.to(wide), (0, 1), value=1)
@@ -178,7 +180,7 @@ class PerformerAttention(Attention):
 
     @classmethod
     def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, features: int = 16, **options: Any) -> int:
-        """2 (n + m) f (d + e + 1) a head: features, sums, outputs, the denominator beside the values.
+        """2 (n + m) f (d + e + 1) per head: features, sums, outputs, the denominator next to the values.
 
         Causal form: the same definition.
         """
@@ -186,7 +188,7 @@ class PerformerAttention(Attention):
 
     @classmethod
     def score_entries(cls, *, heads: int, n: int, m: int, features: int = 16, **options: Any) -> int:
-        """The features: (n + m) f a head."""
+        """The features: (n + m) f per head."""
         return heads * (n + m) * features
 
     def extra_repr(self) -> str:

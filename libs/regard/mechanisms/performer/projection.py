@@ -7,8 +7,9 @@ from torch import Tensor
 
 
 def orthogonal_projection(heads: int, features: int, width: int, *, generator: torch.Generator | None = None) -> Tensor:
-    """Draw W: blocks of `width` orthogonal rows, each as long as a row of a fresh Gaussian matrix (Choromanski et al.
-    2021, section 2.4).
+    """Draw W (Choromanski et al. 2021, section 2.4).
+
+    It has blocks of `width` orthogonal rows, each as long as a row of a fresh Gaussian matrix.
 
     Args:
         heads: Number of heads h.

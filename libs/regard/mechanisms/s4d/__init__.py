@@ -1,5 +1,4 @@
-"""S4D, the diagonal state space: no scores at all, but a long convolution with a learned kernel per feature and
-channel.
+"""S4D, the diagonal state space: no scores, but a long convolution with a learned kernel per feature and channel.
 
     κ_l = 2 Re Σ_m C_m (exp(Δ A_m) − 1) / A_m · exp(Δ A_m l)        y_i = Σ_{j ≤ i} κ_{i−j} u_j + D u_i
     bidirectional:  … + Σ_{j > i} κ'_{j−i−1} u_j, a second kernel on what follows

@@ -1,6 +1,6 @@
 """Long convolutions by the fast Fourier transform, and kernels that are sums of exponentials.
 
-Time O(n log n) a kernel.
+Time O(n log n) per kernel.
 """
 
 import math
@@ -11,8 +11,9 @@ from torch import Tensor
 
 
 def fft_convolve(u: Tensor, taps: Tensor, later: Tensor | None = None) -> Tensor:
-    """Σ_{j ≤ i} taps_{i−j} u_j, and Σ_{j > i} later_{j−i−1} u_j besides: u (b, w, n), kernels (c, w, n) -> (b, c, w,
-    n).
+    """Σ_{j ≤ i} taps_{i−j} u_j, plus Σ_{j > i} later_{j−i−1} u_j.
+
+    u `(b, w, n)`, kernels `(c, w, n)` -> `(b, c, w, n)`.
 
     Rounding spreads over a whole row: the error of every entry is that of the row's largest.
     """
@@ -49,7 +50,8 @@ def exponential_kernel(step: Tensor, weights: Tensor, n: int) -> Tensor:
 
 
 def fast_fft_length(least: int) -> int:
-    """The smallest length from `least` on, of the form 2^a, 3 · 2^a, 5 · 2^a, 9 · 2^a or 15 · 2^a, that a fast Fourier
-    transform likes.
+    """The smallest length from `least` on that a fast Fourier transform likes.
+
+    It is of the form 2^a, 3 · 2^a, 5 · 2^a, 9 · 2^a or 15 · 2^a.
     """
     return min(odd << max(0, math.ceil(math.log2(least / odd))) for odd in (1, 3, 5, 9, 15))

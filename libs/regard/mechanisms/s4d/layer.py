@@ -33,8 +33,9 @@ def s4d(
     skip: Tensor,
     bidirectional: bool = False,
 ) -> Tensor:
-    """The diagonal state space on a sequence, before the activation (Gu et al. 2022, table 1). Half precision is summed
-    in float32.
+    """The diagonal state space on a sequence, before the activation (Gu et al. 2022, table 1).
+
+    Half precision is summed in float32.
 
     The FFT spreads rounding over a whole row: the error of every entry is that of the row's largest.
 
@@ -186,8 +187,10 @@ class S4dLayer(Attention):
 
     @classmethod
     def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, state: int = 16, **options: Any) -> int:
-        """The kernel, once a call, at 8 FLOPs a complex multiply-add; transforms of length L at 5 / 2 L log₂ L; their
-        product at 6 a number.
+        """The kernel, the transforms and their product.
+
+        The kernel, once per call, at 8 FLOPs per complex multiply-add; transforms of length L at 5 / 2 L log₂ L; their
+        product at 6 per number.
         """
         width, length = heads * d, fast_fft_length(2 * n)
         kernels = 8 * heads * (2 if is_bidirectional(**options) else 1) * width * n * (state // 2)

@@ -1,5 +1,4 @@
-"""SMYRF attention: queries and keys are hashed, sorted and cut into balanced clusters; each query attends inside its
-cluster.
+"""SMYRF attention: queries and keys are hashed, sorted and cut into balanced clusters, and attend inside them.
 
     F(q) = [q; 0; √(M_Q² + M_K² - ‖q‖²)]        G(k) = [k; √(M_Q² + M_K² - ‖k‖²); 0]        M_Q = max ‖q_i‖, M_K = max ‖k_j‖
 

@@ -1,23 +1,33 @@
-"""Clusters of causal self attention: no token's cluster depends on later tokens, not even through a sort, a maximum or
-the length.
+"""Clusters of causal self attention: no token's cluster depends on later tokens.
 
-SMYRF sorts all tokens, and so lets the future move every border. Here (ours, not the paper's) a query is placed by its
-past alone. The sequence is cut into blocks of C tokens, and into segments of S = C, 2 C, 4 C, … tokens that pair up,
-(0, 1), (2, 3), …: a query in the second segment of a pair meets keys of the first. Of two tokens in different blocks
-exactly one pair has one in each half, so that every earlier key stands in exactly one of the ≤ log₂(n / C) first
-segments that a query looks at. For each pair and round,
+Not even through a sort, a maximum or the length. SMYRF sorts all tokens, and so lets the future move every border.
+Here (ours, not the paper's) a query is placed by its past alone. The sequence is cut into blocks of C tokens, and into
+intervals of S = C, 2 C, 4 C, … tokens that pair up, (0, 1), (2, 3), …: a query in the second interval of a pair meets
+keys of the first. Of two tokens in different blocks exactly one pair has one in each half, so that every earlier key is
+in exactly one of the ≤ log₂(n / C) first intervals that a query looks at. For each pair and round,
 
-    the keys of the first segment are sorted by their hash and cut into S / C clusters of C keys, and its queries are sorted;
-    a query of the second segment goes to cluster min(⌊p / C⌋, S / C - 1), p = how many queries of the first hash below it
+    the keys of the first interval are sorted by their hash and cut into S / C clusters of C keys, and its queries are
+    sorted; a query of the second interval goes to cluster min(⌊p / C⌋, S / C - 1), p = how many queries of the first
+    hash below it
 
 (and half of those that hash alike): where SMYRF would have put it, had it been one of them. M² is taken over the first
-segment; a longer query has an extra coordinate of 0. Besides, each query meets the keys of its own block up to its own,
-in every round, so that no query is left blind. At S = C there is one cluster, the same in every round.
+interval; a longer query has an extra coordinate of 0. Besides, each query meets the keys of its own block up to its
+own, in every round, so that no query is left blind. At S = C there is one cluster, the same in every round.
+
+An example with n = 8 and C = 2, one round. The blocks are 01 | 23 | 45 | 67.
+
+    own block   6 meets 6, 7 meets 6 and 7, …
+    S = 2       pairs (01, 23) and (45, 67): queries 2 and 3 meet keys 0 and 1, queries 6 and 7 meet keys 4 and 5
+    S = 4       pair (0123, 4567): queries 4 to 7 meet two of the keys 0 to 3 each. Say the keys 0 to 3 hash to 0.9,
+                0.1, 0.4, 0.7: the clusters are {1, 2} and {3, 0}. Say the queries 0 to 3 hash to 0.2, 0.8, 0.5, 0.3
+                and query 6 to 0.6: three are below it, so that it goes to cluster ⌊3 / 2⌋ = 1 and meets 3 and 0.
+
+So query 6 meets 6, then 4 and 5, then 3 and 0; a token 8 would change none of it. Scores: 8 · 2 + 4 · 2 + 4 · 2 = 32.
 
 Positions count real tokens, so that padding changes nothing. Clusters need not be balanced on the side of the queries:
-these go in chunks of at most C, at most twice as many as full ones would be. Scores: n C + r C Σ_S (queries in second
-segments) ≈ n C (1 + r log₂(n / C) / 2) a head; time O(r n (log² n + C (d + e) log(n / C))), memory of the indices O(r n
-log(n / C)).
+these go in chunks of at most C, at most twice as many as full ones would be. Scores per head: n C + r C Σ_S (queries in
+second intervals) ≈ n C (1 + r log₂(n / C) / 2); time O(r n (log² n + C (d + e) log(n / C))), memory of the indices
+O(r n log(n / C)).
 """
 
 import torch
@@ -29,10 +39,19 @@ from regard.mechanisms.smyrf.hashing import Hashed, complete_hash, largest_squar
 
 
 def causal_clusters(q: Hashed, k: Hashed, C: int, real: Tensor | None, *, dedup: bool) -> list[Clusters]:
-    """Hashes of the queries and keys of one sequence, (r, b, h, n), and which of its tokens are real (b, n) -> rounds
-    of clusters of C keys.
+    """Rounds of clusters of C keys for causal self attention, from the hashes of the tokens.
 
     The first round, the own blocks, places all real tokens. It and the one of S = C count r times, unless `dedup`.
+
+    Args:
+        q: Hashes of the queries of one sequence, `(r, b, h, n)`.
+        k: Hashes of its keys, `(r, b, h, n)`.
+        C: Tokens per block, keys per cluster.
+        real: Which tokens are real, `(b, n)`; None, all.
+        dedup: Does a key met in several rounds count once?
+
+    Returns:
+        The rounds, those of one S at one level.
     """
     rounds, b, h, n = q.hash.shape
     count = torch.full((b, 1), n, device=q.hash.device)
@@ -56,12 +75,13 @@ def causal_clusters(q: Hashed, k: Hashed, C: int, real: Tensor | None, *, dedup:
 
 
 def causal_entries(n: int, C: int, rounds: int) -> int:
-    """Scores of n queries: C each in the own blocks, C for each query of a second segment of C tokens, r C for each one
-    of a longer segment.
+    """Scores of n queries of a head.
+
+    C each in the own blocks, C for each query of a second interval of C tokens, r C for each one of a longer interval.
     """
     entries, S = C * n, C
     while n > S:
-        queries = n // (2 * S) * S + max(0, n % (2 * S) - S)  # in second segments
+        queries = n // (2 * S) * S + max(0, n % (2 * S) - S)  # in second intervals
         entries, S = entries + (rounds if S > C else 1) * C * queries, 2 * S
     return entries
 
@@ -82,8 +102,9 @@ def _own_blocks(n: int, C: int, count: Tensor) -> Clusters:
 
 
 def _pairs(q: Hashed, k: Hashed, C: int, S: int, count: Tensor, rounds: int) -> list[Clusters]:
-    """Queries of every second segment of S tokens against clusters of keys of the segment before; `count` (b, 1) tokens
-    are real.
+    """Queries of every second interval of S tokens against clusters of keys of the interval before.
+
+    `count` `(b, 1)` tokens are real.
     """
     n, device = q.hash.shape[-1], q.hash.device
     pairs = -(-(n - S) // (2 * S))
@@ -106,7 +127,7 @@ def _pairs(q: Hashed, k: Hashed, C: int, S: int, count: Tensor, rounds: int) -> 
 
 
 def _halves(x: Hashed, pairs: int, S: int, rounds: int) -> tuple[Hashed, Hashed]:
-    """The first `rounds` rounds of the first and the second segments: hashes (rounds, b, h, pairs, S)."""
+    """The first `rounds` rounds of the first and the second intervals: hashes `(rounds, b, h, pairs, S)`."""
 
     def cut(y: Tensor) -> tuple[Tensor, Tensor]:
         length = 2 * S * pairs
@@ -122,9 +143,10 @@ def _halves(x: Hashed, pairs: int, S: int, rounds: int) -> tuple[Hashed, Hashed]
 
 
 def _chunks(cluster: Tensor, clusters: int, C: int) -> tuple[Tensor, Tensor, Tensor]:
-    """N queries, each with its `cluster` (…, N) below `clusters`, or equal to it for none -> chunks of at most C
-    queries of one cluster: the query in each place (…, number · C), whether there is one, and the cluster of each chunk
-    (…, number). N is a multiple of C.
+    """Chunks of at most C queries of one cluster.
+
+    N queries, N a multiple of C, each with its `cluster` `(…, N)` below `clusters`, or equal to it for none -> the
+    query in each place `(…, number · C)`, whether there is one, and the cluster of each chunk `(…, number)`.
     """
     N = cluster.shape[-1]
     number = N // C + clusters  # as many as any division needs
@@ -133,9 +155,8 @@ def _chunks(cluster: Tensor, clusters: int, C: int) -> tuple[Tensor, Tensor, Ten
     size = cluster.new_zeros(*cluster.shape[:-1], clusters + 1).scatter_add(-1, cluster, torch.ones_like(cluster))
     chunks = (size + C - 1) // C
     end = chunks.cumsum(-1)
-    before = (end - chunks) * C - (
-        size.cumsum(-1) - size
-    )  # from a query's place in the order to its place in the chunks
+    # From a query's place in the order to its place in the chunks.
+    before = (end - chunks) * C - (size.cumsum(-1) - size)
     place = torch.arange(N, device=cluster.device) + before.gather(-1, ordered)
     place = place.masked_fill(ordered == clusters, number * C)
     wide = (*cluster.shape[:-1], number * C + 1)

@@ -1,5 +1,6 @@
-"""Softmax attention inside clusters, its rounds merged: gathers of whole rows around a fused kernel that returns its
-log-sum-exp.
+"""Softmax attention inside clusters, its rounds merged.
+
+Gathers of whole rows around a fused kernel that returns its log-sum-exp.
 
 Round r pairs the queries of cluster i with the keys of cluster i. For a query, with s = scale · q · k over the keys it
 meets in round r,
@@ -28,14 +29,15 @@ from torch.autograd.function import once_differentiable
 from regard.mechanisms.smyrf.clusters import Clusters
 
 HAS_CPU_KERNEL = hasattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu")
-PART_BYTES = 2**20  # of the gathered queries or keys, a thread, on CPU
+PART_BYTES = 2**20  # of the gathered queries or keys, per thread, on CPU
 
 
 def merged_attention(
     q: Tensor, k: Tensor, v: Tensor, rounds: Sequence[Clusters], *, scale: float, dedup: bool = False
 ) -> Tensor:
-    """Attention of each query to the keys of its clusters, rounds merged; `dedup`: a key met in several rounds counts
-    once.
+    """Attention of each query to the keys of its clusters, rounds merged.
+
+    `dedup`: a key met in several rounds counts once.
 
     q (b, h, n, d), k (b, h, m, d), v (b, h, m, e) -> (b, h, n, e), all finite. The first round must place every query
     that has a meaning: those it does not place, and those in clusters without keys, get numbers of no meaning.
@@ -82,9 +84,10 @@ def unflatten(layouts: Sequence[Layout], tensors: Sequence[Tensor]) -> Iterator[
 
 
 class Part(NamedTuple):
-    """Some clusters of a round, their places one after the other: where their rows are in q, k and v, and in a new
-    tensor (b·h·n + 1, ·) for the queries, whose last row takes what empty places give, and (b·h·m, ·) for the keys;
-    `bias` is added to the scores.
+    """Some clusters of a round, their places one after the other.
+
+    Where their rows are in q, k and v, and in new tensors: (b·h·n + 1, ·) for the queries, whose last row takes what
+    empty places give, and (b·h·m, ·) for the keys. `bias` is added to the scores.
     """
 
     clusters: int
@@ -168,8 +171,9 @@ class _Merged(torch.autograd.Function):
 def _rounds(
     rounds: Iterable[Clusters], dedup: bool, n: int, m: int
 ) -> Iterator[tuple[Clusters, list[tuple[Tensor, Tensor]]]]:
-    """The rounds, each with the sets of keys that every query and every key belonged to in the earlier rounds of its
-    level.
+    """The rounds, each with what its queries and keys have met before.
+
+    That is the sets of keys that every query and every key belonged to in the earlier rounds of its level.
     """
     met: list[tuple[Tensor, Tensor]] = []
     level: int | None = None
@@ -249,8 +253,10 @@ def _rows(x: Tensor, index: Tensor, clusters: int) -> Tensor:
 
 
 def row_index(token: Tensor, x: Tensor) -> Tensor:
-    """Where the rows `token` (b, h, s) of x (b, h, n, d) lie once x is flattened to (rows, d) in the order of its
-    memory -> (b·h·s).
+    """Where rows of a tensor lie in its memory.
+
+    The rows `token` `(b, h, s)` of x `(b, h, n, d)`, once x is flattened to (rows, d) in the order of its memory ->
+    `(b·h·s)`.
     """
     b, h, n, _ = x.shape
     per_batch, per_head, per_token = (h * n, n, 1) if x.is_contiguous() else (n * h, 1, h)
@@ -267,8 +273,9 @@ def _new_row(token: Tensor, filled: Tensor | None, length: int) -> Tensor:
 
 
 def attention_with_lse(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, scale: float) -> tuple[Tensor, Tensor]:
-    """Attention and its log-sum-exp: q (s, 1, C, d), k and v (s, 1, K, d), `bias` (s, 1, 1, K) -> (s, 1, C, d) and (s,
-    1, C).
+    """Attention and its log-sum-exp.
+
+    q `(s, 1, C, d)`, k and v `(s, 1, K, d)`, `bias` `(s, 1, 1, K)` -> `(s, 1, C, d)` and `(s, 1, C)`.
 
     The log-sum-exp of half precision inputs is float32.
     """
@@ -282,8 +289,9 @@ def attention_with_lse(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, sca
 def attention_backward(
     grad: Tensor, q: Tensor, k: Tensor, v: Tensor, out: Tensor, lse: Tensor, bias: Tensor | None, scale: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of q, k, v for weights exp(scale · q · k + bias - lse), where `out` and `lse` may be those of a larger
-    softmax.
+    """Gradients of q, k, v for weights exp(scale · q · k + bias - lse).
+
+    `out` and `lse` may be those of a larger softmax.
     """
     if HAS_CPU_KERNEL and q.device.type == "cpu":
         grads = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(

@@ -16,7 +16,7 @@ from regard.common.checks import check_count, check_flag
 
 
 class Clusters(NamedTuple):
-    """One round: which token stands in each place, cluster after cluster. A query stands in one place at most.
+    """One round: which token is in each place, cluster after cluster. A query is in one place at most.
 
     `query_token` (b, h, number · C) and `key_token` (b, h, number · K) are tokens. `key_set` (b, h, number) numbers the
     sets of keys: clusters with one number hold the same keys. `query_filled` (b, h, number · C) and `key_filled` (b, h,
@@ -38,8 +38,9 @@ class Clusters(NamedTuple):
 def cluster_sizes(
     n: int, m: int, cluster_size: int, key_cluster_size: int | None, *, causal: bool = False
 ) -> tuple[int, int]:
-    """Queries and keys a cluster, C and K, for n queries and m keys; none larger than its list, which changes no
-    cluster.
+    """Queries and keys per cluster, C and K, for n queries and m keys.
+
+    None is larger than its list, which changes no cluster.
 
     Without `key_cluster_size`, K is such that m keys fill as many clusters as n queries do. Sizes below 1 raise
     ValueError, and causal clusters of two sizes.
@@ -59,8 +60,9 @@ def cluster_sizes(
 def cut(
     q_order: Tensor, k_order: Tensor, C: int, K: int, query_mask: Tensor | None, key_mask: Tensor | None
 ) -> list[Clusters]:
-    """Tokens in sorted order, masked ones last, `q_order` (r, b, h, n) and `k_order` (r, b, h, m) -> r rounds of
-    clusters, C queries and K keys each.
+    """Cut sorted tokens into r rounds of clusters, C queries and K keys each.
+
+    Tokens in sorted order, masked ones last: `q_order` `(r, b, h, n)` and `k_order` `(r, b, h, m)`.
 
     There are max(⌈n / C⌉, ⌈m / K⌉) of them; those beyond a row's ρ stay empty. n and m must be at least 1.
     """
@@ -86,8 +88,9 @@ def _real(b: int, length: int, mask: Tensor | None, device: torch.device) -> Ten
 
 
 def _fill(order: Tensor, start: Tensor, end: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Places start … end - 1 (b, c) of `order` (r, b, h, n), at most `size` each -> token (r, b, h, c · size), filled
-    (b, c · size).
+    """Places start … end - 1 `(b, c)` of `order` `(r, b, h, n)`, at most `size` each.
+
+    Returns token `(r, b, h, c · size)` and filled `(b, c · size)`.
     """
     rank = start[:, :, None] + torch.arange(size, device=order.device)
     filled = (rank < end[:, :, None]).flatten(1)

@@ -24,9 +24,10 @@ SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
 
 
 class Hashed(NamedTuple):
-    """Hashes of queries or of keys, `hash` (r, b, h, n). In the asymmetric scheme the term of the extra coordinate is
-    not in it yet: there are `squared` (b, h, n), ‖x‖², and `extra` (r, 1, 1, 1), the coordinate of α that goes with
-    √(M² - ‖x‖²).
+    """Hashes of queries or of keys, `hash` `(r, b, h, n)`.
+
+    In the asymmetric scheme the term of the extra coordinate is not in it yet: there are `squared` `(b, h, n)`, ‖x‖²,
+    and `extra` `(r, 1, 1, 1)`, the coordinate of α that goes with √(M² - ‖x‖²).
     """
 
     hash: Tensor
@@ -75,9 +76,7 @@ def checked_directions(
 
 @functools.lru_cache(maxsize=512)
 def seeded_directions(seed: int, d: int, rounds: int, scheme: Scheme = "asymmetric", buckets: int = 2) -> Tensor:
-    """Directions drawn from a seed, for the asymmetric hash `(d + 2, rounds)`: the same for a seed and these sizes
-    everywhere.
-    """
+    """Directions drawn from a seed: the same everywhere for the same arguments."""
     with torch.inference_mode(False):
         return checked_directions(None, scheme, d, rounds, buckets, torch.Generator().manual_seed(seed))
 
@@ -120,8 +119,9 @@ def largest_squared(q: Hashed, k: Hashed) -> Tensor | None:
 
 
 def complete_hash(hashed: Hashed, largest: Tensor | None) -> Tensor:
-    """The hash with the term of the extra coordinate, √(M² - ‖x‖²) with M² = `largest`; it is 0 for a vector longer
-    than M.
+    """The hash with the term of the extra coordinate, √(M² - ‖x‖²) with M² = `largest`.
+
+    The term is 0 for a vector longer than M.
     """
     if hashed.squared is None or hashed.extra is None or largest is None:
         return hashed.hash
@@ -131,8 +131,9 @@ def complete_hash(hashed: Hashed, largest: Tensor | None) -> Tensor:
 def sorted_tokens(
     q: Hashed, k: Hashed, query_mask: Tensor | None = None, key_mask: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Tokens in the order of their hash, ties by position, masked ones last: (r, b, h, n) for queries and (r, b, h, m)
-    for keys.
+    """Tokens in the order of their hash, ties by position, masked ones last.
+
+    `(r, b, h, n)` for queries and `(r, b, h, m)` for keys.
 
     M is taken per (batch, head) over all queries and keys.
     """
@@ -170,8 +171,9 @@ def _buckets(x: Tensor, directions: Tensor, rounds: int) -> Tensor:
 
 
 def _numbers(x: Tensor, seeds: Tensor, side: int, mask: Tensor | None) -> Tensor:
-    """A number of (seed, side, head, rank among the real tokens), uniform in 24 bits, which float32 holds -> (r, b, h,
-    n).
+    """A number of (seed, side, head, rank among the real tokens), uniform in 24 bits, which float32 holds.
+
+    Returns `(r, b, h, n)`.
     """
     b, h, n, _ = x.shape
     rank = torch.arange(n, device=x.device).expand(b, n) if mask is None else (mask.cumsum(1) - 1).clamp(min=0)

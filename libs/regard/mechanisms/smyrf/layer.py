@@ -44,8 +44,9 @@ def smyrf(
     directions: Tensor | None = None,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """SMYRF attention on split heads (Daras et al. 2020). Clustering carries no gradient; no length need be a multiple
-    of anything.
+    """SMYRF attention on split heads (Daras et al. 2020).
+
+    Clustering carries no gradient; no length need be a multiple of anything.
 
     Args:
         q: Queries `(b, h, n, d)`.
@@ -209,8 +210,9 @@ class SmyrfAttention(Attention):
     def collisions(
         cls, q: Tensor, k: Tensor, query_mask: Tensor | None, key_mask: Tensor | None, **options: Any
     ) -> Tensor:
-        """Which queries meet which keys in each round, `(r, b, h, n, m)`; `options` are those of `smyrf`, with
-        `directions` and `rounds`.
+        """Which queries meet which keys in each round, `(r, b, h, n, m)`.
+
+        `options` are those of `smyrf`, with `directions` and `rounds`.
         """
         directions, rounds = options.pop("directions"), options.pop("rounds")
         given: dict[str, Any] = {"query_mask": query_mask, "key_mask": key_mask, **options}
@@ -236,7 +238,7 @@ class SmyrfAttention(Attention):
 
     @classmethod
     def score_entries(cls, *, heads: int, n: int, m: int, **options: Any) -> int:
-        """r n K a head, r K / m of the dense n m (causal: see `causal_entries`).
+        """r n K per head, r K / m of the dense n m (causal: see `causal_entries`).
 
         Places left empty in a partial cluster are not counted.
         """

@@ -27,8 +27,9 @@ class NaiveHash:
     head: int = 0
 
     def rounds(self, first: int = 0, n: int | None = None, m: int | None = None) -> list[tuple[Tensor, Tensor]]:
-        """The hashes of all queries and of all keys in each round; M is that of n queries and m keys from number
-        `first` on.
+        """The hashes of all queries and of all keys in each round.
+
+        M is that of n queries and m keys from number `first` on.
         """
         if self.scheme == "random":
             return [(self.numbers(seed, 0), self.numbers(seed, 1)) for seed in self.directions]
