@@ -22,6 +22,12 @@ from regard.common.autocast import autocast_enabled
 from regard.common.checks import FLOATS, check_choice, check_count, check_flag, check_mask
 from regard.common.patterns import ALL_PATTERNS, Pattern, is_causal, is_cross, zero_masked
 
+UNCLAIMED = {
+    "weighted_mean": False,
+    "stepwise": False,
+    "function_options": None,
+}  # what a class can do, unless it says so
+
 
 @dataclass(frozen=True)
 class Call:
@@ -61,7 +67,7 @@ class Attention(nn.Module):
         exact               the limit in which it is softmax attention
         parameter_count, mix_flops, score_entries       its costs by formula
 
-    and says what it can do; nothing else in the library lists mechanisms:
+    and says what it can do (nothing else in the library lists mechanisms; a subclass with a `mix` of its own says it anew):
 
         weighted_mean       its output is a weighted mean of its values: it has weights to show (`observe`, `need_weights`)
         stepwise            a causal row depends on its own query and no other: it can continue from a cache of keys and values
@@ -139,6 +145,10 @@ class Attention(nn.Module):
             raise TypeError(
                 f"{cls.__name__}.parameters would hide nn.Module.parameters; name the formula parameter_count"
             )
+        if "mix" in vars(cls):  # another mechanism: what it can do is not inherited
+            for capability, unclaimed in UNCLAIMED.items():
+                if capability not in vars(cls):
+                    setattr(cls, capability, unclaimed)
 
     @classmethod
     def parameter_count(cls, *, width: int, heads: int, length: int, bias: bool = True, **options: Any) -> int:

@@ -12,6 +12,7 @@ from vectors import draw
 import regard
 from regard.mechanisms.smyrf import SmyrfAttention, naive_smyrf
 from regard.mechanisms.smyrf.hashing import SCHEMES
+from regard.mechanisms.softmax import SoftmaxAttention
 from regard.observers import Observation, _watchers
 from regard.registry import mechanism_class
 
@@ -114,6 +115,22 @@ def test_a_mechanism_without_weights_or_clusters_says_so() -> None:
         _ = seen.clusters
     with pytest.raises(ValueError, match="'nystrom' has no clusters"):
         _ = seen.collisions
+
+
+def test_another_mix_does_not_inherit_what_the_class_could_do() -> None:
+    class Mean(SoftmaxAttention):
+        def mix(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None) -> Tensor:
+            return v.mean(2, keepdim=True).expand_as(v)
+
+    class Renamed(SoftmaxAttention):
+        pass
+
+    assert not Mean.weighted_mean
+    assert Mean.function_options is None
+    assert Renamed.weighted_mean
+    (seen,) = observed(Mean(width=W, heads=HEADS), x())
+    with pytest.raises(ValueError, match="'softmax' is not a weighted mean"):
+        _ = seen.probabilities
 
 
 @pytest.mark.parametrize("mask", [None, MASK])
