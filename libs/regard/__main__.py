@@ -110,14 +110,14 @@ def certify_all(options: argparse.Namespace) -> int:
         raise BadRequest(f"there is no pattern {min(unknown)!r}; there are {', '.join(ALL_PATTERNS)}")
     before, after = around_matrix(options.write) if options.write else ("", "")
     rows = [("mechanism", *patterns)]
-    found: dict[str, list[Outcome]] = {}
+    by_mechanism: dict[str, list[Outcome]] = {}
     for name in list_mechanisms():
         cls = mechanism_class(name)
         declared = [pattern for pattern in patterns if pattern in cls.patterns]
         if sys.stderr.isatty():
             print(f"\r\033[K{name} …", end="", file=sys.stderr, flush=True)
-        found[name] = certify(cls, declared)
-        rows.append((name, *(cell(found[name], pattern) for pattern in patterns)))
+        by_mechanism[name] = certify(cls, declared)
+        rows.append((name, *(cell(by_mechanism[name], pattern) for pattern in patterns)))
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr)
     print_table(rows, markdown=options.markdown)
@@ -125,10 +125,10 @@ def certify_all(options: argparse.Namespace) -> int:
         options.write.write_text(f"{before}{table_text(rows, markdown=True)}{after}", encoding="utf-8")
     print(f"\n{LEGEND}\n")
     if options.details:
-        for name, outcomes in found.items():
+        for name, outcomes in by_mechanism.items():
             print(name)
             print_details([each for each in outcomes if each.passed])
-    return conclude(found)
+    return conclude(by_mechanism)
 
 
 def mark(outcome: Outcome) -> str:
@@ -178,21 +178,21 @@ def print_details(outcomes: list[Outcome]) -> None:
         print()
 
 
-def conclude(found: dict[str, list[Outcome]]) -> int:
+def conclude(by_mechanism: dict[str, list[Outcome]]) -> int:
     """Print the failures and one closing line; the exit status."""
-    failed = {name: [each for each in outcomes if not each.passed] for name, outcomes in found.items()}
+    failed = {name: [each for each in outcomes if not each.passed] for name, outcomes in by_mechanism.items()}
     for name, failures in failed.items():
-        if failures and len(found) > 1:
+        if failures and len(by_mechanism) > 1:
             print(name)
         print_details(failures)
-    pairs = {(name, each.pattern) for name, outcomes in found.items() for each in outcomes}
+    pairs = {(name, each.pattern) for name, outcomes in by_mechanism.items() for each in outcomes}
     broken = {(name, each.pattern) for name, failures in failed.items() for each in failures}
-    who = next(iter(found)) if len(found) == 1 else f"{len(found)} mechanisms"
+    who = next(iter(by_mechanism)) if len(by_mechanism) == 1 else f"{len(by_mechanism)} mechanisms"
     if not broken:
         print(f"{who}: certified for {counted(len(pairs), 'pattern')}")
         return 0
     properties = sum(map(len, failed.values()))
-    bad = "" if len(found) == 1 else f" of {counted(sum(map(bool, failed.values())), 'mechanism')}"
+    bad = "" if len(by_mechanism) == 1 else f" of {counted(sum(map(bool, failed.values())), 'mechanism')}"
     print(
         f"{who}: not certified, {counted(properties, 'failure')}{bad} in {len(broken)} of {counted(len(pairs), 'pattern')}"
     )

@@ -199,23 +199,25 @@ def replace_attention(
             or needs `pattern`.
         TypeError: An option that the mechanism does not take.
     """
-    found = {name: child for name, child in model.named_modules() if isinstance(child, nn.MultiheadAttention)}
+    attentions = {name: child for name, child in model.named_modules() if isinstance(child, nn.MultiheadAttention)}
     if only is not None:
-        if unknown := sorted(set(only) - set(found)):
-            raise ValueError(f"no nn.MultiheadAttention is named {', '.join(unknown)}; there are {', '.join(found)}")
-        found = {name: child for name, child in found.items() if name in only}
-    if not found:
+        if unknown := sorted(set(only) - set(attentions)):
+            raise ValueError(
+                f"no nn.MultiheadAttention is named {', '.join(unknown)}; there are {', '.join(attentions)}"
+            )
+        attentions = {name: child for name, child in attentions.items() if name in only}
+    if not attentions:
         raise ValueError(f"{type(model).__name__} holds no torch.nn.MultiheadAttention to replace")
-    for name, child in found.items():
+    for name, child in attentions.items():
         check_replaceable(name, child)
     patterns = wanted_patterns(mechanism, pattern)
     mixers = [
         mixers_of(mechanism, patterns, child, seed * 10_007 + place, options)
-        for place, child in enumerate(found.values())
+        for place, child in enumerate(attentions.values())
     ]
     if pattern is None and any(list(mixer.parameters()) for mixer in mixers[0].values()):
         raise ValueError(f"{mechanism!r} has parameters of its own, for one pattern: say pattern={patterns[0]!r}")
-    for child, by_pattern in zip(found.values(), mixers, strict=True):
+    for child, by_pattern in zip(attentions.values(), mixers, strict=True):
         child.__class__ = MixedAttention
         child.mechanism = mechanism  # type: ignore[assignment]
         for old in PATTERNS:
@@ -225,7 +227,7 @@ def replace_attention(
     for parent in model.modules():
         if isinstance(parent, nn.TransformerEncoder):
             parent.use_nested_tensor = False
-    return list(found)
+    return list(attentions)
 
 
 def check_replaceable(name: str, attention: nn.MultiheadAttention) -> None:

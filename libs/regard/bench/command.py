@@ -191,8 +191,8 @@ def measured(kinds: Sequence[Case], environment: table.Environment, options: arg
         if not options.quick:
             table.write(options.folder, new)
 
-    for found in run.measure(kinds, lengths, say=progress, **limits):
-        keep(list(run.with_memory(found, say=progress)) if options.memory else found)
+    for new in run.measure(kinds, lengths, say=progress, **limits):
+        keep(list(run.with_memory(new, say=progress)) if options.memory else new)
     if not options.quick:
         fast = [row for row in rows if row.case.form == LIBRARY]
         for row in run.bisect(fast, say=progress, **limits):

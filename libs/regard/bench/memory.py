@@ -117,16 +117,16 @@ def in_a_fresh_process(case: Case, threads: int, *, timeout_s: float = 600.0) ->
     try:
         if not receiver.poll(timeout_s):
             return f"took more than {timeout_s:.0f} s"
-        found: Peak | str = receiver.recv()
+        outcome: Peak | str = receiver.recv()
     except EOFError:
         process.join()
         code = process.exitcode or 0
-        found = f"the process was ended by signal {-code}" if code < 0 else "the process ended early"
+        outcome = f"the process was ended by signal {-code}" if code < 0 else "the process ended early"
     finally:
         process.kill()
         process.join()
         receiver.close()
-    return found
+    return outcome
 
 
 def _processes() -> ForkServerContext | SpawnContext:

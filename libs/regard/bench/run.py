@@ -114,14 +114,14 @@ def measure_together(
 
 def warmed(case: Case, inputs: Inputs, history: History) -> Call:
     """The case, made ready and run once; what that took goes into its history."""
-    found: list[tuple[Call, float]] = []
+    timed: list[tuple[Call, float]] = []
 
     def first() -> None:
         call = prepare(case, inputs)
-        found.append((call, elapsed_s(call)))
+        timed.append((call, elapsed_s(call)))
 
     peak = memory.peak_of(first)
-    call, time_s = found[0]
+    call, time_s = timed[0]
     history.times.append((case.n, time_s))
     history.peaks.append((case.n, max(peak.extra_mib, 0.01)))
     return call

@@ -84,8 +84,8 @@ COLUMNS = (*NAMES, *MEASURED, *ENVIRONMENT, "date")
 
 def itemsize(dtype: str) -> int:
     """Bytes of one number."""
-    found: torch.dtype = getattr(torch, dtype)
-    return found.itemsize
+    parsed: torch.dtype = getattr(torch, dtype)
+    return parsed.itemsize
 
 
 def environment(threads: int, device: str = "cpu") -> Environment:
@@ -203,8 +203,8 @@ def files(folder: Path) -> list[Path]:
 
     Others' csv files are left alone.
     """
-    found = (path for pattern in ALL_PATTERNS for path in folder.glob(f"{pattern}-*.csv"))
-    return sorted(found)
+    paths = (path for pattern in ALL_PATTERNS for path in folder.glob(f"{pattern}-*.csv"))
+    return sorted(paths)
 
 
 def read_all(folder: Path) -> list[Row]:

@@ -52,8 +52,8 @@ class Rows:
     ) -> list[Row]:
         """The rows of one kind in order of length. `form` "peer" is any form of another file."""
         wanted = (mechanism, options, level, pattern, heads)
-        found = [row for row in self.rows if _what(row.case) == wanted and form == _form(row.case)]
-        return sorted(found, key=lambda row: row.case.n)
+        matching = [row for row in self.rows if _what(row.case) == wanted and form == _form(row.case)]
+        return sorted(matching, key=lambda row: row.case.n)
 
     def speeds(self, mechanism: str, options: str = "", *, pattern: str = "noncausal_self", least: int = 0) -> Measured:
         """Times as fast as fused softmax attention, from length `least` on."""

@@ -104,8 +104,8 @@ def padding(subject: Subject) -> str:
         comparison.equal(filled[keep], expected[keep], f"masked positions of the inputs hold {value:g}")
         query = fill_masked(arguments[0], keywords["query_mask"], value) if "query_mask" in keywords else arguments[0]
         remixed = layer.mix(query, *(fill_masked(each, mask, value) for each in arguments[1:]), **keywords)
-        found, wanted = (each.movedim(1, 2)[keep] for each in (remixed, mixed))
-        comparison.equal(found, wanted, f"masked positions inside mix hold {value:g}")
+        actual, wanted = (each.movedim(1, 2)[keep] for each in (remixed, mixed))
+        comparison.equal(actual, wanted, f"masked positions inside mix hold {value:g}")
 
     if subject.cross:
         assert scattered.context_mask is not None
@@ -200,10 +200,10 @@ def gradients(subject: Subject) -> str:
         weights = torch.randn(inputs.x.shape, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
         if inputs.x_mask is not None:
             weights = weights * inputs.x_mask[:, :, None]  # masked positions have no meaning
-        found, expected = (gradients_of(each, inputs, weights) for each in (layer, reference))
+        actual, expected = (gradients_of(each, inputs, weights) for each in (layer, reference))
         scale = max(1.0, *(gradient.abs().max().item() for gradient in expected.values()))
         for name, gradient in expected.items():
-            comparison.equal(found[name] / scale, gradient / scale, f"{case}, {name}")
+            comparison.equal(actual[name] / scale, gradient / scale, f"{case}, {name}")
     return str(comparison)
 
 
@@ -222,8 +222,8 @@ def gradients_of(layer: Any, inputs: Inputs, weights: Tensor) -> dict[str, Tenso
     targets |= {f"gradient to {name}": parameter for name, parameter in layer.named_parameters()}
     if not weighed.requires_grad:
         raise Violation("the output has no gradient to anything")
-    found = torch.autograd.grad(weighed.sum(), list(targets.values()), allow_unused=True, materialize_grads=True)
-    return {"the output": weighed.detach(), **dict(zip(targets, found, strict=True))}
+    grads = torch.autograd.grad(weighed.sum(), list(targets.values()), allow_unused=True, materialize_grads=True)
+    return {"the output": weighed.detach(), **dict(zip(targets, grads, strict=True))}
 
 
 def determinism(subject: Subject) -> str:
@@ -342,8 +342,8 @@ def half_precision(subject: Subject) -> str:
         expected = full.mix(*map(to_float, arguments), **{key: to_float(value) for key, value in keywords.items()})
         assert inputs.x_mask is not None
         comparison = Comparison(tolerance)
-        found, wanted = (each.float().movedim(1, 2)[inputs.x_mask] for each in (mixed, expected))
-        comparison.equal(found, wanted, f"{name} at size {size}")
+        actual, wanted = (each.float().movedim(1, 2)[inputs.x_mask] for each in (mixed, expected))
+        comparison.equal(actual, wanted, f"{name} at size {size}")
         lines.append(str(comparison))
     return "; ".join(lines)
 

@@ -200,6 +200,6 @@ class Comparison:
         return f"largest difference {self.largest:.1e} ({self.where}), tolerance {self.tolerance:.0e}"
 
 
-def first(found: Tensor) -> str:
+def first(mask: Tensor) -> str:
     """Where a boolean tensor is True for the first time."""
-    return f"at [{', '.join(str(i) for i in found.nonzero()[0].tolist())}]"
+    return f"at [{', '.join(str(i) for i in mask.nonzero()[0].tolist())}]"

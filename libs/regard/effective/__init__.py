@@ -78,18 +78,18 @@ def effective_attention(
     a = attention.to(torch.float64).masked_fill(~real[..., None, :], 0)
     t = values.to(torch.float64).masked_fill(~real[..., None], 0)
     if definition in ("E1", "E6"):
-        found = on_basis(a, basis(t, real, tolerance))
+        result = on_basis(a, basis(t, real, tolerance))
     else:
         span = basis(torch.cat([t, real[..., None].to(t)], -1), real, tolerance)
         if definition == "E2":
-            found = on_basis(a, span)
+            result = on_basis(a, span)
         else:
             solver = {"E3": vertex, "E4": smallest, "E5": most_entropy}[definition]
-            found = on_rows(solver, as_distributions(a), span, real, steps)
+            result = on_rows(solver, as_distributions(a), span, real, steps)
     if definition == "E6":
-        found = found.clamp(min=0)
-        found = found / found.sum(-1, keepdim=True).clamp(min=torch.finfo(found.dtype).tiny)
-    return found.to(attention.dtype)
+        result = result.clamp(min=0)
+        result = result / result.sum(-1, keepdim=True).clamp(min=torch.finfo(result.dtype).tiny)
+    return result.to(attention.dtype)
 
 
 def as_distributions(a: Tensor) -> Tensor:

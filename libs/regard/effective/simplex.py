@@ -34,21 +34,21 @@ def on_rows(solver: Solver, a: Tensor, span: Tensor, real: Tensor, steps: int) -
     n, m = a.shape[-2:]
     rows, bases, masks = a.reshape(-1, m), span.reshape(-1, m, span.shape[-1]), real.reshape(-1, m)
     head = torch.arange(len(bases), device=a.device).repeat_interleave(n)
-    found = torch.zeros_like(rows)
+    solved = torch.zeros_like(rows)
     (todo,) = (rows != 0).any(-1).nonzero(as_tuple=True)
     for chunk in torch.split(todo, max(1, AT_ONCE // max(1, m * span.shape[-1]))):
-        found[chunk] = solver(rows[chunk], bases[head[chunk]], masks[head[chunk]], steps)
-    return found.view_as(a)
+        solved[chunk] = solver(rows[chunk], bases[head[chunk]], masks[head[chunk]], steps)
+    return solved.view_as(a)
 
 
 def smallest(a: Tensor, span: Tensor, real: Tensor, steps: int) -> Tensor:
     """E4: rows (R, m) with bases (R, m, r) -> the distributions of least Euclidean norm with the same output."""
     target = _through(a, span)
-    found = ((span @ target[..., None])[..., 0]) * real  # E2: where it has no negative entry it is the answer
-    (left,) = (found < 0).any(-1).nonzero(as_tuple=True)
+    weights = ((span @ target[..., None])[..., 0]) * real  # E2: where it has no negative entry it is the answer
+    (left,) = (weights < 0).any(-1).nonzero(as_tuple=True)
     if len(left):
-        found[left] = _smallest_inside(a[left], span[left], real[left], target[left], steps)
-    return found
+        weights[left] = _smallest_inside(a[left], span[left], real[left], target[left], steps)
+    return weights
 
 
 def _smallest_inside(a: Tensor, span: Tensor, real: Tensor, target: Tensor, steps: int) -> Tensor:

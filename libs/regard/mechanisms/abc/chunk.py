@@ -60,10 +60,10 @@ def chunk_abc(
         a, b = part.k @ key_slots, part.v @ value_slots  # b h t c
         if part.mask is not None:
             a, b = (x.masked_fill(~part.mask[:, None, :, None], MASKED_LOGIT) for x in (a, b))
-        heads, found = (part.q * scale, part.k, part.v, a, b, pasts), None
+        heads, result = (part.q * scale, part.k, part.v, a, b, pasts), None
         if not torch.compiler.is_compiling():
-            found = _matmul_form(*heads, None if seen is None else seen[:, part.at], chunk)
-        out, pasts = found or _rowwise_form(*heads, min(chunk, ROWWISE_CHUNK))
+            result = _matmul_form(*heads, None if seen is None else seen[:, part.at], chunk)
+        out, pasts = result or _rowwise_form(*heads, min(chunk, ROWWISE_CHUNK))
         poisoned = part.poisoned.any(-1, keepdim=True)  # a value's scores read all its features
         rows.append(out.masked_fill(poisoned, torch.nan).to(v.dtype))
     return torch.cat(rows, 2)

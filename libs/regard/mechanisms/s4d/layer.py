@@ -67,10 +67,10 @@ def s4d(
     width, channels, modes = u.shape[2], len(skip) if skip.ndim else 0, a_real.numel()
     weights_shape = (channels * (2 if bidirectional else 1), width, modes)
     wanted = [(width,), (modes,), (modes,), weights_shape, weights_shape, (channels, width)]
-    found = [tuple(x.shape) for x in arrays]
-    if found != wanted or 0 in (width, channels, modes):
+    shapes = [tuple(x.shape) for x in arrays]
+    if shapes != wanted or 0 in (width, channels, modes):
         given = f"{channels} channels of width {width}, bidirectional = {bidirectional}"
-        raise ValueError(f"for {given}, {', '.join(ARRAYS)} must be {wanted}, none of it empty, got {found}")
+        raise ValueError(f"for {given}, {', '.join(ARRAYS)} must be {wanted}, none of it empty, got {shapes}")
     if u.shape[1] == 0:
         return u.new_zeros(u.shape[0], 0, channels, width)
     dtype, wide = u.dtype, torch.promote_types(u.dtype, torch.float32)

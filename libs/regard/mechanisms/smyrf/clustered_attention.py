@@ -158,8 +158,8 @@ class _Merged(torch.autograd.Function):
                 if filled is not None:  # exp(s - inf) = 0: an empty place has no say
                     lse_r = lse_r.masked_fill(~filled[part.places], torch.inf)
                 lse_r = lse_r.view(part.clusters, 1, -1)
-                found = attention_backward(grad_r, q_r, k_r, v_r, out_r, lse_r, part.bias, ctx.scale)
-                q_r, k_r, v_r = (x.reshape(-1, d).to(total.dtype) for x in found)
+                shares = attention_backward(grad_r, q_r, k_r, v_r, out_r, lse_r, part.bias, ctx.scale)
+                q_r, k_r, v_r = (x.reshape(-1, d).to(total.dtype) for x in shares)
                 grad_q.index_copy_(0, part.query, grad_q.index_select(0, part.query).add_(q_r))
                 index = part.key[:, None].expand(-1, d)
                 grad_k.scatter_add_(0, index, k_r)

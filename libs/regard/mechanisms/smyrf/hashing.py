@@ -166,8 +166,8 @@ def stable_argsort(x: Tensor) -> Tensor:
 
 def _buckets(x: Tensor, directions: Tensor, rounds: int) -> Tensor:
     """argmax [x R; -x R] -> (r, b, h, n)."""
-    found = (x @ directions).reshape(*x.shape[:-1], rounds, -1)
-    return torch.cat([found, -found], -1).argmax(-1).movedim(-1, 0).to(x.dtype)
+    products = (x @ directions).reshape(*x.shape[:-1], rounds, -1)
+    return torch.cat([products, -products], -1).argmax(-1).movedim(-1, 0).to(x.dtype)
 
 
 def _numbers(x: Tensor, seeds: Tensor, side: int, mask: Tensor | None) -> Tensor:

@@ -36,11 +36,11 @@ class NaiveHash:
         queries, keys, directions = self.queries, self.keys, self.directions.to(self.queries.dtype)
         if self.scheme == "reformer":
             width = self.buckets // 2
-            found = []
+            pairs = []
             for R in (directions[:, i : i + width] for i in range(0, directions.shape[1], width)):
                 of_q, of_k = (torch.cat([x @ R, -x @ R], 1).argmax(1) for x in (queries, keys))
-                found.append((of_q, of_k))
-            return found
+                pairs.append((of_q, of_k))
+            return pairs
         if self.scheme == "asymmetric":
             n, m = len(queries) if n is None else n, len(keys) if m is None else m
             longest = queries[first : first + n].norm(dim=1).max(), keys[first : first + m].norm(dim=1).max()
