@@ -13,7 +13,6 @@ from torch import Tensor
 from vectors import draw
 
 import regard
-from regard import registry
 from regard.adapters import huggingface
 from regard.attention import Attention, Call
 from regard.mechanisms.performer.projection import seeded_projection
@@ -38,9 +37,8 @@ def test_what_is_registered() -> None:
         assert regard.cost.parameters(name, **{**sizes, **cls.example}) == regard.cost.parameters("softmax", **sizes)
 
 
-def test_a_mechanism_that_offers_itself_is_registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
-
+@pytest.mark.usefixtures("own_registry")
+def test_a_mechanism_that_offers_itself_is_registered() -> None:
     @regard.mechanism("mean", patterns=["noncausal_self"], paper="")
     class Mean(Attention):
         function_options: ClassVar[Mapping[str, Any]] = {"times": 1}

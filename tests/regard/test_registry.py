@@ -2,14 +2,10 @@
 
 import pytest
 
-from regard import registry
 from regard.attention import Attention
 from regard.registry import UnknownMechanism, UnsupportedPattern, build, list_mechanisms, mechanism, mechanism_class
 
-
-@pytest.fixture(autouse=True)
-def forget(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
+pytestmark = pytest.mark.usefixtures("own_registry")
 
 
 def test_a_class_gets_its_name_patterns_and_paper() -> None:
