@@ -22,11 +22,8 @@ from regard.common.autocast import autocast_enabled
 from regard.common.checks import FLOATS, check_choice, check_count, check_flag, check_mask
 from regard.common.patterns import ALL_PATTERNS, Pattern, is_causal, is_cross, zero_masked
 
-UNCLAIMED = {
-    "weighted_mean": False,
-    "stepwise": False,
-    "function_options": None,
-}  # what a class can do, unless it says so
+# What a class can do unless it says so.
+UNCLAIMED = {"weighted_mean": False, "stepwise": False, "function_options": None}
 
 
 @dataclass(frozen=True)
@@ -65,13 +62,14 @@ class Attention(nn.Module):
         maps                the projections that exist, of query, key, value and output
         example             small options to certify it with
         exact               the limit in which it is softmax attention
-        parameter_count, mix_flops, score_entries       its costs by formula
+        parameter_count     its cost by formula; so are `mix_flops` and `score_entries`
 
-    and says what it can do (nothing else in the library lists mechanisms; a subclass with a `mix` of its own says it anew):
+    and says what it can do; nothing else in the library lists mechanisms, and a subclass with another `mix` says it anew:
 
-        weighted_mean       its output is a weighted mean of its values: it has weights to show (`observe`, `need_weights`)
-        stepwise            a causal row depends on its own query and no other: it can continue from a cache of keys and values
-        function_options, attend        it has no parameters beyond the four projections: Hugging Face models can run it as a function
+        weighted_mean       the output is a weighted mean of the values, so that `observe` can show the weights
+        stepwise            a causal row depends on its own query and no other, so that it can continue from a cache
+        function_options    the options of `attend`: without parameters beyond the four projections, it runs as a
+                            function in Hugging Face models
         bench_options       the settings that `python -m regard bench` measures
 
     Args:
@@ -95,7 +93,7 @@ class Attention(nn.Module):
     weighted_mean: ClassVar[bool] = False
     stepwise: ClassVar[bool] = False
     function_options: ClassVar[Mapping[str, Any] | None] = (
-        None  # of `attend`, with their defaults; None: it needs a layer
+        None  # those of `attend` with their defaults; None: no `attend`
     )
     bench_options: ClassVar[tuple[str, ...]] = ("",)  # as "rounds=2 cluster_size=32"; "" is the constructor's defaults
 

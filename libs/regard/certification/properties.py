@@ -215,15 +215,15 @@ def gradients_of(layer: Any, inputs: Inputs, weights: Tensor) -> dict[str, Tenso
     leaves = replace(inputs, x=inputs.x.clone().requires_grad_())
     if inputs.context is not None:
         leaves = replace(leaves, context=inputs.context.clone().requires_grad_())
-    weighed = leaves.through(layer) * weights
+    weighted = leaves.through(layer) * weights
     targets = {"gradient to x": leaves.x}
     if leaves.context is not None:
         targets["gradient to the context"] = leaves.context
     targets |= {f"gradient to {name}": parameter for name, parameter in layer.named_parameters()}
-    if not weighed.requires_grad:
+    if not weighted.requires_grad:
         raise Violation("the output has no gradient to anything")
-    grads = torch.autograd.grad(weighed.sum(), list(targets.values()), allow_unused=True, materialize_grads=True)
-    return {"the output": weighed.detach(), **dict(zip(targets, grads, strict=True))}
+    grads = torch.autograd.grad(weighted.sum(), list(targets.values()), allow_unused=True, materialize_grads=True)
+    return {"the output": weighted.detach(), **dict(zip(targets, grads, strict=True))}
 
 
 def determinism(subject: Subject) -> str:

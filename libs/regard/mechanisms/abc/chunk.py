@@ -1,4 +1,4 @@
-"""Running slots: every query has slots of its own, the weighed means of the keys and values so far. Causal ABC.
+"""Running slots: every query has slots of its own, the weighted means of the keys and values so far. Causal ABC.
 
     K̃_ic = Σ_{j ≤ i} exp(a_jc) k_j / Σ_{j ≤ i} exp(a_jc)        Ṽ_ic likewise, of b and v        out_i = Σ_c softmax_c(q_i · K̃_ic) Ṽ_ic
 
@@ -152,7 +152,7 @@ def cumulative_softmax(logits: Tensor, x: Tensor, past: SlotState) -> tuple[Tens
     Every exponent is at most 0, so that no logit, however large, overflows, and no later one touches an earlier row,
     not even by rounding. Returns within (b, h, s, i, j, c), the weights inside each chunk, 1 where j > i (the caller's
     `tril` of (i, j) costs less); faded (b, h, s, i, c), the weight left to all tokens before the chunk; means (b,
-    h, s, c, d), the weighed mean of x over that; what stands after. A weighed sum is then within · x + faded · means.
+    h, s, c, d), the weighted mean of x over that; what stands after. A weighted sum is then within · x + faded · means.
     Memory O(n c (chunk + d / chunk)).
     """
     chunk = logits.shape[3]

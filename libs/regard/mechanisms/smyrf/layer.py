@@ -110,6 +110,8 @@ class SmyrfAttention(Attention):
     Args:
         width: Model width w.
         heads: Number of heads h; must divide `width`.
+        pattern: One of the class's `patterns`. Default: "noncausal_self".
+        bias: Do the projections have biases? Default: True.
         rounds: As in `smyrf`. Default: 2.
         cluster_size: As in `smyrf`. Default: 32.
         key_cluster_size: As in `smyrf`. Default: None.
@@ -119,8 +121,6 @@ class SmyrfAttention(Attention):
         redraw: Draw the directions anew at every call in training, from torch's own generator (the released code does
             so in evaluation too)? Default: False.
         generator: Source of `directions`. Default: None, torch's.
-        pattern: One of the class's `patterns`. Default: "noncausal_self".
-        bias: Do the projections have biases? Default: True.
 
     Raises:
         ValueError: Sizes or options that cannot be.
