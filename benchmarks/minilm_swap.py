@@ -75,7 +75,7 @@ def swapped(
     for ids, expected in zip(parts, dense, strict=True):
         n = ids.shape[1]
         size = math.ceil(part * n / rounds)
-        huggingface.options(model, rounds=rounds, cluster_size=size, seed=seed)
+        huggingface.configure(model, rounds=rounds, cluster_size=size, seed=seed)
         cosine += torch.cosine_similarity(expected, embedding(model, ids)).tolist()
         memory += [regard.cost.score_memory("smyrf", n=n, rounds=rounds, cluster_size=size)] * len(ids)
     return {

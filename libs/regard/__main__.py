@@ -1,9 +1,10 @@
-"""`python -m regard list | certify | bench`: which mechanisms there are, whether one keeps its contract, and how fast it is.
+"""`python -m regard list | certify | bench`: which mechanisms there are, which keep the contract, how fast they are.
 
     python -m regard list
     python -m regard certify smyrf --pattern noncausal_self --option rounds=2
     python -m regard certify my_attention.py:MyAttention        a class of your own, in a file or in a module (module:Class)
     python -m regard certify --all --markdown                   the matrix of all mechanisms
+    python -m regard certify --all --write README.md            the same, put in its place in a file
     python -m regard bench smyrf --memory                       time and memory against fused softmax attention
 
 Exit status: 0 all that was asked holds, 1 a property fails, 2 the request cannot be met.
@@ -13,13 +14,15 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from regard.bench import command as bench
-from regard.certify import PROPERTIES, Outcome, certify, name_of
+from regard.certification import PROPERTIES, Outcome, certify, name_of
+from regard.common.patterns import ALL_PATTERNS, Pattern
 from regard.loading import BadRequest, find_class, key_and_value
-from regard.patterns import ALL_PATTERNS, Pattern
-from regard.registry import mechanism_class, mechanisms
+from regard.registry import list_mechanisms, mechanism_class
 
+BEGIN, END = "<!-- certified: begin -->", "<!-- certified: end -->"
 LEGEND = "✓ holds   ✗ fails   – not claimed, or not declared"
 
 
@@ -42,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(required=True, metavar="list | certify | bench")
     listing = commands.add_parser("list", help="names, patterns and papers of all mechanisms")
-    listing.set_defaults(run=list_mechanisms)
+    listing.set_defaults(run=print_mechanisms)
     proving = commands.add_parser("certify", help="check every property that a mechanism must have")
     proving.add_argument("target", nargs="?", metavar="NAME", help="a mechanism, module:Class or path/to/file.py:Class")
     proving.add_argument("--all", action="store_true", help="all mechanisms: the matrix mechanism × pattern")
@@ -54,15 +57,21 @@ def parser() -> argparse.ArgumentParser:
     )
     proving.add_argument("--details", action="store_true", help="the numbers of what holds, too")
     proving.add_argument("--markdown", action="store_true", help="the table in Markdown")
+    proving.add_argument(
+        "--write",
+        type=Path,
+        metavar="FILE",
+        help=f"with --all: put the matrix into FILE too, between {BEGIN} and {END}",
+    )
     proving.set_defaults(run=certify_mechanisms)
     bench.add_to(commands)
     return top
 
 
-def list_mechanisms(options: argparse.Namespace) -> int:
+def print_mechanisms(options: argparse.Namespace) -> int:
     """Print name, patterns and paper of every mechanism."""
     rows = [("name", "patterns", "paper")]
-    for name in mechanisms():
+    for name in list_mechanisms():
         cls = mechanism_class(name)
         rows.append((name, " ".join(cls.patterns), cls.paper))
     print_table(rows)
@@ -76,7 +85,11 @@ def certify_mechanisms(options: argparse.Namespace) -> int:
     if options.all:
         if options.option:
             raise BadRequest("--option belongs to one mechanism: name it instead of giving --all")
+        if options.write and options.pattern:
+            raise BadRequest("--write puts the whole matrix into a file: leave --pattern out")
         return certify_all(options)
+    if options.write:
+        raise BadRequest("--write belongs to --all: the matrix has a row for every mechanism")
     cls = find_class(options.target)
     outcomes = certify(cls, options.pattern, options=dict(map(key_and_value, options.option)))
     patterns = list(dict.fromkeys(each.pattern for each in outcomes))
@@ -95,24 +108,27 @@ def certify_all(options: argparse.Namespace) -> int:
     patterns = [pattern for pattern in ALL_PATTERNS if options.pattern is None or pattern in options.pattern]
     if options.pattern is not None and (unknown := set(options.pattern) - set(ALL_PATTERNS)):
         raise BadRequest(f"there is no pattern {min(unknown)!r}; there are {', '.join(ALL_PATTERNS)}")
+    before, after = around_matrix(options.write) if options.write else ("", "")
     rows = [("mechanism", *patterns)]
-    found: dict[str, list[Outcome]] = {}
-    for name in mechanisms():
+    by_mechanism: dict[str, list[Outcome]] = {}
+    for name in list_mechanisms():
         cls = mechanism_class(name)
         declared = [pattern for pattern in patterns if pattern in cls.patterns]
         if sys.stderr.isatty():
             print(f"\r\033[K{name} …", end="", file=sys.stderr, flush=True)
-        found[name] = certify(cls, declared)
-        rows.append((name, *(cell(found[name], pattern) for pattern in patterns)))
+        by_mechanism[name] = certify(cls, declared)
+        rows.append((name, *(cell(by_mechanism[name], pattern) for pattern in patterns)))
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr)
     print_table(rows, markdown=options.markdown)
+    if options.write:
+        options.write.write_text(f"{before}{table_text(rows, markdown=True)}{after}", encoding="utf-8")
     print(f"\n{LEGEND}\n")
     if options.details:
-        for name, outcomes in found.items():
+        for name, outcomes in by_mechanism.items():
             print(name)
             print_details([each for each in outcomes if each.passed])
-    return conclude(found)
+    return conclude(by_mechanism)
 
 
 def mark(outcome: Outcome) -> str:
@@ -127,39 +143,56 @@ def cell(outcomes: list[Outcome], pattern: Pattern) -> str:
     return "–" if not here else f"✗ {failures}" if failures else "✓"
 
 
-def print_table(rows: Sequence[Sequence[str]], *, markdown: bool = False) -> None:
-    """Rows of text, the first of them the heads, in aligned columns."""
+def around_matrix(path: Path) -> tuple[str, str]:
+    """The text of a file before and after its matrix. Raises BadRequest where there is no place for one."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadRequest(f"{path} cannot be read: {error.strerror}") from error
+    before, begin, rest = text.partition(f"{BEGIN}\n")
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise BadRequest(f"{path} has no lines {BEGIN} and {END} to put the matrix between")
+    return before + begin, end + after
+
+
+def table_text(rows: Sequence[Sequence[str]], *, markdown: bool = False) -> str:
+    """Rows of text, the first of them the heads, in aligned columns; one line per row."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [[text.ljust(width) for text, width in zip(row, widths, strict=True)] for row in rows]
     if markdown:
         lines.insert(1, ["-" * width for width in widths])
-    for line in lines:
-        print(f"| {' | '.join(line)} |" if markdown else "  ".join(line).rstrip())
+    return "".join((f"| {' | '.join(line)} |" if markdown else "  ".join(line).rstrip()) + "\n" for line in lines)
+
+
+def print_table(rows: Sequence[Sequence[str]], *, markdown: bool = False) -> None:
+    """Print `table_text`."""
+    print(table_text(rows, markdown=markdown), end="")
 
 
 def print_details(outcomes: list[Outcome]) -> None:
-    """One line an outcome: the property, its pattern and its numbers."""
+    """One line per outcome: the property, its pattern and its numbers."""
     for each in outcomes:
         print(f"{mark(each)} {each.property}, {each.pattern}: {each.detail}")
     if outcomes:
         print()
 
 
-def conclude(found: dict[str, list[Outcome]]) -> int:
+def conclude(by_mechanism: dict[str, list[Outcome]]) -> int:
     """Print the failures and one closing line; the exit status."""
-    failed = {name: [each for each in outcomes if not each.passed] for name, outcomes in found.items()}
+    failed = {name: [each for each in outcomes if not each.passed] for name, outcomes in by_mechanism.items()}
     for name, failures in failed.items():
-        if failures and len(found) > 1:
+        if failures and len(by_mechanism) > 1:
             print(name)
         print_details(failures)
-    pairs = {(name, each.pattern) for name, outcomes in found.items() for each in outcomes}
+    pairs = {(name, each.pattern) for name, outcomes in by_mechanism.items() for each in outcomes}
     broken = {(name, each.pattern) for name, failures in failed.items() for each in failures}
-    who = next(iter(found)) if len(found) == 1 else f"{len(found)} mechanisms"
+    who = next(iter(by_mechanism)) if len(by_mechanism) == 1 else f"{len(by_mechanism)} mechanisms"
     if not broken:
         print(f"{who}: certified for {counted(len(pairs), 'pattern')}")
         return 0
     properties = sum(map(len, failed.values()))
-    bad = "" if len(found) == 1 else f" of {counted(sum(map(bool, failed.values())), 'mechanism')}"
+    bad = "" if len(by_mechanism) == 1 else f" of {counted(sum(map(bool, failed.values())), 'mechanism')}"
     print(
         f"{who}: not certified, {counted(properties, 'failure')}{bad} in {len(broken)} of {counted(len(pairs), 'pattern')}"
     )

@@ -1,39 +1,63 @@
-"""Each mechanism's function on split heads, by the mechanism's name: `regard.functional.smyrf(q, k, v, rounds=2, cluster_size=32)`.
+"""Each mechanism's function on split heads, by the mechanism's name.
 
-A function's file is imported when it is first asked for. `optimised` and `efficient` are not here: on split heads they are `softmax`;
-`super` is `softmax` of `super_values`.
+`regard.functional.smyrf(q, k, v, rounds=2, cluster_size=32)`.
+
+A function's file is imported when it is first asked for. `optimised` and `efficient` are not here: on split heads they
+are `softmax`; `super` is `softmax` of `super_values`. The function of a mechanism that is registered outside this
+library is found by its name too.
 """
 
 import sys
 from typing import TYPE_CHECKING, Any
 
-from regard.registry import mechanism_class, mechanisms
+from regard.registry import list_mechanisms, mechanism_class
 
 if TYPE_CHECKING:
-    from regard.mechanisms.abc import abc as abc
-    from regard.mechanisms.cosformer import cosformer as cosformer
-    from regard.mechanisms.lara import lara as lara
-    from regard.mechanisms.linformer import linformer as linformer
-    from regard.mechanisms.local import local as local
-    from regard.mechanisms.longshort import longshort as longshort
-    from regard.mechanisms.nystrom import nystrom as nystrom
-    from regard.mechanisms.performer import performer as performer
-    from regard.mechanisms.probsparse import probsparse as probsparse
-    from regard.mechanisms.s4d import s4d as s4d
-    from regard.mechanisms.smyrf import smyrf as smyrf
-    from regard.mechanisms.softmax import softmax as softmax
-    from regard.mechanisms.super import super_values as super_values
+    from regard.mechanisms.abc import abc
+    from regard.mechanisms.cosformer import cosformer
+    from regard.mechanisms.lara import lara
+    from regard.mechanisms.linformer import linformer
+    from regard.mechanisms.local import local
+    from regard.mechanisms.longshort import longshort
+    from regard.mechanisms.nystrom import nystrom
+    from regard.mechanisms.performer import performer
+    from regard.mechanisms.probsparse import probsparse
+    from regard.mechanisms.s4d import s4d
+    from regard.mechanisms.smyrf import smyrf
+    from regard.mechanisms.softmax import softmax
+    from regard.mechanisms.super import super_values
 
-OF_SUPER = "super_values"
-NO_FUNCTION = {"efficient", "optimised", "super"}
+__all__ = [
+    "abc",
+    "cosformer",
+    "lara",
+    "linformer",
+    "local",
+    "longshort",
+    "nystrom",
+    "performer",
+    "probsparse",
+    "s4d",
+    "smyrf",
+    "softmax",
+    "super_values",
+]
 
+if not TYPE_CHECKING:  # to a type checker a misspelt function is an error
 
-def __getattr__(name: str) -> Any:
-    if name not in __dir__():
-        raise AttributeError(f"module 'regard.functional' has no attribute {name!r}; it has {', '.join(__dir__())}")
-    cls = mechanism_class("super" if name == OF_SUPER else name)
-    return getattr(sys.modules[cls.__module__], name)
+    def __getattr__(name: str) -> Any:
+        if (found := _function(name)) is None:
+            raise AttributeError(f"module 'regard.functional' has no attribute {name!r}; it has {', '.join(__dir__())}")
+        return found
 
 
 def __dir__() -> list[str]:
-    return sorted({*mechanisms(), OF_SUPER} - NO_FUNCTION)
+    return sorted({*__all__, *(name for name in list_mechanisms() if _function(name) is not None)})
+
+
+def _function(name: str) -> Any:
+    """The function in the file of the mechanism of that name, or None."""
+    mechanism = "super" if name == "super_values" else name
+    if mechanism not in list_mechanisms():
+        return None
+    return getattr(sys.modules[mechanism_class(mechanism).__module__], name, None)

@@ -1,4 +1,7 @@
-"""What a command line names: a mechanism's class, a function in a user's file, an option. Whatever is wrong with it is one sentence."""
+"""What a command line names: a mechanism's class, a function in a user's file, an option.
+
+Whatever is wrong with it is one sentence.
+"""
 
 import ast
 import difflib
@@ -17,7 +20,18 @@ class BadRequest(ValueError):
 
 
 def find_class(target: str) -> Any:
-    """The class of a registered name, of `module:Class`, or of `path/to/file.py:Class`."""
+    """The class that a command line names.
+
+    Args:
+        target: A registered name, module:Class, or path/to/file.py:Class.
+
+    Returns:
+        The class.
+
+    Raises:
+        BadRequest: There is no such file, module or class, or it cannot be imported.
+        UnknownMechanism: No mechanism has this name.
+    """
     place, colon, wanted = target.rpartition(":")
     if not colon:
         return mechanism_class(target)

@@ -4,8 +4,9 @@
         model(x)
     seen[0].name, seen[0].probabilities                     # 'encoder.0.attention', (b, h, n, m)
 
-Every call of `mix` of a Regard layer inside the model hands an `Observation` to the callback, in the order of the calls; so does every call of
-an attention that `replace_attention` or `regard.adapters.huggingface` put in place. Weights and clusters are computed when they are read.
+Every call of `mix` of a Regard layer inside the model hands an `Observation` to the callback, in the order of the
+calls; so does every call of an attention that `replace_attention` or `regard.adapters.huggingface` put in place.
+Weights and clusters are computed when they are read.
 """
 
 import functools
@@ -17,19 +18,20 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from regard.layer import Attention
+from regard.attention import Attention, identity_values
+from regard.registry import list_mechanisms, mechanism_class
 
-WEIGHTED_MEANS = ("efficient", "local", "optimised", "smyrf", "softmax", "super")
-REDRAWN = (
-    "this layer draws its directions anew at every call in training and does not keep them: observe it in evaluation"
-)
+REDRAWN = "this layer draws anew at every call in training and does not keep what it draws: observe it in evaluation"
 HUGGINGFACE = "regard-"  # how the attention implementations of `regard.adapters.huggingface` begin
 
 
 class Assignment(NamedTuple):
-    """The clusters of SMYRF in each round: of `queries` (r, b, h, n) and `keys` (r, b, h, m), −1 for a token in none (a masked one).
+    """The clusters of each round: of `queries` `(r, b, h, n)` and of `keys` `(r, b, h, m)`.
 
-    Queries that meet the same keys are in one cluster; clusters are numbered from 0 by their first key, in each round, row and head anew.
+    −1 is a token in none (a masked one).
+
+    Queries that meet the same keys are in one cluster. Clusters are numbered from 0 by their first key, in each round,
+    row and head anew.
     """
 
     queries: Tensor
@@ -38,10 +40,24 @@ class Assignment(NamedTuple):
 
 @dataclass(frozen=True)
 class Observation:
-    """One call: q (b, h, n, d), k (b, h, m, d), v (b, h, m, e), masks (b, m) and (b, n) or None, output (b, h, n, e), as the mechanism had them.
+    """One call of an attention, with its tensors as the mechanism had them; they are still part of the graph.
 
-    `name` is the module's in the observed one, '' for itself. The tensors are still part of the graph. What is read later is computed
-    later: with the weights and buffers that the layer then has.
+    What is read later is computed later, with the weights and buffers that the layer then has.
+
+    Args:
+        name: The module's name inside the observed one; '' for itself.
+        mechanism: The mechanism's name.
+        q: Queries `(b, h, n, d)`.
+        k: Keys `(b, h, m, d)`.
+        v: Values `(b, h, m, e)`.
+        key_mask: `(b, m)`, True = keep, or None.
+        query_mask: `(b, n)`, True = keep, or None.
+        output: `(b, h, n, e)`.
+        mixed: The call again with other q, k and (attended) values.
+        attention: The mechanism's class.
+        options: What the mechanism shows of its options: SMYRF's rounds, sizes and directions. Default: nothing.
+        layer: The layer, if it is one of Regard. Default: None.
+        draws_each_call: Does the layer draw anew at every call, so that this one cannot be repeated? Default: False.
     """
 
     name: str
@@ -53,81 +69,93 @@ class Observation:
     query_mask: Tensor | None
     output: Tensor
     mixed: Callable[[Tensor, Tensor, Tensor], Tensor] = field(repr=False)
+    attention: type[Attention] = field(repr=False)
     options: Mapping[str, Any] = field(repr=False, default_factory=dict)
-    layer: nn.Module | None = field(repr=False, default=None)
+    layer: Attention | None = field(repr=False, default=None)
+    draws_each_call: bool = field(repr=False, default=False)
 
     @functools.cached_property
     def values(self) -> Tensor:
-        """The values that the probabilities weigh, (b, h, m, e): v, which Super attention has mixed along the tokens before."""
-        if self.mechanism != "super":
-            return self.v
-        from regard.mechanisms.super import SuperAttention, super_values
+        """The values `(b, h, m, e)` that the probabilities weigh.
 
-        assert isinstance(self.layer, SuperAttention)
-        mixing = self.layer.mixing
-        return super_values(
-            self.v, weight=mixing.weight, bias=mixing.bias, causal=self.layer.causal, key_mask=self.key_mask
-        )
+        That is v, which Super attention has mixed along the tokens before.
+        """
+        return self.v if self.layer is None else self.layer.attended_values(self.v, self.key_mask)
 
     @functools.cached_property
     def probabilities(self) -> Tensor:
-        """The weights (b, h, n, m) with `probabilities @ values = output`; rows sum to 1, or to 0 where a query sees no key.
+        """The weights `(b, h, n, m)` with `probabilities @ values = output`.
 
-        Time and memory O(n m), also for a mechanism that needs less. Raises ValueError for one whose output is no weighted mean of values.
+        Rows sum to 1, or to 0 where a query sees no key.
+
+        Time and memory O(n m), also for a mechanism that needs less. Raises ValueError for one whose output is no
+        weighted mean of values, and for a layer that draws anew at every call.
         """
-        return weights_of(self.mechanism, self.mixed, self.q, self.k)
+        return weights_of(self.attention, self._repeated, self.q, self.k)
 
     @functools.cached_property
-    def met(self) -> Tensor:
-        """Which queries see which keys, round by round: boolean (r, b, h, n, m). SMYRF only: ValueError for other mechanisms."""
-        if self.mechanism != "smyrf":
-            raise ValueError(f"only smyrf has clusters, this is an observation of {self.mechanism!r}")
-        return meetings(self.q, self.k, self.query_mask, self.key_mask, **self.options)
+    def collisions(self) -> Tensor:
+        """Which queries meet which keys, round by round: boolean `(r, b, h, n, m)`.
+
+        ValueError for mechanisms without clusters.
+        """
+        if self.attention.collisions.__func__ is Attention.collisions.__func__:  # type: ignore[attr-defined]
+            raise ValueError(f"{self.mechanism!r} has no clusters")
+        self._check_repeatable()
+        met = self.attention.collisions(self.q, self.k, self.query_mask, self.key_mask, **self.options)
+        assert met is not None
+        return met
 
     @functools.cached_property
     def clusters(self) -> Assignment:
-        """The cluster of each query and key. SMYRF that is not causal only, because causal clusters overlap: see `met` for those."""
+        """The cluster of each query and key.
+
+        ValueError for mechanisms without clusters, and for causal ones, whose clusters overlap.
+        """
         if self.options.get("causal"):
-            raise ValueError("the clusters of causal smyrf overlap; Observation.met tells which keys each query sees")
-        return assignment(self.met)
+            raise ValueError(
+                f"the clusters of causal {self.mechanism} overlap; Observation.collisions tells which keys each query meets"
+            )
+        return assignment(self.collisions)
+
+    def _repeated(self, q: Tensor, k: Tensor, values: Tensor) -> Tensor:
+        self._check_repeatable()
+        return self.mixed(q, k, values)
+
+    def _check_repeatable(self) -> None:
+        if self.draws_each_call:
+            raise ValueError(REDRAWN)
 
 
-def weights_of(mechanism: str, mix: Callable[[Tensor, Tensor, Tensor], Tensor], q: Tensor, k: Tensor) -> Tensor:
-    """The matrix (b, h, n, m) that `mix(q, k, v)` multiplies the values by: its output for values that are the identity."""
-    if mechanism not in WEIGHTED_MEANS:
-        raise ValueError(
-            f"the output of {mechanism!r} is not a weighted mean of its values; those with weights are {', '.join(WEIGHTED_MEANS)}"
-        )
-    return mix(q, k, identity(k))
-
-
-@torch.no_grad()
-def meetings(
-    q: Tensor,
-    k: Tensor,
-    query_mask: Tensor | None,
-    key_mask: Tensor | None,
-    *,
-    directions: Tensor | None,
-    rounds: int,
-    **sizes: Any,
+def weights_of(
+    attention: type[Attention], mix: Callable[[Tensor, Tensor, Tensor], Tensor], q: Tensor, k: Tensor
 ) -> Tensor:
-    """Which queries of SMYRF attention, q (b, h, n, d), see which keys, k (b, h, m, d), in each round: (r, b, h, n, m)."""
-    from regard.mechanisms.smyrf import smyrf
+    """The matrix `(b, h, n, m)` that `mix(q, k, values)` multiplies the values by.
 
-    if directions is None:
-        raise ValueError(REDRAWN)
-    given: dict[str, Any] = {"query_mask": query_mask, "key_mask": key_mask, **sizes}
-    # With a scale of 0 the weights of the keys that are met are all the same, however far apart the scores.
-    met = [
-        smyrf(q, k, identity(k), rounds=1, directions=drawn, scale=0.0, **given) > 0
-        for drawn in torch.split(directions, directions.shape[-1] // rounds, -1)
-    ]
-    return torch.stack(met)
+    It is the output for values that are the identity.
+
+    Args:
+        attention: The mechanism's class.
+        mix: The mechanism, of q, k and values.
+        q: Queries `(b, h, n, d)`.
+        k: Keys `(b, h, m, d)`.
+
+    Returns:
+        The weights.
+
+    Raises:
+        ValueError: The class is no `weighted_mean`.
+    """
+    if not attention.weighted_mean:
+        those = ", ".join(name for name in list_mechanisms() if getattr(mechanism_class(name), "weighted_mean", False))
+        raise ValueError(
+            f"the output of {attention.name!r} is not a weighted mean of its values; those with weights are {those}"
+        )
+    return mix(q, k, identity_values(k))
 
 
 def assignment(met: Tensor) -> Assignment:
-    """The clusters in which queries meet keys, `met` (r, b, h, n, m)."""
+    """The clusters in which queries meet keys, `met` `(r, b, h, n, m)`."""
     m = met.shape[-1]
     first = met.int().argmax(-1).masked_fill(~met.any(-1), m)  # r b h n: the first key of each query's cluster
     begins = torch.zeros(*first.shape[:3], m + 1, dtype=torch.long, device=met.device).scatter(3, first, 1)
@@ -135,12 +163,6 @@ def assignment(met: Tensor) -> Assignment:
     number = torch.cat([number, torch.full_like(number[..., :1], -1)], -1)
     first_of_key = torch.where(met, first[..., None], m).amin(-2)
     return Assignment(number.gather(3, first), number.gather(3, first_of_key))
-
-
-def identity(k: Tensor) -> Tensor:
-    """Values (b, h, m, m) that turn an output into the weights that made it."""
-    m = k.shape[2]
-    return torch.eye(m, dtype=k.dtype, device=k.device).expand(*k.shape[:2], m, m)
 
 
 class Observer:
@@ -182,11 +204,22 @@ _watchers: WeakKeyDictionary[nn.Module, dict[Observer, str]] = WeakKeyDictionary
 
 
 def observe(module: nn.Module, callback: Callable[[Observation], Any]) -> Observer:
-    """Hand an `Observation` of each attention call inside `module` to `callback`, until the returned observer is removed.
+    """Hand an `Observation` of each attention call inside a module to a callback, until the observer is removed.
 
-    Use it in a `with` block, or call its `remove()`. Observers may be nested and removed in any order; an error in the callback is the
-    caller's. Steps of `Attention.step` are not observed. Observe a module before `torch.compile`, not after. Raises ValueError if `module` holds
-    no attention of Regard.
+    Use it in a `with` block, or call its `remove()`. Observers may be nested and removed in any order; an error in the
+    callback is the caller's. Steps of `Attention.step` are not observed. Observe a module before `torch.compile`, not
+    after.
+
+    Args:
+        module: A layer of `regard.build`, or any model that holds one, or whose attention `replace_attention` or
+            `regard.adapters.huggingface` put in place.
+        callback: Called with each `Observation`, in the order of the calls; what it returns is dropped.
+
+    Returns:
+        The observer, which is a context manager.
+
+    Raises:
+        ValueError: `module` holds no attention of Regard.
     """
     return Observer(module, callback)
 
@@ -207,24 +240,12 @@ def is_adapted(module: nn.Module) -> bool:
 
 
 def _mix_and_report(layer: Attention, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None, **also: Any) -> Tensor:
-    """Stands before `layer.mix` while it is watched."""
+    """Takes the place of `layer.mix` while it is watched."""
     output = type(layer).mix(layer, q, k, v, key_mask, **also)
 
-    redrawn = layer.training and getattr(layer, "redraw", False)
+    def mixed(q: Tensor, k: Tensor, values: Tensor) -> Tensor:
+        return layer.mix_attended(q, k, values, key_mask, **also)
 
-    def mixed(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        if redrawn:
-            raise ValueError(REDRAWN)
-        if layer.name == "super":  # its mix would mix these values too
-            from regard.mechanisms.softmax import softmax
-
-            return softmax(q, k, v, causal=layer.causal, key_mask=key_mask)
-        return type(layer).mix(layer, q, k, v, key_mask, **also)
-
-    options: dict[str, Any] = {}
-    if layer.name == "smyrf":
-        directions = None if redrawn else layer.get_buffer("directions")
-        options = {"directions": directions, "rounds": vars(layer)["rounds"], **vars(layer)["sizes"]}
     report(
         layer,
         mechanism=layer.name,
@@ -235,7 +256,9 @@ def _mix_and_report(layer: Attention, q: Tensor, k: Tensor, v: Tensor, key_mask:
         query_mask=also.get("query_mask"),
         output=output,
         mixed=mixed,
-        options=options,
+        attention=type(layer),
+        options=layer.observed_options(),
         layer=layer,
+        draws_each_call=layer.draws_each_call,
     )
     return output

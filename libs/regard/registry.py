@@ -1,6 +1,9 @@
-"""Mechanisms by name. A file in `mechanisms/` bears its mechanism's name and registers it with `@mechanism`; a clash raises.
+"""Mechanisms by name.
 
-`build("super", …)` imports that one file and no other, so that a change in one mechanism leaves the results of the others untouched.
+A file or folder in `mechanisms/` bears its mechanism's name and registers it with `@mechanism`; a clash raises.
+
+`build("super", …)` imports that one and no other, so that a change in one mechanism leaves the results of the others
+untouched.
 """
 
 import difflib
@@ -8,17 +11,15 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from torch import nn
 
-from regard.patterns import ALL_PATTERNS, Pattern
+from regard.attention import Attention
+from regard.common.patterns import ALL_PATTERNS, Pattern
 
 Module = TypeVar("Module", bound=type[nn.Module])
-_registered: dict[str, Any] = {}
-# Imported here, before `regard` binds the function `mechanisms`: a first import later would put the package in that function's place.
-# `from regard.mechanisms.smyrf import smyrf` finds the package all the same.
-_FOLDER = importlib.import_module("regard.mechanisms").__path__
+_registered: dict[str, type[Attention]] = {}
 
 
 class UnknownMechanism(ValueError):
@@ -30,7 +31,19 @@ class UnsupportedPattern(ValueError):
 
 
 def mechanism(name: str, *, patterns: Iterable[Pattern], paper: str) -> Callable[[Module], Module]:
-    """Register a class under `name`, with the patterns it supports and the paper that defines it."""
+    """Register a class, as a decorator.
+
+    Args:
+        name: The mechanism's name, for `build`.
+        patterns: The attention patterns that it supports.
+        paper: The paper that defines it, as "Daras et al. 2020".
+
+    Returns:
+        A decorator that sets `name`, `patterns` and `paper` on the class and returns it.
+
+    Raises:
+        ValueError: Another class has this name, or a pattern is unknown.
+    """
 
     def register(cls: Module) -> Module:
         known = _registered.get(name)
@@ -46,24 +59,39 @@ def mechanism(name: str, *, patterns: Iterable[Pattern], paper: str) -> Callable
         attributes = {"name": name, "patterns": tuple(p for p in ALL_PATTERNS if p in wanted), "paper": paper}
         for attribute, value in attributes.items():
             setattr(cls, attribute, value)
-        _registered[name] = cls
+        _registered[name] = cast(type[Attention], cls)
         return cls
 
     return register
 
 
-def mechanisms() -> list[str]:
-    """The names of all mechanisms: those of this library and those that were registered beside it."""
-    shipped = {module.name for module in pkgutil.iter_modules(_FOLDER)}
+def list_mechanisms() -> list[str]:
+    """The names of all mechanisms, sorted: those of this library and those that users have registered.
+
+    Imports none of them.
+    """
+    folder = importlib.import_module("regard.mechanisms").__path__
+    shipped = {module.name for module in pkgutil.iter_modules(folder)}
     return sorted(shipped | set(_registered))
 
 
-def mechanism_class(name: str) -> Any:
-    """The class registered under `name`; its file is imported when it has not been yet."""
+def mechanism_class(name: str) -> type[Attention]:
+    """The class of a mechanism; its file is imported if it has not been yet.
+
+    Args:
+        name: A registered name.
+
+    Returns:
+        The class: `build(name, …)` without checks of pattern and options.
+
+    Raises:
+        UnknownMechanism: No mechanism has this name; the message gives the nearest.
+        TypeError: The name is no string.
+    """
     if not isinstance(name, str):
         raise TypeError(f"a mechanism's name must be a string, got {name!r}")
     if name not in _registered:
-        known = mechanisms()
+        known = list_mechanisms()
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
@@ -72,11 +100,29 @@ def mechanism_class(name: str) -> Any:
     return _registered[name]
 
 
-def build(name: str, *, width: int, heads: int, pattern: Pattern = "noncausal_self", **options: Any) -> Any:
-    """A multi-head attention layer (b, n, w) -> (b, n, w) of the named mechanism.
+def build(name: str, *, width: int, heads: int, pattern: Pattern = "noncausal_self", **options: Any) -> Attention:
+    """Build the multi-head attention layer of a mechanism, `(b, n, w)` -> `(b, n, w)`.
 
-    `options` are the mechanism's own (`rounds=`, `length=` …) and `bias=`. Raises `UnknownMechanism`, `UnsupportedPattern`, or
-    `ValueError`/`TypeError` for sizes and options that cannot be.
+    To type checkers `regard.build` has one signature per mechanism of this library (`regard/signatures.pyi`), so that a
+    misspelt name or option is an error; `regard.registry.build` takes any name.
+
+    Args:
+        name: A registered name: "smyrf", "softmax", …; `list_mechanisms` lists them.
+        width: Model width w.
+        heads: Number of heads h; must divide `width`.
+        pattern: "noncausal_self", "causal_self", "noncausal_cross" or "causal_cross". Default: "noncausal_self".
+        options: The mechanism's own (`rounds=`, `length=` …), as its class documents them, and `bias`, which is True by
+            default.
+
+    Returns:
+        The layer, in training mode; what is drawn comes from torch's generator unless `generator=` is an option and
+        given.
+
+    Raises:
+        UnknownMechanism: No mechanism has this name; the message gives the nearest.
+        UnsupportedPattern: The mechanism does not have the pattern; the message lists those it has.
+        TypeError: An option that the mechanism does not take, or a value of the wrong type.
+        ValueError: Sizes or options that cannot be.
     """
     cls = mechanism_class(name)
     if pattern not in cls.patterns:
@@ -86,7 +132,7 @@ def build(name: str, *, width: int, heads: int, pattern: Pattern = "noncausal_se
     return cls(width=width, heads=heads, pattern=pattern, **options)
 
 
-def check_options(cls: Any, options: Iterable[str]) -> None:
+def check_options(cls: type[Any], options: Iterable[str]) -> None:
     """Raises TypeError for an option that the mechanism's constructor does not take, and says which it takes."""
     takes = inspect.signature(cls).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in takes.values()):

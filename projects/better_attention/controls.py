@@ -19,11 +19,11 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from regard.layer import Attention
+from regard.attention import Attention
+from regard.common.checks import check_count
+from regard.common.patterns import Pattern, zero_masked
 from regard.mechanisms.softmax import SoftmaxAttention, naive_softmax, softmax
 from regard.mechanisms.super import SuperAttention, naive_super_values, super_values
-from regard.patterns import Pattern, zero_masked
-from regard.shapes import check_count
 
 Layer = TypeVar("Layer", bound=type[Attention])
 CONTROLS: dict[str, type[Attention]] = {}

@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from projects.better_attention.model import attention_class, tokens_of
 from projects.better_attention.project import Config
-from regard.layer import Attention
+from regard.attention import Attention
 from regard_lab.measured import Measured
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from regard.layer import Attention
+from regard.attention import Attention
 from regard.registry import build
 
 

@@ -11,7 +11,7 @@ from projects.better_attention.controls import CONTROLS
 from projects.better_attention.data import PADDING
 from projects.better_attention.pixels import Pixels, patches
 from projects.better_attention.project import Config, Data, Model
-from regard.layer import Attention
+from regard.attention import Attention
 from regard.registry import mechanism_class
 
 ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU}

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from regard.layer import Attention
+from regard.attention import Attention
 from regard.mechanisms.softmax import softmax
 from regard.registry import mechanism_class
 

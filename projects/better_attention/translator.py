@@ -11,8 +11,8 @@ from projects.better_attention.controls import begin_mixing, library_name
 from projects.better_attention.fitting import begin_as_keras
 from projects.better_attention.project import Config, Model
 from projects.better_attention.subwords import BEGIN, PADDING
-from regard.layer import Attention
-from regard.patterns import Pattern
+from regard.attention import Attention
+from regard.common.patterns import Pattern
 from regard.registry import build
 
 

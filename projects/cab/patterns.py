@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from projects.cab.project import Config
-from regard.certify import PROPERTIES, certify
-from regard.patterns import ALL_PATTERNS
+from regard.certification import PROPERTIES, certify
+from regard.common.patterns import ALL_PATTERNS
 from regard_lab.measured import Measured
 
 

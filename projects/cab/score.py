@@ -16,9 +16,9 @@ from tqdm import tqdm
 
 from projects.cab.project import PROJECT
 from projects.cab.tasks import TABLES
-from regard.certify import PROPERTIES, Outcome, certify
+from regard.certification import PROPERTIES, Outcome, certify
+from regard.common.patterns import ALL_PATTERNS, Pattern
 from regard.loading import BadRequest, find_class, key_and_value
-from regard.patterns import ALL_PATTERNS, Pattern
 from regard.registry import UnknownMechanism, UnsupportedPattern
 from regard_lab import data
 from regard_lab.cells import Cell

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from projects.cab.project import NONE, Attention
+from regard.common.patterns import Pattern
 from regard.loading import find_class
-from regard.patterns import Pattern
 from regard.registry import build
 
 

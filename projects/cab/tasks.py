@@ -8,7 +8,7 @@ from projects.cab import lm, lstf, translation
 from projects.cab.index import Constant, mean_z
 from projects.cab.learning import learnt
 from projects.cab.project import NONE, Config
-from regard.patterns import Pattern
+from regard.common.patterns import Pattern
 from regard_lab.errors import DataMissing
 from regard_lab.measured import Measured
 

@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from regard.layer import Attention
-from regard.patterns import ALL_PATTERNS
+from regard.attention import Attention
+from regard.common.nonfinite import zero_nonfinite_causal
+from regard.common.patterns import ALL_PATTERNS, zero_masked
 from regard.registry import mechanism
 
 
@@ -31,14 +32,16 @@ def naive_linear(q: Tensor, k: Tensor, v: Tensor, *, causal: bool = False, key_m
 
 def linear(q: Tensor, k: Tensor, v: Tensor, *, causal: bool = False, key_mask: Tensor | None = None) -> Tensor:
     """q (b, h, n, d), k (b, h, m, d), v (b, h, m, e) -> (b, h, n, e); time O(n d e)."""
-    q, k = feature_map(q), feature_map(k)
+    k, v = zero_masked(k, key_mask), zero_masked(v, key_mask)
+    poisoned = None
+    if causal:  # a later NaN stays out of earlier rows
+        k, v, poisoned = zero_nonfinite_causal(k, v)
+    q, k = feature_map(q), zero_masked(feature_map(k), key_mask)
     v = F.pad(v, (0, 1), value=1)  # the last value column sums to the denominator
-    if key_mask is not None:
-        dropped = ~key_mask[:, None, :, None]
-        k, v = k.masked_fill(dropped, 0), v.masked_fill(dropped, 0)
     summed = prefix_product(q, k, v) if causal else q @ (k.mT @ v)
     numerator, total = summed[..., :-1], summed[..., -1:]
-    return torch.where(total > 0, numerator / total, 0)
+    out = numerator / total.masked_fill(total == 0, 1)
+    return out if poisoned is None else out.masked_fill(poisoned, torch.nan)
 
 
 def prefix_product(q: Tensor, k: Tensor, v: Tensor, chunk: int = 16) -> Tensor:

@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from regard.certify import PROPERTIES, certify
-from regard.layer import Attention
-from regard.patterns import ALL_PATTERNS, Pattern
+from regard.attention import Attention
+from regard.certification import PROPERTIES, certify
+from regard.common.patterns import ALL_PATTERNS, Pattern
 
 COMPILATION = "compilation"  # half a second each: it runs only where it is to fail
 

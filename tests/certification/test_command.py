@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from regard import registry
-from regard.__main__ import main
-from regard.certify import PROPERTIES, Outcome, certify
-from regard.patterns import ALL_PATTERNS
+from regard.__main__ import BEGIN, END, main
+from regard.certification import PROPERTIES, Outcome, certify
+from regard.common.patterns import ALL_PATTERNS
 
 OWN = Path(__file__).parent / "linear_attention.py"
 BROKEN = """
 import torch
-from regard.layer import Attention
+from regard.attention import Attention
 
 class Peeking(Attention):
     patterns = ("causal_self",)
@@ -33,14 +33,13 @@ def function(q, k, v):
 
 
 @pytest.fixture(autouse=True)
-def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, own_registry: None) -> Iterator[None]:
     """Commands run from a user's folder; what they register and import is forgotten."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own_peeking.py").write_text(BROKEN)
     (tmp_path / "own_unready.py").write_text("import a_package_that_is_not_there\n")
     yield
-    registry._registered.pop("linear", None)
     for name in [name for name in sys.modules if name.startswith(("own_", "user_"))]:
         del sys.modules[name]
 
@@ -48,7 +47,7 @@ def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None
 def test_list_gives_every_mechanism_on_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["name", *registry.mechanisms()]
+    assert [line.split()[0] for line in lines] == ["name", *registry.list_mechanisms()]
     (softmax,) = (line for line in lines if line.startswith("softmax "))
     assert softmax.split()[1:5] == list(ALL_PATTERNS)
     assert softmax.endswith("Vaswani et al. 2017")
@@ -80,6 +79,7 @@ def test_a_users_file_from_their_own_folder() -> None:
 
 
 def test_a_users_file_by_its_path_in_every_pattern(capsys: pytest.CaptureFixture[str]) -> None:
+    registry._registered.pop("linear", None)  # should the library have one
     assert main(["certify", f"{OWN}:LinearAttention", "--markdown"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [cell.strip() for cell in lines[0].strip("|").split("|")] == ["property", *ALL_PATTERNS]
@@ -110,6 +110,22 @@ def test_the_matrix_of_all(capsys: pytest.CaptureFixture[str], monkeypatch: pyte
     assert main(["certify", "--all", "--pattern", "noncausal_self"]) == 0
 
 
+def test_the_matrix_is_put_in_its_place(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("regard.__main__.certify", lambda cls, patterns: [Outcome(p, "", True, "") for p in patterns])
+    page = tmp_path / "README.md"
+    page.write_text(f"before\n{BEGIN}\n| old |\n{END}\nafter\n")
+    assert main(["certify", "--all", "--markdown", "--write", str(page)]) == 0
+    printed = "".join(f"{line}\n" for line in capsys.readouterr().out.splitlines() if line.startswith("|"))
+    assert page.read_text() == f"before\n{BEGIN}\n{printed}{END}\nafter\n"
+    assert "| softmax " in printed
+    page.write_text("no matrix")
+    assert main(["certify", "--all", "--write", str(page)]) == 2
+    assert f"has no lines {BEGIN} and {END}" in capsys.readouterr().err
+    assert page.read_text() == "no matrix"
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -131,6 +147,9 @@ def test_the_matrix_of_all(capsys: pytest.CaptureFixture[str], monkeypatch: pyte
         (["softmax", "--all"], "name one mechanism to certify, or give --all"),
         (["--all", "--pattern", "causal"], "there is no pattern 'causal'"),
         (["--all", "--option", "rounds=2"], "--option belongs to one mechanism"),
+        (["--all", "--write", "no_such_file.md"], "no_such_file.md cannot be read"),
+        (["--all", "--write", "README.md", "--pattern", "causal_self"], "leave --pattern out"),
+        (["softmax", "--write", "README.md"], "--write belongs to --all"),
     ],
 )
 def test_bad_input_is_one_sentence_and_status_2(

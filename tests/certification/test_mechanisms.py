@@ -2,11 +2,11 @@
 
 import pytest
 
-from regard.certify import certify
-from regard.patterns import Pattern
-from regard.registry import mechanism_class, mechanisms
+from regard.certification import certify
+from regard.common.patterns import Pattern
+from regard.registry import list_mechanisms, mechanism_class
 
-DECLARED = [(name, pattern) for name in mechanisms() for pattern in mechanism_class(name).patterns]
+DECLARED = [(name, pattern) for name in list_mechanisms() for pattern in mechanism_class(name).patterns]
 
 
 @pytest.mark.parametrize(("name", "pattern"), DECLARED)

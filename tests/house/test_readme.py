@@ -38,7 +38,7 @@ def test_the_matrix_is_what_the_mechanisms_declare():
     from regard.registry import mechanism_class
 
     shipped = [
-        name for name in regard.mechanisms() if mechanism_class(name).__module__.startswith("regard.mechanisms.")
+        name for name in regard.list_mechanisms() if mechanism_class(name).__module__.startswith("regard.mechanisms.")
     ]
     assert printed == {name: set(mechanism_class(name).patterns) for name in shipped}
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from vectors import draw
 
 from regard import functional
+from regard.common.patterns import Pattern
 from regard.mechanisms.abc import naive_abc
 from regard.mechanisms.cosformer import naive_cosformer
 from regard.mechanisms.lara import naive_lara
@@ -21,12 +22,10 @@ from regard.mechanisms.local import naive_local
 from regard.mechanisms.longshort import naive_longshort
 from regard.mechanisms.nystrom import naive_nystrom
 from regard.mechanisms.performer import naive_performer
-from regard.mechanisms.probsparse import naive_probsparse
+from regard.mechanisms.probsparse import naive_probsparse, sample_keys
 from regard.mechanisms.smyrf import naive_smyrf
 from regard.mechanisms.softmax import naive_softmax
-from regard.patterns import Pattern
-from regard.registry import mechanism_class, mechanisms
-from regard.sampling import sample_keys
+from regard.registry import list_mechanisms, mechanism_class
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 BAD = (math.nan, math.inf, -math.inf)
@@ -160,7 +159,7 @@ def sizes(draw_: st.DrawFn, function: Function, least: int = 0) -> Sizes:
 
 def layer_cases() -> list[tuple[str, Pattern]]:
     """Every registered mechanism with every pattern that it declares."""
-    return [(name, pattern) for name in mechanisms() for pattern in mechanism_class(name).patterns]
+    return [(name, pattern) for name in list_mechanisms() for pattern in mechanism_class(name).patterns]
 
 
 def certified(name: str, pattern: Pattern) -> Any:

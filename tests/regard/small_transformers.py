@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from regard.adapters.functions import DEFAULTS
+from regard.adapters.huggingface import available
 from regard.registry import mechanism_class
 
 transformers = pytest.importorskip("transformers")
-ALL = sorted(DEFAULTS)
+ALL = available()
 ENCODING = [name for name in ALL if "causal_self" not in mechanism_class(name).patterns]
 SMALL = {"vocab_size": 60, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
 N = 12

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from regard.certify import certify
+from regard.certification import certify
 from regard.mechanisms.abc import AbcAttention, abc, naive_abc
 from regard.registry import build
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from regard import cost, fused
+from regard import cost
+from regard.mechanisms.smyrf import clustered_attention
 from regard.mechanisms.softmax import naive_softmax
 from regard.registry import build, mechanism_class
 
@@ -53,7 +54,7 @@ def test_flops_by_hand(width: int, length: int, ratios: tuple[float, ...]) -> No
 @pytest.mark.parametrize("name", [*FOUR, "smyrf"])
 def test_flops_are_those_that_run(name: str, pattern: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Counted on plain matrix products: torch's counter is blind to the fused CPU kernel."""
-    monkeypatch.setattr(fused, "HAS_CPU_KERNEL", False)
+    monkeypatch.setattr(clustered_attention, "HAS_CPU_KERNEL", False)
     for each in FOUR:
         monkeypatch.setattr(sys.modules[mechanism_class(each).__module__], "softmax", naive_softmax)
     n, m = (24, 40) if pattern.endswith("cross") else (24, 24)

@@ -35,7 +35,7 @@ from vectors import draw, masks
 
 import regard
 from regard import functional
-from regard.patterns import Pattern
+from regard.common.patterns import Pattern
 from regard.registry import mechanism_class
 
 quick = settings(deadline=None, derandomize=True, max_examples=25, database=None)
@@ -198,7 +198,7 @@ def refused(call: Callable[[], Any], *told: str) -> None:
         assert words in str(error.value), f"{error.value} does not tell {words}"
 
 
-@pytest.mark.parametrize("name", regard.mechanisms())
+@pytest.mark.parametrize("name", regard.list_mechanisms())
 def test_options_that_cannot_be(name: str) -> None:
     cls = mechanism_class(name)
     takes, good = inspect.signature(cls).parameters, {"width": 8, "heads": 2, **cls.example}

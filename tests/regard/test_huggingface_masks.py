@@ -44,7 +44,7 @@ def test_cross_attention_is_not_taken_for_self_attention() -> None:
     expected = states(model, mask=RIGHT, **given)
     model.set_attn_implementation("regard-softmax")
     close(states(model, mask=RIGHT, **given), expected)
-    huggingface.options(model.encoder, mechanism="nystrom", layers=[0])
+    huggingface.configure(model.encoder, mechanism="nystrom", layers=[0])
     with pytest.raises(UnsupportedPattern, match="'causal_self'"):  # encoder and decoder share config and numbers
         states(model, mask=RIGHT, **given)
 

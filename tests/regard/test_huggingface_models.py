@@ -11,9 +11,9 @@ from vectors import draw
 
 import regard
 from regard.adapters import huggingface
-from regard.adapters.functions import DEFAULTS, Call, mixed
+from regard.attention import Call
 from regard.observers import Observation
-from regard.registry import UnsupportedPattern
+from regard.registry import UnsupportedPattern, mechanism_class
 from regard_lab import models
 from tests.regard.small_transformers import (
     ALL,
@@ -33,7 +33,7 @@ from tests.regard.small_transformers import (
 pytestmark = pytest.mark.usefixtures("registered")
 
 ROOT = Path(__file__).parents[2]
-CAUSAL = ["cosformer", "local", "performer", "softmax"]  # those that can go on from a cache
+CAUSAL = [name for name in ALL if mechanism_class(name).stepwise]  # those that can continue from a cache
 EXACT: dict[str, dict[str, Any]] = {  # for 12 tokens
     "local": {"window": 12},
     "nystrom": {"landmarks": 12},
@@ -43,13 +43,21 @@ EXACT: dict[str, dict[str, Any]] = {  # for 12 tokens
 }
 
 
+def defaults(name: str) -> dict[str, Any]:
+    return dict(mechanism_class(name).function_options or {})
+
+
+def attend(name: str, q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
+    return mechanism_class(name).attend(q, k, v, call)
+
+
 @pytest.mark.parametrize("name", sorted(EXACT))
 @pytest.mark.parametrize("mask", [None, RIGHT, LEFT])
 def test_the_exact_limit_is_the_model_itself(name: str, mask: Tensor | None) -> None:
     model = bert()
     expected = states(model, mask=mask)
     model.set_attn_implementation(f"regard-{name}")
-    huggingface.options(model, **EXACT[name])
+    huggingface.configure(model, **EXACT[name])
     rows = torch.ones_like(RIGHT).bool() if mask is None else mask.bool()
     close(states(model, mask=mask)[rows], expected[rows])
     model.set_attn_implementation("sdpa")
@@ -66,7 +74,7 @@ def test_a_padded_row_is_its_unpadded_run(name: str) -> None:
         "local": {"window": 2},
         "probsparse": {"factor": 1},
     }
-    huggingface.options(model, **small.get(name, {"landmarks": 3} if "landmarks" in DEFAULTS[name] else {}))
+    huggingface.configure(model, **small.get(name, {"landmarks": 3} if "landmarks" in defaults(name) else {}))
     found = states(model, mask=RIGHT)
     close(found[1, :7], states(model, IDS[1:, :7])[0])
     assert found.isfinite().all()
@@ -82,7 +90,7 @@ def test_the_future_does_not_change_the_past(make: Any, name: str) -> None:
     dense = states(model)
     model.set_attn_implementation(f"regard-{name}")
     if name in ("local", "smyrf"):
-        huggingface.options(model, **{"local": {"window": 3}, "smyrf": {"cluster_size": 3}}[name])
+        huggingface.configure(model, **{"local": {"window": 3}, "smyrf": {"cluster_size": 3}}[name])
     changed = IDS.clone()
     changed[:, 8:] = IDS[:, 8:] % 59 + 1
     assert torch.equal(states(model)[:, :8], states(model, changed)[:, :8])
@@ -101,7 +109,7 @@ def test_generation_with_a_cache_is_generation_without(make: Any, name: str) -> 
     model = make()
     model.set_attn_implementation(f"regard-{name}")
     if name == "local":
-        huggingface.options(model, window=3)
+        huggingface.configure(model, window=3)
     given = {"max_new_tokens": 6, "do_sample": False, "pad_token_id": 0, "eos_token_id": None}
     cached = model.generate(IDS, attention_mask=LEFT, **given)
     assert torch.equal(cached, model.generate(IDS, attention_mask=LEFT, use_cache=False, **given))
@@ -129,7 +137,7 @@ def test_smyrf_in_a_decoder_cannot_go_on_from_a_cache() -> None:
     model = llama()
     model.set_attn_implementation("regard-smyrf")
     given = {"max_new_tokens": 3, "do_sample": False, "pad_token_id": 0, "eos_token_id": None}
-    with pytest.raises(ValueError, match=r"'smyrf' cannot go on from a cache \(1 new of 13 tokens\)"):
+    with pytest.raises(ValueError, match=r"'smyrf' cannot continue from a cache \(1 new of 13 tokens\)"):
         model.generate(IDS, attention_mask=LEFT, **given)
     assert model.generate(IDS, attention_mask=LEFT, use_cache=False, **given).shape == (2, N + 3)
 
@@ -142,11 +150,11 @@ def test_a_scale_of_the_models_own() -> None:
         close(states(model), expected)
     q, k, v = (draw(1, 1, 7, 4, seed=seed) for seed in range(3))
     for name, options in EXACT.items():
-        found = mixed(name, q, k, v, Call(options={**DEFAULTS[name], **options}, scale=0.9))
-        close(found, mixed("softmax", q, k, v, Call(scale=0.9)))
+        found = attend(name, q, k, v, Call(options={**defaults(name), **options}, scale=0.9))
+        close(found, attend("softmax", q, k, v, Call(scale=0.9)))
     for name in ("lara", "performer"):
-        found = mixed(name, q, k, v, Call(options={**DEFAULTS[name]}, scale=0.9))
-        close(found, mixed(name, q * 0.9 * 4**0.5, k, v, Call(options={**DEFAULTS[name]})))
+        found = attend(name, q, k, v, Call(options=defaults(name), scale=0.9))
+        close(found, attend(name, q * 0.9 * 4**0.5, k, v, Call(options=defaults(name))))
 
 
 def test_training_has_gradients_and_says_that_dropout_is_left_out() -> None:
@@ -218,7 +226,7 @@ def test_minilm_rows_of_a_batch_are_their_unpadded_runs(name: str) -> None:
     assert not batch["attention_mask"].all()
     model.set_attn_implementation(f"regard-{name}")
     if name == "smyrf":
-        huggingface.options(model, rounds=2, cluster_size=8)
+        huggingface.configure(model, rounds=2, cluster_size=8)
     together = states(model, batch["input_ids"], batch["attention_mask"])
     for row, text in enumerate(texts):
         alone = states(model, tokenizer(text, return_tensors="pt")["input_ids"])[0]
@@ -232,7 +240,7 @@ def test_minilm_in_one_cluster_is_minilm() -> None:
     ids = tokenizer("The cat sat on the mat, and the dog watched it from the door.", return_tensors="pt")["input_ids"]
     expected = states(model, ids)
     model.set_attn_implementation("regard-smyrf")
-    huggingface.options(model, cluster_size=ids.shape[1])
+    huggingface.configure(model, cluster_size=ids.shape[1])
     close(states(model, ids), expected)
 
 
@@ -245,10 +253,10 @@ def test_vit_of_1369_patches() -> None:
         expected = model(picture).last_hidden_state
         assert expected.shape == (1, 1370, 384)
         model.set_attn_implementation("regard-smyrf")
-        huggingface.options(model, rounds=2, cluster_size=1370)
+        huggingface.configure(model, rounds=2, cluster_size=1370)
         close(model(picture).last_hidden_state, expected, atol=1e-4)
         model.set_attn_implementation("regard-softmax")
-        huggingface.options(model, mechanism="smyrf", layers=[6, 7], rounds=2, cluster_size=64)
+        huggingface.configure(model, mechanism="smyrf", layers=[6, 7], rounds=2, cluster_size=64)
         swapped_two = model(picture).last_hidden_state
     similarity = torch.cosine_similarity(swapped_two, expected, dim=-1).mean()
     assert 0.5 < similarity < 0.9999

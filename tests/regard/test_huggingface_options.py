@@ -3,16 +3,21 @@
 import json
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
+from torch import Tensor
 from vectors import draw
 
 import regard
 from regard.adapters import huggingface
-from regard.adapters.functions import DEFAULTS, Call, directions, performer_projection, smyrf_options
+from regard.attention import Attention, Call
+from regard.mechanisms.performer.projection import seeded_projection
+from regard.mechanisms.smyrf import SmyrfAttention
+from regard.mechanisms.smyrf.hashing import seeded_directions
 from regard.observers import Observation
 from regard.registry import mechanism_class
 from tests.regard.small_transformers import ALL, IDS, N, bert, close, states
@@ -22,16 +27,34 @@ transformers = pytest.importorskip("transformers")
 
 
 def test_what_is_registered() -> None:
+    """Those that offer themselves; each has the four projections and no parameters beyond them."""
     assert huggingface.register() == [f"regard-{name}" for name in ALL]
+    assert {"softmax", "smyrf"} <= set(ALL)
     sizes = {"width": 8, "heads": 2, "length": 4}
-    four_maps = regard.cost.parameters("softmax", **sizes)
-    parameterless = [
-        name
-        for name in regard.mechanisms()
-        if (cls := mechanism_class(name)).maps == ("query", "key", "value", "output")
-        and regard.cost.parameters(name, **{**sizes, **cls.example}) == four_maps
-    ]
-    assert parameterless == ALL
+    for name in ALL:
+        cls = mechanism_class(name)
+        assert cls.maps == ("query", "key", "value", "output")
+        assert regard.cost.parameters(name, **{**sizes, **cls.example}) == regard.cost.parameters("softmax", **sizes)
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_a_mechanism_that_offers_itself_is_registered() -> None:
+    @regard.mechanism("mean", patterns=["noncausal_self"], paper="")
+    class Mean(Attention):
+        function_options: ClassVar[Mapping[str, Any]] = {"times": 1}
+
+        @classmethod
+        def attend(cls, q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
+            return call.options["times"] * v.mean(2, keepdim=True).expand_as(q)
+
+    assert "regard-mean" in huggingface.register()
+    model = bert()
+    model.set_attn_implementation("regard-mean")
+    once = states(model)
+    huggingface.configure(model, times=2)
+    assert not torch.allclose(states(model), once)
+    with pytest.raises(ValueError, match="'mean' has no option rounds; it has times"):
+        huggingface.configure(model, rounds=1)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -40,14 +63,16 @@ def test_defaults_are_those_of_the_layers(name: str) -> None:
     known = {**vars(layer), **vars(layer).get("sizes", {})}
     if name == "smyrf":
         known["buckets"] = None  # a layer has a number; a model's lengths differ, and buckets follow them
-    assert {option: known[option] for option in DEFAULTS[name]} == DEFAULTS[name]
+    defaults = mechanism_class(name).function_options
+    assert defaults is not None
+    assert {option: known[option] for option in defaults} == defaults
 
 
 def test_options_for_all_layers_and_for_single_ones(tmp_path: Path) -> None:
     model = bert()
     dense = states(model)
     model.set_attn_implementation("regard-softmax")
-    huggingface.options(model, mechanism="smyrf", layers=[1], rounds=1, cluster_size=3, seed=7)
+    huggingface.configure(model, mechanism="smyrf", layers=[1], rounds=1, cluster_size=3, seed=7)
     seen: list[Observation] = []
     with regard.observe(model, seen.append):
         found = states(model)
@@ -62,22 +87,22 @@ def test_options_for_all_layers_and_for_single_ones(tmp_path: Path) -> None:
     loaded = transformers.BertModel.from_pretrained(tmp_path, attn_implementation="regard-softmax").eval()
     assert torch.equal(states(loaded), found)
 
-    huggingface.options(model, mechanism="smyrf", layers=[0, 1], cluster_size=N)
+    huggingface.configure(model, mechanism="smyrf", layers=[0, 1], cluster_size=N)
     close(states(model), dense)
-    huggingface.options(model, mechanism="smyrf", layers=[0, 1], rounds=1, cluster_size=3, seed=8)
+    huggingface.configure(model, mechanism="smyrf", layers=[0, 1], rounds=1, cluster_size=3, seed=8)
     other = states(model)
-    huggingface.options(model, seed=7)
+    huggingface.configure(model, seed=7)
     assert not torch.allclose(states(model), other)
 
 
 def test_options_of_one_mechanism_leave_anothers() -> None:
     model = bert()
     model.set_attn_implementation("regard-local")
-    huggingface.options(model, window=1)
+    huggingface.configure(model, window=1)
     narrow = states(model)
-    huggingface.options(model, mechanism="smyrf", cluster_size=4)
+    huggingface.configure(model, mechanism="smyrf", cluster_size=4)
     assert torch.equal(states(model), narrow)
-    huggingface.options(model)
+    huggingface.configure(model)
     assert not torch.allclose(states(model), narrow)  # back to the default window
 
 
@@ -91,18 +116,16 @@ def test_models_without_numbers_are_numbered(tmp_path: Path) -> None:
     model = dinov2()
     picture = draw(1, 3, 28, 28, seed=0, dtype=torch.float32)
     model.set_attn_implementation("regard-softmax")
-    huggingface.options(model, mechanism="smyrf", layers=[0, 2], cluster_size=5)
+    huggingface.configure(model, mechanism="smyrf", layers=[0, 2], cluster_size=5)
     seen: list[Observation] = []
     with regard.observe(model, seen.append), torch.no_grad():
         found = model(picture).last_hidden_state
     assert [one.mechanism for one in seen] == ["smyrf", "softmax", "smyrf"]
     model.save_pretrained(tmp_path)
     loaded = transformers.Dinov2Model.from_pretrained(tmp_path, attn_implementation="regard-softmax").eval()
-    with pytest.raises(
-        ValueError, match=re.escape("options(model, layers=[], mechanism='softmax') once after loading")
-    ):
+    with pytest.raises(ValueError, match=re.escape("huggingface.number_layers(model) once after loading")):
         loaded(picture)
-    huggingface.options(loaded, layers=[], mechanism="softmax")
+    huggingface.number_layers(loaded)
     with torch.no_grad():
         assert torch.equal(loaded(picture).last_hidden_state, found)
 
@@ -127,15 +150,17 @@ def test_options_that_cannot_be(
     model = bert()
     model.set_attn_implementation(implementation)
     with pytest.raises(error, match=message):
-        huggingface.options(model, **arguments)
+        huggingface.configure(model, **arguments)
     assert not hasattr(model.config, "regard_attention")
 
 
 def test_draws_depend_on_seed_layer_and_width_alone() -> None:
     q = torch.zeros(1, 4, 3, 8)
 
-    def drawn(q: torch.Tensor, seed: int, **options: Any) -> torch.Tensor:
-        return smyrf_options(q, Call(options=DEFAULTS["smyrf"] | options, seed=seed))["directions"]
+    def drawn(q: Tensor, seed: int, **options: Any) -> Tensor:
+        call = Call(options={**SmyrfAttention.function_options, **options}, seed=seed)
+        directions: Tensor = SmyrfAttention.drawn_options(q, call)["directions"]
+        return directions
 
     first = drawn(q, 1)
     assert first.shape == (10, 2)
@@ -147,12 +172,12 @@ def test_draws_depend_on_seed_layer_and_width_alone() -> None:
     model.set_attn_implementation("regard-smyrf")
     calls = [huggingface.settings(layer.attention.self)[1].seed for layer in model.encoder.layer]
     assert len(set(calls)) == 2
-    directions.cache_clear()
-    performer_projection.cache_clear()
+    seeded_directions.cache_clear()
+    seeded_projection.cache_clear()
     with torch.inference_mode():
         model(IDS)  # what is drawn here must be fit for training
     model(IDS).last_hidden_state.sum().backward()
-    assert not directions(0, 8, 2).is_inference()
+    assert not seeded_directions(0, 8, 2).is_inference()
 
 
 def test_without_transformers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from vectors import draw
 
-from regard.layer import Attention
-from regard.patterns import ALL_PATTERNS, zero_masked
+from regard.attention import Attention
+from regard.common.patterns import ALL_PATTERNS, zero_masked
 from regard.registry import build
 
 X = torch.zeros(2, 5, 8)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from regard.longshort_blocks import CAUSAL, NONCAUSAL, POSITIONS, sinusoids
 from regard.mechanisms.longshort import LongShortAttention, longshort, naive_longshort
+from regard.mechanisms.longshort.blocks import CAUSAL, NONCAUSAL, POSITIONS, sinusoids
 from regard.registry import build
 
 GOLDEN = Path(__file__).parents[1] / "golden"

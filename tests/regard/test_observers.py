@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from vectors import draw
 
 import regard
-from regard.hashing import SCHEMES
 from regard.mechanisms.smyrf import SmyrfAttention, naive_smyrf
-from regard.observers import WEIGHTED_MEANS, Observation, _watchers
+from regard.mechanisms.smyrf.hashing import SCHEMES
+from regard.mechanisms.softmax import SoftmaxAttention
+from regard.observers import Observation, _watchers
 from regard.registry import mechanism_class
 
 W, HEADS, N = 12, 3, 10
@@ -43,7 +44,7 @@ def observed(module: nn.Module, *inputs: Tensor, **given: Any) -> list[Observati
     return seen
 
 
-@pytest.mark.parametrize("name", regard.mechanisms())
+@pytest.mark.parametrize("name", regard.list_mechanisms())
 def test_the_result_is_the_same_to_the_last_bit(name: str) -> None:
     layer = layer_of(name)
     expected = layer(x(), x_mask=MASK)
@@ -61,7 +62,8 @@ def test_the_result_is_the_same_to_the_last_bit(name: str) -> None:
     ("name", "pattern"),
     [
         (name, pattern)
-        for name in WEIGHTED_MEANS
+        for name in regard.list_mechanisms()
+        if mechanism_class(name).weighted_mean
         for pattern in ("noncausal_self", "causal_self")
         if pattern in mechanism_class(name).patterns
     ],
@@ -109,10 +111,26 @@ def test_a_mechanism_without_weights_or_clusters_says_so() -> None:
         ValueError, match=r"'nystrom' is not a weighted mean of its values; those with weights are efficient, local"
     ):
         _ = seen.probabilities
-    with pytest.raises(ValueError, match="only smyrf has clusters, this is an observation of 'nystrom'"):
+    with pytest.raises(ValueError, match="'nystrom' has no clusters"):
         _ = seen.clusters
-    with pytest.raises(ValueError, match="only smyrf has clusters"):
-        _ = seen.met
+    with pytest.raises(ValueError, match="'nystrom' has no clusters"):
+        _ = seen.collisions
+
+
+def test_another_mix_does_not_inherit_what_the_class_could_do() -> None:
+    class Mean(SoftmaxAttention):
+        def mix(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None) -> Tensor:
+            return v.mean(2, keepdim=True).expand_as(v)
+
+    class Renamed(SoftmaxAttention):
+        pass
+
+    assert not Mean.weighted_mean
+    assert Mean.function_options is None
+    assert Renamed.weighted_mean
+    (seen,) = observed(Mean(width=W, heads=HEADS), x())
+    with pytest.raises(ValueError, match="'softmax' is not a weighted mean"):
+        _ = seen.probabilities
 
 
 @pytest.mark.parametrize("mask", [None, MASK])
@@ -122,12 +140,12 @@ def test_clusters_are_those_of_the_definition(mask: Tensor | None) -> None:
     clusters = seen.clusters
     assert clusters.queries.shape == clusters.keys.shape == (2, 2, HEADS, N)
     values = torch.eye(N).expand(2, HEADS, N, N)
-    for met, drawn in zip(seen.met, layer.directions.split(1, -1), strict=True):
+    for met, drawn in zip(seen.collisions, layer.directions.split(1, -1), strict=True):
         masks = {"key_mask": mask, "query_mask": mask}
         weights = naive_smyrf(seen.q, seen.k, values, cluster_size=4, directions=drawn, scale=0.0, **masks)
         assert torch.equal(met, weights > 0)
     same = clusters.queries[..., :, None] == clusters.keys[..., None, :]
-    assert torch.equal(same & (clusters.queries >= 0)[..., None], seen.met)
+    assert torch.equal(same & (clusters.queries >= 0)[..., None], seen.collisions)
     assert clusters.keys[0, 0, 0].bincount().tolist() in [[4, 4, 2], [4, 2, 4], [2, 4, 4]]
     if mask is not None:
         assert (clusters.queries[:, 1, :, 7:] == -1).all()
@@ -141,12 +159,12 @@ def test_clusters_of_every_scheme(scheme: str, mask: Tensor | None) -> None:
     layer: SmyrfAttention = layer_of("smyrf", scheme=scheme, buckets=6, rounds=3)
     (seen,) = observed(layer, x(), x_mask=mask)
     values = torch.eye(N).expand(2, HEADS, N, N)
-    for met, drawn in zip(seen.met, layer.directions.chunk(3, -1), strict=True):
+    for met, drawn in zip(seen.collisions, layer.directions.chunk(3, -1), strict=True):
         options: dict[str, Any] = {"cluster_size": 4, "scheme": scheme, "buckets": 6, "scale": 0.0}
         masks = {"key_mask": mask, "query_mask": mask}
         assert torch.equal(met, naive_smyrf(seen.q, seen.k, values, directions=drawn, **options, **masks) > 0)
     same = seen.clusters.queries[..., :, None] == seen.clusters.keys[..., None, :]
-    assert torch.equal(same & (seen.clusters.queries >= 0)[..., None], seen.met)
+    assert torch.equal(same & (seen.clusters.queries >= 0)[..., None], seen.collisions)
 
 
 def test_clusters_that_share_their_only_key_are_one() -> None:
@@ -164,7 +182,7 @@ def test_clusters_of_scores_far_apart() -> None:
     layer = layer_of("smyrf", cluster_size=N)
     (seen,) = observed(layer, 1e3 * x())
     assert (seen.probabilities == 0).any()
-    assert seen.met.all()
+    assert seen.collisions.all()
 
 
 class Two(nn.Module):
@@ -253,7 +271,7 @@ def test_causal_smyrf_tells_who_is_seen_but_has_no_clusters() -> None:
     if "causal_self" not in mechanism_class("smyrf").patterns:
         pytest.skip("smyrf has no causal_self")
     (seen,) = observed(layer_of("smyrf", pattern="causal_self"), x(), x_mask=MASK)
-    assert torch.equal(seen.met.any(0), seen.probabilities > 0)
+    assert torch.equal(seen.collisions.any(0), seen.probabilities > 0)
     with pytest.raises(ValueError, match="the clusters of causal smyrf overlap"):
         _ = seen.clusters
 
@@ -264,7 +282,7 @@ def test_a_layer_that_redraws_in_training_has_no_weights_then() -> None:
     assert observed(layer, x())[0].clusters.queries.shape == (2, 2, HEADS, N)
     (seen,) = observed(layer.train(), x())
     for read in ("probabilities", "clusters"):
-        with pytest.raises(ValueError, match="draws its directions anew at every call in training"):
+        with pytest.raises(ValueError, match="draws anew at every call in training"):
             getattr(seen, read)
 
 

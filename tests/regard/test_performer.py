@@ -8,8 +8,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from vectors import GOLDEN_TOLERANCE, draw, golden, gradients, heads, masks, peak_bytes
 
 from regard.mechanisms.performer import PerformerAttention, naive_performer, performer
+from regard.mechanisms.performer.projection import orthogonal_projection
 from regard.mechanisms.softmax import softmax
-from regard.projections import orthogonal_projection
 from regard.registry import build
 
 CASES = ("cross", "mild", "cross-mild", "per-head", "causal")

@@ -10,10 +10,16 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from regard.mechanisms.probsparse import ProbSparseAttention, naive_probsparse, probsparse
+from regard.mechanisms.probsparse import (
+    ProbSparseAttention,
+    count_drawn,
+    counts_drawn,
+    naive_probsparse,
+    probsparse,
+    sample_keys,
+)
 from regard.mechanisms.softmax import softmax
 from regard.registry import build
-from regard.sampling import count_drawn, counts_drawn, sample_keys
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

@@ -2,14 +2,10 @@
 
 import pytest
 
-from regard import registry
-from regard.layer import Attention
-from regard.registry import UnknownMechanism, UnsupportedPattern, build, mechanism, mechanism_class, mechanisms
+from regard.attention import Attention
+from regard.registry import UnknownMechanism, UnsupportedPattern, build, list_mechanisms, mechanism, mechanism_class
 
-
-@pytest.fixture(autouse=True)
-def forget(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
+pytestmark = pytest.mark.usefixtures("own_registry")
 
 
 def test_a_class_gets_its_name_patterns_and_paper() -> None:
@@ -18,7 +14,7 @@ def test_a_class_gets_its_name_patterns_and_paper() -> None:
         pass
 
     assert (Mine.name, Mine.patterns, Mine.paper) == ("mine", ("noncausal_self", "causal_cross"), "Me 2026")
-    assert "mine" in mechanisms()
+    assert "mine" in list_mechanisms()
     assert mechanism_class("mine") is Mine
     assert isinstance(build("mine", width=4, heads=2), Mine)
 

@@ -252,9 +252,8 @@ def test_a_triangle_that_is_not_square_is_no_causal_mask() -> None:
         module(x(), x(2, 5, W), x(2, 5, W), attn_mask=mask)
 
 
-def test_options_that_exclude_a_pattern_leave_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("regard.registry._registered", dict(regard.registry._registered))
-
+@pytest.mark.usefixtures("own_registry")
+def test_options_that_exclude_a_pattern_leave_the_others() -> None:
     @mechanism("picky", patterns=("noncausal_self", "causal_self"), paper="none")
     class Picky(SoftmaxAttention):
         def __init__(self, *, both: bool, **sizes: Any) -> None:

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from regard.convolution import convolve, exponential_kernel, fast_length
 from regard.mechanisms.s4d import S4dLayer, naive_s4d, s4d
+from regard.mechanisms.s4d.fft_conv import exponential_kernel, fast_fft_length, fft_convolve
 from regard.registry import build
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -108,7 +108,7 @@ def test_convolution_equals_its_sum(n: int, c: int) -> None:
     for i in range(n):
         for j in range(n):
             expected[..., i] += (taps[..., i - j] if j <= i else later[..., j - i - 1]) * u[:, None, :, j]
-    torch.testing.assert_close(convolve(u, taps, later), expected, rtol=0, atol=1e-10)
+    torch.testing.assert_close(fft_convolve(u, taps, later), expected, rtol=0, atol=1e-10)
 
 
 def test_kernel_is_a_sum_of_exponentials_also_where_they_vanish() -> None:
@@ -120,9 +120,9 @@ def test_kernel_is_a_sum_of_exponentials_also_where_they_vanish() -> None:
 
 
 def test_fast_lengths_are_long_enough_and_never_twice_as_long() -> None:
-    assert [fast_length(least) for least in (1, 2, 7, 100, 16384, 16385)] == [1, 2, 8, 120, 16384, 18432]
+    assert [fast_fft_length(least) for least in (1, 2, 7, 100, 16384, 16385)] == [1, 2, 8, 120, 16384, 18432]
     for least in range(1, 2000):
-        length = fast_length(least)
+        length = fast_fft_length(least)
         assert least <= length <= max(8, 1.25 * least)
         assert length // (length & -length) in (1, 3, 5, 9, 15)
 

@@ -9,13 +9,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 from vectors import GOLDEN_TOLERANCE, draw, golden, gradients, heads, masks, peak_bytes
 
-from regard import fused
-from regard.clusters import cluster_sizes, cut
-from regard.hashing import hashes, order, sorted_tokens
-from regard.mechanisms.smyrf import naive_smyrf, smyrf
+from regard.mechanisms.smyrf import clustered_attention, naive_smyrf, smyrf
+from regard.mechanisms.smyrf.clusters import cluster_sizes, cut
+from regard.mechanisms.smyrf.hashing import hashes, sorted_tokens, stable_argsort
+from regard.mechanisms.smyrf.naive import naive_transform
 from regard.mechanisms.softmax import softmax
 from regard.registry import build
-from regard.times_met import transformed
 
 CASES = ["r1-c16", "r4-c8", "cross", "mask", "mask-batch", "scaled"]
 
@@ -24,7 +23,7 @@ CASES = ["r1-c16", "r4-c8", "cross", "mask", "mask-batch", "scaled"]
 def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once with torch's fused CPU kernel, once with the plain form that stands in for it elsewhere."""
     if request.param == "plain":
-        monkeypatch.setattr(fused, "HAS_CPU_KERNEL", False)
+        monkeypatch.setattr(clustered_attention, "HAS_CPU_KERNEL", False)
 
 
 def options_of(case: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -88,7 +87,7 @@ def test_the_released_mask_of_the_wrong_item_is_wrong() -> None:
 def test_nearest_is_largest_product(n: int, m: int, size: float) -> None:
     """‖F(q) - G(k)‖² = 2 (M_Q² + M_K² - q · k), and all F and G have one norm."""
     q, k = size * draw(n, 5, seed=n), draw(m, 5, seed=m + 9)
-    F, G = transformed(q, k, q.norm(dim=1).max(), k.norm(dim=1).max())
+    F, G = naive_transform(q, k, q.norm(dim=1).max(), k.norm(dim=1).max())
     squared = q.square().sum(1).max() + k.square().sum(1).max()
     torch.testing.assert_close(
         torch.cdist(F, G, compute_mode="donot_use_mm_for_euclid_dist").square(), 2 * (squared - q @ k.T)
@@ -142,7 +141,7 @@ def test_values_and_gradients_equal_the_definition(
     options: dict[str, Any] = {"cluster_size": C, "key_cluster_size": K, "directions": directions}
     options |= {"key_mask": key_mask, "query_mask": query_mask}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fused, "HAS_CPU_KERNEL", fused.HAS_CPU_KERNEL and not plain_form)
+        patch.setattr(clustered_attention, "HAS_CPU_KERNEL", clustered_attention.HAS_CPU_KERNEL and not plain_form)
         fast = smyrf(*inputs, rounds=rounds, **options)
         ours = gradients(fast, inputs)
     plain = naive_smyrf(*inputs, **options)
@@ -277,7 +276,7 @@ def test_parts_of_a_round_change_nothing(part_bytes: int, monkeypatch: pytest.Mo
         }
         found = []
         for size in (2**20, part_bytes):
-            monkeypatch.setattr(fused, "PART_BYTES", size)
+            monkeypatch.setattr(clustered_attention, "PART_BYTES", size)
             out = smyrf(*inputs, **options)
             found.append([out, *gradients(out, inputs)])
         for whole, parts in zip(*found, strict=True):
@@ -293,7 +292,7 @@ def test_order_is_the_stable_argsort(dtype: torch.dtype) -> None:
         x[0, 1] = draw(6000, seed=2).float() * 1e-20
     else:
         x = x.abs() * 10**7
-    assert torch.equal(order(x), x.argsort(dim=-1, stable=True))
+    assert torch.equal(stable_argsort(x), x.argsort(dim=-1, stable=True))
 
 
 def test_redraw_draws_in_training_only() -> None:

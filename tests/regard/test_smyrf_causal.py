@@ -8,13 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from vectors import draw, gradients, heads, masks, peak_bytes
 
-from regard import fused
-from regard.causal_clusters import causal_clusters, causal_entries
-from regard.hashing import SCHEMES, checked_directions, hashes
-from regard.mechanisms.smyrf import naive_smyrf, smyrf
+from regard.mechanisms.smyrf import clustered_attention, naive_smyrf, smyrf
+from regard.mechanisms.smyrf.causal_clusters import causal_clusters, causal_entries
+from regard.mechanisms.smyrf.hashing import SCHEMES, Hashed, checked_directions, hashes
+from regard.mechanisms.smyrf.naive import NaiveHash, naive_causal_collision_counts
 from regard.mechanisms.softmax import softmax
 from regard.registry import build, mechanism_class
-from regard.times_met import PlainHash, times_met_causal
 
 BUCKETS = 6
 
@@ -34,7 +33,7 @@ def test_values_and_gradients_equal_the_definition(
     options["directions"] = checked_directions(None, scheme, 4, 3, BUCKETS, torch.Generator().manual_seed(1))
     options |= {"query_mask": query_mask, "key_mask": key_mask}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fused, "HAS_CPU_KERNEL", fused.HAS_CPU_KERNEL and not plain_form)
+        patch.setattr(clustered_attention, "HAS_CPU_KERNEL", clustered_attention.HAS_CPU_KERNEL and not plain_form)
         fast = smyrf(*inputs, rounds=3, **options)
         ours = gradients(fast, inputs)
     plain = naive_smyrf(*inputs, **options)
@@ -74,7 +73,7 @@ def test_a_gradient_of_the_past_reaches_no_future() -> None:
 def test_what_a_query_meets(n: int, C: int) -> None:
     """Its own block up to itself and, in each round, C keys of every segment that is the first of its pair; so the entries count."""
     q, k, _ = heads(n, b=1, h=1, n=n)
-    met = times_met_causal(PlainHash(q[0, 0], k[0, 0], draw(6, 3, seed=1)), C)
+    met = naive_causal_collision_counts(NaiveHash(q[0, 0], k[0, 0], draw(6, 3, seed=1)), C)
     assert met.triu(1).sum() == 0
     assert (met.diag() == 3).all()
     pasts = torch.tensor(
@@ -152,3 +151,20 @@ def test_bad_options() -> None:
         build("smyrf", width=8, heads=2, pattern="causal_self", cluster_size=8, key_cluster_size=4)
     with pytest.raises(ValueError, match="self attention needs as many queries as keys, got n = 5 and m = 7"):
         smyrf(*heads(0, n=5, m=7), causal=True)
+
+
+def test_the_example_of_the_module() -> None:
+    """n = 8 and C = 2: query 6 meets 6, then 4 and 5, then 3 and 0."""
+    q_hash = torch.tensor([0.2, 0.8, 0.5, 0.3, 0.0, 0.0, 0.6, 0.0])
+    k_hash = torch.tensor([0.9, 0.1, 0.4, 0.7, 0.0, 0.0, 0.0, 0.0])
+    rounds = causal_clusters(Hashed(q_hash.view(1, 1, 1, 8)), Hashed(k_hash.view(1, 1, 1, 8)), 2, None, dedup=False)
+    assert [each.level for each in rounds] == [0, 1, 2]
+    met = []
+    for each in rounds:
+        filled = torch.ones_like(each.query_token).bool() if each.query_filled is None else each.query_filled
+        places = ((each.query_token == 6) & filled).flatten().nonzero()
+        cluster = int(each.key_set.flatten()[places.item() // 2]) if each.level == 0 else int(places.item() // 2)
+        keys = each.key_token.view(-1, 2)[cluster].tolist()
+        met.append({key for key in keys if key <= 6})
+    assert met == [{6}, {4, 5}, {3, 0}]
+    assert causal_entries(8, 2, 1) == 32

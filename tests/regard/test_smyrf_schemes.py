@@ -9,11 +9,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 from vectors import draw, gradients, heads, masks
 
-from regard import fused
-from regard.hashing import SCHEMES, checked_directions, hashes, sorted_tokens
-from regard.mechanisms.smyrf import naive_smyrf, smyrf
+from regard.common.counter_rng import murmur_mix
+from regard.mechanisms.smyrf import clustered_attention, naive_smyrf, smyrf
+from regard.mechanisms.smyrf.hashing import SCHEMES, checked_directions, hashes, sorted_tokens
 from regard.registry import build
-from regard.sampling import scramble
 
 BUCKETS = 6
 
@@ -34,7 +33,7 @@ def test_values_and_gradients_equal_the_definition(
     options: dict[str, Any] = {"cluster_size": C, "key_cluster_size": K, "directions": directions_of(scheme, 4, 3)}
     options |= {"query_mask": query_mask, "key_mask": key_mask, "scheme": scheme, "buckets": BUCKETS, "dedup": dedup}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fused, "HAS_CPU_KERNEL", fused.HAS_CPU_KERNEL and not plain_form)
+        patch.setattr(clustered_attention, "HAS_CPU_KERNEL", clustered_attention.HAS_CPU_KERNEL and not plain_form)
         fast = smyrf(*inputs, rounds=3, **options)
         ours = gradients(fast, inputs)
     plain = naive_smyrf(*inputs, **options)
@@ -85,7 +84,7 @@ def test_random_is_a_permutation_of_the_seed_alone() -> None:
     permutations = torch.cat([order[:, 0], of_keys[:, 0]]).flatten(0, 1)  # (2 + 2) · 2: rounds, sides and heads
     alike = (permutations[:, None] == permutations).sum(-1)
     assert (alike - alike.diag().diag()).max() < 15  # 1 place is the same by chance
-    numbers = scramble(torch.arange(500))
+    numbers = murmur_mix(torch.arange(500))
     assert numbers.unique().numel() == 500
 
 

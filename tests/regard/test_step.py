@@ -6,7 +6,7 @@ import pytest
 import torch
 from vectors import draw
 
-from regard.layer import Attention
+from regard.attention import Attention
 from regard.registry import build, mechanism_class
 
 STEPPED = [

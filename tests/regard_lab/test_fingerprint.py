@@ -374,7 +374,7 @@ def house(request, tmp_path_factory):
 
 def test_a_word_in_an_error_message_leaves_every_result_alone(house):
     before = code_fingerprint(CELL, house)
-    change(house / "libs/regard/shapes.py", "must be on one device, got", "must all be on one device, got")
+    change(house / "libs/regard/common/checks.py", "must be on one device, got", "must all be on one device, got")
     assert code_fingerprint(CELL, house) == before
     change(
         house / "libs/regard/mechanisms/softmax.py",

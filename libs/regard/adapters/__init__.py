@@ -1,19 +1,23 @@
-"""Regard in models that were written without it: `torch_modules` for torch's own attention, `huggingface` for transformers.
+"""Regard in models that were written without it: torch's own attention, and Hugging Face transformers.
 
 Both are imported on first use; transformers itself not before a function of `huggingface` needs it.
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-MODULES = ("huggingface", "torch_modules")
+if TYPE_CHECKING:
+    from regard.adapters import huggingface, torch_modules
 
+__all__ = ["huggingface", "torch_modules"]
 
-def __getattr__(name: str) -> Any:
-    if name in MODULES:
-        return importlib.import_module(f"regard.adapters.{name}")
-    raise AttributeError(f"module 'regard.adapters' has no attribute {name!r}; it has {', '.join(MODULES)}")
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name in __all__:
+            return importlib.import_module(f"regard.adapters.{name}")
+        raise AttributeError(f"module 'regard.adapters' has no attribute {name!r}; it has {', '.join(__all__)}")
 
 
 def __dir__() -> list[str]:
-    return sorted(MODULES)
+    return sorted(__all__)

@@ -2,8 +2,9 @@
 
     names = regard.replace_attention(model, "smyrf", rounds=2, cluster_size=32)
 
-Every `torch.nn.MultiheadAttention` inside the model, also those of Transformer layers, keeps its identity, its parameters and their names in
-the state dict; its heads are mixed by the mechanism from then on. What a mechanism draws becomes a buffer: `<name>.<pattern>.directions`.
+Every `torch.nn.MultiheadAttention` inside the model, also those of Transformer layers, keeps its identity, its
+parameters and their names in the state dict; its heads are mixed by the mechanism from then on. What a mechanism draws
+becomes a buffer: `<name>.<pattern>.directions`.
 """
 
 from collections.abc import Collection
@@ -14,9 +15,9 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from regard.layer import Attention
-from regard.observers import WEIGHTED_MEANS, weights_of
-from regard.patterns import Pattern
+from regard.attention import Attention
+from regard.common.patterns import Pattern
+from regard.observers import weights_of
 from regard.registry import UnsupportedPattern, build, mechanism_class
 
 PATTERNS: tuple[Pattern, ...] = ("noncausal_self", "causal_self", "noncausal_cross")
@@ -26,8 +27,8 @@ MAPS = ("query", "key", "value", "output")
 class MixedAttention(nn.MultiheadAttention):
     """`nn.MultiheadAttention` whose heads are mixed by a mechanism; `replace_attention` makes them.
 
-    A call without `attn_mask` is noncausal, one with the causal mask is causal; it is self attention if `key is query`, else cross attention.
-    Dropout of attention weights is left out, also in training: mechanisms have none.
+    A call without `attn_mask` is noncausal, one with the causal mask is causal; it is self attention if `key is query`,
+    else cross attention. Dropout of attention weights is left out, also in training: mechanisms have none.
     """
 
     mechanism: str
@@ -48,16 +49,30 @@ class MixedAttention(nn.MultiheadAttention):
         average_attn_weights: bool = True,
         is_causal: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
-        """Arguments and results of `nn.MultiheadAttention`; a query that may see no key gets the output map's bias instead of NaN.
+        """As `nn.MultiheadAttention`; a query that may see no key gets the output projection's bias instead of NaN.
 
-        The weights that `need_weights` asks for cost n × m of memory. Raises ValueError for masks other than padding and causal ones and for
-        weights of a mechanism that has none, `UnsupportedPattern` for a pattern that it does not have.
+        Args:
+            query: `(b, n, w)`, or `(n, b, w)` without `batch_first`, or `(n, w)`.
+            key: `(b, m, w)` and likewise; self attention is a call with `query is key`.
+            value: `(b, m, w)` and likewise.
+            key_padding_mask: `(b, m)`, torch's: True or −inf = drop. Default: None.
+            need_weights: Return the weights too, at a cost of n × m of memory? Default: True, torch's.
+            attn_mask: The causal mask, or None for noncausal attention. Default: None.
+            average_attn_weights: Average the weights over the heads? Default: True.
+            is_causal: As torch has it, a hint that `attn_mask` is causal. Default: False.
+
+        Returns:
+            The output, and the weights or None.
+
+        Raises:
+            ValueError: Masks other than padding and causal ones, weights of a mechanism that has none, nested tensors.
+            UnsupportedPattern: The mechanism does not have the pattern of the call.
         """
         if query.is_nested or key.is_nested or value.is_nested:
             raise ValueError(
                 "nested tensors have no padding mask; call replace_attention on the whole nn.TransformerEncoder, so that it sends none"
             )
-        if need_weights and self.mechanism not in WEIGHTED_MEANS:
+        if need_weights and not mechanism_class(self.mechanism).weighted_mean:
             raise ValueError(f"{self.mechanism!r} has no attention weights: call with need_weights=False")
         to_itself, batched = query is key, query.ndim == 3
         query, key, value = (self._batch_first(x) for x in (query, key, value))  # b n ·
@@ -78,7 +93,7 @@ class MixedAttention(nn.MultiheadAttention):
         out: Tensor = self._like_input(self.out_proj(mixed), batched)
         if not need_weights:
             return out, None
-        weights = weights_of(self.mechanism, lambda q, k, v: type(mixer).mix(mixer, q, k, v, key_mask, **also), q, k)
+        weights = weights_of(type(mixer), lambda q, k, v: type(mixer).mix(mixer, q, k, v, key_mask, **also), q, k)
         weights = weights.mean(1) if average_attn_weights else weights
         return out, weights if batched else weights[0]
 
@@ -122,7 +137,10 @@ def kept_keys(mask: Tensor | None, batch: int, length: int) -> Tensor | None:
 
 
 def is_causal_mask(mask: Tensor | None, n: int, m: int, *, hint: bool) -> bool:
-    """Is torch's attn_mask the causal one? False for none and for one that hides nothing; ValueError for every other."""
+    """Is torch's attn_mask the causal one?
+
+    False for none and for one that hides nothing; ValueError for every other.
+    """
     if mask is None or hint:
         return hint
     hidden = dropped(mask, "attn_mask") if mask.ndim == 2 else None
@@ -157,30 +175,49 @@ def replace_attention(
     seed: int = 0,
     **options: Any,
 ) -> list[str]:
-    """Let a mechanism mix the heads of every `nn.MultiheadAttention` inside `model` (or of those named in `only`); returns their names.
+    """Let a mechanism mix the heads of every `nn.MultiheadAttention` inside a model.
 
-    The weights that are there are carried over, as the same parameters. `options` are the mechanism's. A mechanism without parameters of
-    its own gets every pattern that it has, and each call's masks choose; one with parameters, which start fresh, gets the one `pattern`.
-    What is drawn depends on `seed` and the place in the list. Called again, it puts another mechanism in place. Either all are replaced or,
-    after an error, none: ValueError if there is no such attention, if one cannot be replaced, or if the mechanism lacks a map that is trained.
+    The weights that are there are carried over, as the same parameters. Called again, it puts another mechanism in
+    place. After an error nothing is replaced.
+
+    Args:
+        model: The model, changed in place.
+        mechanism: A registered name, of a mechanism with all four projections.
+        pattern: The one pattern to build, for a mechanism with parameters of its own, which start fresh. Default: None,
+            every pattern that the mechanism has, among which each call's masks choose.
+        only: Names of the modules to replace. Default: None, all.
+        seed: What is drawn depends on it and on the place in the list. Default: 0.
+        options: The mechanism's own.
+
+    Returns:
+        The names of the replaced modules.
+
+    Raises:
+        UnknownMechanism: No mechanism has this name.
+        UnsupportedPattern: The mechanism does not have `pattern`.
+        ValueError: There is no such attention, one cannot be replaced, the mechanism lacks a projection that is trained
+            or needs `pattern`.
+        TypeError: An option that the mechanism does not take.
     """
-    found = {name: child for name, child in model.named_modules() if isinstance(child, nn.MultiheadAttention)}
+    attentions = {name: child for name, child in model.named_modules() if isinstance(child, nn.MultiheadAttention)}
     if only is not None:
-        if unknown := sorted(set(only) - set(found)):
-            raise ValueError(f"no nn.MultiheadAttention is named {', '.join(unknown)}; there are {', '.join(found)}")
-        found = {name: child for name, child in found.items() if name in only}
-    if not found:
+        if unknown := sorted(set(only) - set(attentions)):
+            raise ValueError(
+                f"no nn.MultiheadAttention is named {', '.join(unknown)}; there are {', '.join(attentions)}"
+            )
+        attentions = {name: child for name, child in attentions.items() if name in only}
+    if not attentions:
         raise ValueError(f"{type(model).__name__} holds no torch.nn.MultiheadAttention to replace")
-    for name, child in found.items():
+    for name, child in attentions.items():
         check_replaceable(name, child)
     patterns = wanted_patterns(mechanism, pattern)
     mixers = [
         mixers_of(mechanism, patterns, child, seed * 10_007 + place, options)
-        for place, child in enumerate(found.values())
+        for place, child in enumerate(attentions.values())
     ]
     if pattern is None and any(list(mixer.parameters()) for mixer in mixers[0].values()):
         raise ValueError(f"{mechanism!r} has parameters of its own, for one pattern: say pattern={patterns[0]!r}")
-    for child, by_pattern in zip(found.values(), mixers, strict=True):
+    for child, by_pattern in zip(attentions.values(), mixers, strict=True):
         child.__class__ = MixedAttention
         child.mechanism = mechanism  # type: ignore[assignment]
         for old in PATTERNS:
@@ -190,7 +227,7 @@ def replace_attention(
     for parent in model.modules():
         if isinstance(parent, nn.TransformerEncoder):
             parent.use_nested_tensor = False
-    return list(found)
+    return list(attentions)
 
 
 def check_replaceable(name: str, attention: nn.MultiheadAttention) -> None:
@@ -203,7 +240,10 @@ def check_replaceable(name: str, attention: nn.MultiheadAttention) -> None:
 
 
 def wanted_patterns(mechanism: str, pattern: Pattern | None) -> list[Pattern]:
-    """The patterns to build; raises `UnknownMechanism`, `UnsupportedPattern`, or ValueError for a mechanism without all four maps."""
+    """The patterns to build.
+
+    Raises `UnknownMechanism`, `UnsupportedPattern`, or ValueError for a mechanism without all four projections.
+    """
     cls = mechanism_class(mechanism)
     if lost := [name for name in MAPS if name not in cls.maps]:
         raise ValueError(f"{mechanism!r} has no {' and no '.join(lost)} map: trained weights would be lost")
@@ -219,7 +259,10 @@ def wanted_patterns(mechanism: str, pattern: Pattern | None) -> list[Pattern]:
 def mixers_of(
     mechanism: str, patterns: list[Pattern], attention: nn.MultiheadAttention, seed: int, options: dict[str, Any]
 ) -> dict[Pattern, Attention]:
-    """A layer of the mechanism for each pattern that its options allow, without its four maps, on the attention's device; the same draws for each."""
+    """A layer of the mechanism for each pattern that its options allow, with the same draws for each.
+
+    They come without their four projections, on the attention's device.
+    """
     mixers: dict[Pattern, Attention] = {}
     for pattern in patterns:
         with torch.random.fork_rng(devices=[]):

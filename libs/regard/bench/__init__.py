@@ -1,4 +1,5 @@
-"""Speed and memory, measured: what a mechanism costs beside fused softmax attention and beside its own plain reference.
+"""Speed and memory, measured: what a mechanism costs compared with fused softmax attention and with its own plain
+reference.
 
 cases.py    what can be measured: a mechanism in a form, at a length, made ready to be called
 timing.py   interleaved repeats; what a longer run would take

@@ -1,7 +1,8 @@
 """What can be measured: a mechanism, in one of its forms, at one length; `prepare` makes it ready to be called.
 
-Mechanisms are measured on split heads, `mix` on q, k, v (b, h, n, d), against `scaled_dot_product_attention`. Those that drop a map (Optimised,
-Efficient, Super, S4D) are measured as whole layers on x (b, n, w), against a layer of softmax attention: what they save is not in `mix`.
+Mechanisms are measured on split heads, `mix` on q, k, v (b, h, n, d), against `scaled_dot_product_attention`. Those
+that drop a projection (Optimised, Efficient, Super, S4D) are measured as whole layers on x (b, n, w), against a layer
+of softmax attention: what they save is not in `mix`.
 """
 
 import functools
@@ -15,31 +16,32 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from regard.layer import Attention
+from regard.attention import Attention
+from regard.common.patterns import Pattern, is_causal, is_cross
 from regard.loading import BadRequest, find_class, key_and_value, load_file
-from regard.patterns import Pattern, is_causal, is_cross
 
-# The settings whose cost the papers and the targets speak of; every other mechanism runs with the defaults of its constructor.
-OPTIONS: Mapping[str, Sequence[str]] = {
-    "abc": ("slots=64",),
-    "performer": ("features=64",),
-    "smyrf": (
-        "rounds=1 cluster_size=512",
-        "rounds=2 cluster_size=32",
-        "rounds=2 cluster_size=64",
-        "rounds=4 cluster_size=128",
-    ),
-}
 FUSED, LIBRARY, PLAIN = "fused", "library", "plain"
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 
 
 @dataclass(frozen=True)
 class Case:
-    """A mechanism (as `regard.loading.find_class` takes it) in a form, at a length.
+    """A mechanism in a form, at a length.
 
-    `form`: `library`, the fast function; `plain`, the definition; `fused`, softmax attention by torch's kernel; or path/to/file.py:function, a
-    peer on split heads. `level`: `mix` or `layer`. `options`: the layer's, as "rounds=2 cluster_size=32". `backward`: forward + backward.
+    Args:
+        mechanism: As `regard.loading.find_class` takes it.
+        form: "library", the fast function; "plain", the definition; "fused", softmax attention by torch's kernel; or
+            path/to/file.py:function, a peer on split heads.
+        level: "mix" or "layer".
+        pattern: The attention pattern.
+        options: The layer's, as "rounds=2 cluster_size=32". Default: "".
+        backward: Forward and backward? Default: False.
+        dtype: "float32" and so on. Default: "float32".
+        device: "cpu", "cuda", … Default: "cpu".
+        batch: Batch size. Default: 1.
+        heads: Number of heads. Default: 8.
+        head_width: Width d of a head. Default: 64.
+        n: Length; 0 stands for the kind at no length. Default: 0.
     """
 
     mechanism: str
@@ -78,11 +80,21 @@ NAMES = tuple(field.name for field in fields(Case))
 def kinds_of(
     mechanism: str, base: Case, *, options: Sequence[str] | None = None, peers: Sequence[str] = ()
 ) -> list[Case]:
-    """A mechanism's cases at no length: library and plain form, and peers, for each of its settings; `base` gives pattern, sizes and type."""
+    """A mechanism's cases at no length: library and plain form, and peers, for each of its settings.
+
+    Args:
+        mechanism: As `regard.loading.find_class` takes it.
+        base: Gives pattern, sizes and dtype.
+        options: One setting, as ["rounds=2"]. Default: None, the class's `bench_options`.
+        peers: Other forms, path/to/file.py:function. Default: none.
+
+    Returns:
+        The cases.
+    """
     cls = find_class_once(mechanism)
     level = "mix" if getattr(cls, "maps", Attention.maps) == Attention.maps else "layer"
     levels = ("mix", "layer") if mechanism == "softmax" else (level,)
-    settings = OPTIONS.get(mechanism, ("",)) if options is None else [" ".join(options)]
+    settings = getattr(cls, "bench_options", ("",)) if options is None else (" ".join(options),)
     return [
         replace(base, mechanism=mechanism, form=form, level=level, options=setting)
         for setting in settings
@@ -92,7 +104,10 @@ def kinds_of(
 
 
 class Inputs:
-    """Unit-variance inputs of one size, drawn once from a fixed seed and shared by all cases that are measured together."""
+    """Unit-variance inputs of one size, drawn once from a fixed seed.
+
+    All cases that are measured together share them.
+    """
 
     def __init__(self, case: Case) -> None:
         self.case = case
@@ -116,9 +131,18 @@ class Inputs:
 
 
 def prepare(case: Case, inputs: Inputs) -> Callable[[], object]:
-    """The case as a call without arguments; whatever is no part of the measurement is done here.
+    """Make a case ready; whatever is no part of the measurement is done here.
 
-    Raises ValueError or TypeError for what the mechanism or the peer cannot be, each in its own words.
+    Args:
+        case: What to run.
+        inputs: Shared by all cases that are measured together.
+
+    Returns:
+        A call without arguments.
+
+    Raises:
+        ValueError: What the mechanism or the peer cannot be, in its own words.
+        TypeError: The same, for types.
     """
     function, arguments, parameters = _ready(case, inputs)
     if not case.backward:
@@ -166,7 +190,16 @@ def _mixed(mix: Callable[..., Tensor], also: Mapping[str, Any], q: Tensor, k: Te
 
 
 def build_layer(case: Case) -> Any:
-    """The layer in evaluation mode, the same weights each time; `length` and `horizon`, where a constructor asks for them, are n."""
+    """The layer of a case, in evaluation mode, with the same weights each time.
+
+    `length` and `horizon`, where a constructor asks for them, are n.
+
+    Args:
+        case: What to build.
+
+    Returns:
+        The layer.
+    """
     cls = find_class_once(case.mechanism)
     options = parsed_options(case.options)
     for name in {"length", "horizon"} & set(inspect.signature(cls).parameters):
@@ -183,7 +216,10 @@ def parsed_options(text: str) -> dict[str, Any]:
 
 
 def peer_options(peer: Callable[..., Any], case: Case, layer: Any) -> dict[str, Any]:
-    """What a peer's keyword arguments are: options of the case, else attributes of the layer of that name (`directions`, `window`, `causal`)."""
+    """A peer's keyword arguments.
+
+    Options of the case, else attributes of the layer of that name (`directions`, `window`, `causal`).
+    """
     given = parsed_options(case.options)
     found: dict[str, Any] = {}
     for name, parameter in inspect.signature(peer).parameters.items():

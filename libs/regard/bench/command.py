@@ -1,12 +1,15 @@
-"""`python -m regard bench`: time and peak memory of mechanisms against fused softmax attention, written to `benchmarks/results`.
+"""`python -m regard bench`: time and peak memory of mechanisms against fused softmax attention.
+
+Results are written to `benchmarks/results`.
 
     python -m regard bench                                       every mechanism, self attention, noncausal and causal
     python -m regard bench smyrf --lengths 1024,4096 --memory    one of them, with its peaks of memory
     python -m regard bench my_attention.py:MyAttention           a class of your own
     python -m regard bench local --peer benchmarks/straightforward_local.py:straightforward_local
 
-A mechanism is certified first, and one that is not gets no numbers. A file `straightforward_<mechanism>.py` in `benchmarks/` is measured beside
-its mechanism. Exit status: 0 all is measured, 1 something asked for is not certified, 2 the request cannot be met.
+A mechanism is certified first, and one that is not gets no numbers. A file `straightforward_<mechanism>.py` in
+`benchmarks/` is measured together with its mechanism. Exit status: 0 all is measured, 1 something asked for is not
+certified, 2 the request cannot be met.
 """
 
 import argparse
@@ -22,10 +25,10 @@ from regard.bench import run, table, targets
 from regard.bench.cases import DTYPES, LIBRARY, Case, find_class_once, kinds_of, load_function, parsed_options
 from regard.bench.fits import crossing
 from regard.bench.table import Row
-from regard.certify import certify
+from regard.certification import certify
+from regard.common.patterns import ALL_PATTERNS, Pattern
 from regard.loading import BadRequest
-from regard.patterns import ALL_PATTERNS, Pattern
-from regard.registry import mechanisms
+from regard.registry import list_mechanisms
 
 LENGTHS = tuple(2**power for power in range(7, 17))  # 128 … 65,536
 QUICK_LENGTHS, QUICK_SECONDS = (128, 256, 512), 1.0
@@ -111,7 +114,7 @@ def bench_mechanisms(options: argparse.Namespace) -> int:
 
 def checked(options: argparse.Namespace) -> tuple[list[str], list[Pattern]]:
     """The mechanisms and patterns that are asked for. Raises BadRequest or ValueError for what cannot be."""
-    names = options.names or mechanisms()
+    names = options.names or list_mechanisms()
     if (options.option or options.peer) and len(options.names) != 1:
         raise BadRequest("--option and --peer belong to one mechanism: name it")
     if unknown := set(options.pattern or ()) - set(ALL_PATTERNS):
@@ -130,7 +133,10 @@ def checked(options: argparse.Namespace) -> tuple[list[str], list[Pattern]]:
 
 
 def refusal(name: str, pattern: Pattern, options: Sequence[str]) -> bool:
-    """Certify a mechanism in a pattern; say so if it fails. Options that are words choose another definition, which must be certified itself."""
+    """Certify a mechanism in a pattern; say so if it fails.
+
+    Options that are words choose another definition, which must be certified itself.
+    """
     progress(f"certifying {name}, {pattern}")
     words = {key: value for key, value in parsed_options(" ".join(options)).items() if isinstance(value, (str, bool))}
     failures = [each for each in certify(find_class_once(name), [pattern], options=words) if not each.passed]
@@ -185,8 +191,8 @@ def measured(kinds: Sequence[Case], environment: table.Environment, options: arg
         if not options.quick:
             table.write(options.folder, new)
 
-    for found in run.measure(kinds, lengths, say=progress, **limits):
-        keep(list(run.with_memory(found, say=progress)) if options.memory else found)
+    for new in run.measure(kinds, lengths, say=progress, **limits):
+        keep(list(run.with_memory(new, say=progress)) if options.memory else new)
     if not options.quick:
         fast = [row for row in rows if row.case.form == LIBRARY]
         for row in run.bisect(fast, say=progress, **limits):
@@ -211,7 +217,11 @@ def progress(text: str) -> None:
 
 
 def report(rows: Sequence[Row]) -> None:
-    """Print a line a kind: its speed relative to fused softmax attention at every length, and where it becomes the faster one; then the targets."""
+    """Print one line per kind, then the targets.
+
+    A line has the kind's speed relative to fused softmax attention at every length, and where it becomes the faster
+    one.
+    """
     kinds = dict.fromkeys(row.case.kind for row in rows)
     for kind in kinds:
         own = {row.case.n: row for row in rows if row.case.kind == kind}

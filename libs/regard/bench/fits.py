@@ -1,7 +1,8 @@
 """From measured costs to two numbers: how a cost grows with the length, and the length from which a mechanism pays.
 
-CAB's efficiency length (Zhang et al. 2023, figure 2): a parabola a n² + b n + c through the costs of softmax attention, a line p n + q through those
-of the mechanism, both by least squares; the length where they cross, the larger one if there are two.
+CAB's efficiency length (Zhang et al. 2023, figure 2): a parabola a n² + b n + c through the costs of softmax attention,
+a line p n + q through those of the mechanism, both by least squares; the length where they cross, the larger one if
+there are two.
 """
 
 import math
@@ -14,7 +15,19 @@ CAB_TIME_LENGTHS = CAB_LENGTHS[1:]  # of the mechanism's line through times; its
 
 
 def polynomial(lengths: Sequence[float], costs: Sequence[float], degree: int) -> list[float]:
-    """Coefficients of the polynomial nearest in squares, the constant first. Raises ValueError for fewer points than coefficients."""
+    """Fit a polynomial by least squares.
+
+    Args:
+        lengths: Where.
+        costs: What was measured there.
+        degree: Its degree.
+
+    Returns:
+        Coefficients, the constant first.
+
+    Raises:
+        ValueError: Fewer lengths than coefficients.
+    """
     if len(lengths) != len(costs) or len(set(lengths)) <= degree:
         raise ValueError(
             f"a polynomial of degree {degree} needs {degree + 1} lengths, got {len(set(lengths))} and {len(costs)} costs"
@@ -29,9 +42,16 @@ def polynomial(lengths: Sequence[float], costs: Sequence[float], degree: int) ->
 def efficiency_length(
     softmax: Mapping[int, float], mechanism: Mapping[int, float], *, line_lengths: Sequence[int] = CAB_TIME_LENGTHS
 ) -> float | None:
-    """CAB's efficiency length, from costs by length; those of `CAB_LENGTHS` and, for the line, of `line_lengths` are used.
+    """CAB's efficiency length, from costs by length (Zhang et al. 2023, figure 2).
 
-    None if a length is missing, if the parabola does not open upwards, or if the two do not cross at a positive length.
+    Args:
+        softmax: Costs of softmax attention; those of `CAB_LENGTHS` are used.
+        mechanism: Costs of the mechanism; those of `line_lengths` are used.
+        line_lengths: Lengths of the line. Default: `CAB_TIME_LENGTHS`.
+
+    Returns:
+        The length, or None if a length is missing, the parabola does not open upwards, or the two do not cross at a
+        positive length.
     """
     if not all(n in softmax for n in CAB_LENGTHS) or not all(n in mechanism for n in line_lengths):
         return None
@@ -45,10 +65,16 @@ def efficiency_length(
 
 
 def crossing(speeds: Mapping[int, float]) -> float | None:
-    """The length from which a mechanism stays the faster one, from its speed relative to softmax attention by length.
+    """The length from which a mechanism stays the faster one.
 
-    Between the last length below 1 and the next by a power of n; None if it is below 1 at the longest. All above 1: the shortest length, and
-    the crossing is there or before.
+    Between the last length below 1 and the next by a power of n.
+
+    Args:
+        speeds: Speed relative to softmax attention, by length.
+
+    Returns:
+        The length; the shortest one if all are above 1 (the crossing is there or before), None if the longest is below
+        1.
     """
     known = sorted(speeds.items())
     slower = [index for index, (_, speed) in enumerate(known) if speed < 1]
@@ -62,5 +88,15 @@ def crossing(speeds: Mapping[int, float]) -> float | None:
 
 
 def exponent(costs: Mapping[int, float]) -> float:
-    """x of cost ~ n^x, the slope of log cost over log length by least squares. Raises ValueError for fewer than two lengths."""
+    """x of cost ~ n^x, the slope of log cost over log length by least squares.
+
+    Args:
+        costs: Costs by length.
+
+    Returns:
+        The exponent.
+
+    Raises:
+        ValueError: Fewer than two lengths.
+    """
     return polynomial([math.log(n) for n in costs], [math.log(cost) for cost in costs.values()], 1)[1]

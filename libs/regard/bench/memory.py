@@ -1,4 +1,7 @@
-"""The peak of memory that a case takes, measured in a fresh process: nothing that ran before it has left memory to be used again."""
+"""The peak of memory that a case takes, measured in a fresh process.
+
+Nothing that ran before it has left memory to be used again.
+"""
 
 import contextlib
 import ctypes
@@ -22,8 +25,10 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 class Peak(NamedTuple):
-    """`extra_mib`: the most memory held during the call beyond what was held before it, the output included, inputs and parameters not.
-    `resident_mib`: the most that the whole process held, Python and torch included.
+    """A peak of memory.
+
+    `extra_mib`: the most memory held during the call beyond what was held before it, the output included, inputs and
+    parameters not. `resident_mib`: the most that the whole process held, Python and torch included.
     """
 
     extra_mib: float
@@ -31,7 +36,14 @@ class Peak(NamedTuple):
 
 
 def peak_of(call: Callable[[], object]) -> Peak:
-    """Run `call` and measure. On a GPU that is in use, its memory; else the resident memory of this process."""
+    """Run a call and measure its peak of memory: the GPU's, if one is in use, else this process's resident memory.
+
+    Args:
+        call: What to run.
+
+    Returns:
+        The peak.
+    """
     if synchronize():
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
@@ -56,13 +68,19 @@ def forget_peak() -> float:
 
 
 def give_back() -> None:
-    """Hand freed memory back to the system, where the C library can: what a warm-up left would be used again and not be counted."""
+    """Hand freed memory back to the system, where the C library can.
+
+    What a warm-up left would otherwise be used again and not be counted.
+    """
     with contextlib.suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
 def resident_mib(which: str) -> float:
-    """A line of this process's status in MiB: VmRSS is what is held, VmHWM the peak; where there is no such file, the peak for both."""
+    """A line of this process's status in MiB.
+
+    VmRSS is what is held, VmHWM the peak; where there is no such file, the peak for both.
+    """
     try:
         lines = _STATUS.read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith(f"{which}:")) / 1024
@@ -81,7 +99,16 @@ def available_mib() -> float:
 
 
 def in_a_fresh_process(case: Case, threads: int, *, timeout_s: float = 600.0) -> Peak | str:
-    """The peak of one call of the case on `threads` threads, or the reason why there is none."""
+    """The peak of one call of a case, in a process of its own.
+
+    Args:
+        case: What to run.
+        threads: Threads of torch.
+        timeout_s: Seconds to wait. Default: 600.
+
+    Returns:
+        The peak, or the reason why there is none.
+    """
     context = _processes()
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_measure, args=(sender, case, threads), daemon=True)
@@ -90,20 +117,24 @@ def in_a_fresh_process(case: Case, threads: int, *, timeout_s: float = 600.0) ->
     try:
         if not receiver.poll(timeout_s):
             return f"took more than {timeout_s:.0f} s"
-        found: Peak | str = receiver.recv()
+        outcome: Peak | str = receiver.recv()
     except EOFError:
         process.join()
         code = process.exitcode or 0
-        found = f"the process was ended by signal {-code}" if code < 0 else "the process ended early"
+        outcome = f"the process was ended by signal {-code}" if code < 0 else "the process ended early"
     finally:
         process.kill()
         process.join()
         receiver.close()
-    return found
+    return outcome
 
 
 def _processes() -> ForkServerContext | SpawnContext:
-    """Forks of a process with torch in it that has computed nothing, which start at once; where there are none, new processes."""
+    """A context that starts processes.
+
+    Forks of a process with torch in it that has computed nothing, which start at once; where there are none, new
+    processes.
+    """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")

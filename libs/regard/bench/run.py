@@ -1,4 +1,7 @@
-"""Cases in, rows out: all cases of one length in turns, length after length; what would take too long is predicted and left out."""
+"""Cases in, rows out: all cases of one length in turns, length after length.
+
+What would take too long is predicted and left out.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,13 +21,16 @@ Say = Callable[[str], None]
 
 @dataclass
 class History:
-    """What a kind of case took at shorter lengths: (length, seconds a call) and (length, MiB at the most)."""
+    """What a kind of case took at shorter lengths: (length, seconds per call) and (length, MiB at the most)."""
 
     times: list[tuple[int, float]] = field(default_factory=list)
     peaks: list[tuple[int, float]] = field(default_factory=list)
 
     def too_much(self, n: int, seconds: float, available_mib: float) -> str:
-        """Why length n is not to be run, or nothing: a warm-up and LEAST repeats must fit into `seconds`, the peak into the memory there is."""
+        """Why length n is not to be run, or nothing.
+
+        A warm-up and LEAST repeats must fit into `seconds`, the peak into the memory there is.
+        """
         time_s, peak_mib = predicted(self.times, n), predicted(self.peaks, n)
         if time_s is not None and (LEAST + 1) * time_s > seconds:
             return f"predicted: {LEAST + 1} runs of {time_s:.1f} s, allowed are {seconds:g} s"
@@ -41,7 +47,20 @@ def measure(
     seconds: float,
     say: Say = lambda text: None,
 ) -> Iterator[list[Row]]:
-    """The rows of every length in turn. Kinds of one level are timed against the first of them that is its own baseline."""
+    """Measure kinds of cases at all lengths.
+
+    Kinds of one level are timed against the first of them that is its own baseline.
+
+    Args:
+        kinds: Cases at no length.
+        lengths: The lengths.
+        environment: What the rows say of this machine.
+        seconds: What a case may take at one length; longer ones are predicted and left out.
+        say: Told of the progress. Default: nothing.
+
+    Returns:
+        The rows of every length in turn.
+    """
     histories = {kind: History() for kind in kinds}
     probes = [n for n in PROBES if n < min(lengths)]
     for n in [*probes, *sorted(lengths)]:
@@ -59,7 +78,7 @@ def measure_together(
     histories: dict[Case, History],
     say: Say = lambda text: None,
 ) -> list[Row]:
-    """One row a case, all of one length and size, in interleaved repeats after a warm-up of each."""
+    """One row per case, all of one length and size, in interleaved repeats after a warm-up of each."""
     inputs = Inputs(cases[0])
     ready: list[tuple[Case, Call]] = []
     skipped: dict[Case, str] = {}
@@ -95,14 +114,14 @@ def measure_together(
 
 def warmed(case: Case, inputs: Inputs, history: History) -> Call:
     """The case, made ready and run once; what that took goes into its history."""
-    found: list[tuple[Call, float]] = []
+    timed: list[tuple[Call, float]] = []
 
     def first() -> None:
         call = prepare(case, inputs)
-        found.append((call, elapsed_s(call)))
+        timed.append((call, elapsed_s(call)))
 
     peak = memory.peak_of(first)
-    call, time_s = found[0]
+    call, time_s = timed[0]
     history.times.append((case.n, time_s))
     history.peaks.append((case.n, max(peak.extra_mib, 0.01)))
     return call
@@ -111,7 +130,10 @@ def warmed(case: Case, inputs: Inputs, history: History) -> Call:
 def bisect(
     rows: Sequence[Row], *, environment: Environment, seconds: float, say: Say = lambda text: None
 ) -> Iterator[Row]:
-    """Further rows at lengths between the last one where a kind was slower than its baseline and the next, nearer at each step."""
+    """Further rows around the length from which a kind is faster.
+
+    They lie between the last length at which it was slower than its baseline and the next, closer at each step.
+    """
     for kind in dict.fromkeys(row.case.kind for row in rows):
         if kind == kind.baseline:
             continue
@@ -130,7 +152,10 @@ def bisect(
 
 
 def bracket(rows: Sequence[Row]) -> tuple[int, int] | None:
-    """The last two neighbouring lengths between which a kind becomes faster than its baseline for good; None if it never does, or always is."""
+    """The two neighbouring lengths between which a kind becomes faster than its baseline for good.
+
+    None if it never does, or always is.
+    """
     known = sorted((row.case.n, row.speed) for row in rows if row.speed is not None)
     slower = [index for index, (_, speed) in enumerate(known) if speed < 1]
     if not slower or slower[-1] + 1 == len(known):
@@ -139,7 +164,7 @@ def bracket(rows: Sequence[Row]) -> tuple[int, int] | None:
 
 
 def with_doubling(rows: Sequence[Row], *, say: Say = lambda text: None) -> Iterator[Row]:
-    """The rows, those at twice another's length with the factor by which that one's time grew, both measured again, in turns.
+    """The rows, with how their time grew from half the length, both measured again, in turns.
 
     Two lengths that are timed minutes apart on a shared machine tell of its moods as much as of the mechanism.
     """

@@ -1,4 +1,6 @@
-"""Rows of measurements and their csv files, `<what>-<dtype>-<torch>-<device>.csv`: one file a pattern, a direction and an environment.
+"""Rows of measurements and their csv files, `<what>-<dtype>-<torch>-<device>.csv`.
+
+There is one file per pattern, direction and environment.
 
 A row that is measured again takes the old one's place; all others stay. Every row says when and with what it was made.
 """
@@ -17,15 +19,15 @@ from typing import Any
 import torch
 
 from regard.bench.cases import NAMES, Case
+from regard.common.patterns import ALL_PATTERNS
 from regard.loading import BadRequest
-from regard.patterns import ALL_PATTERNS
 
 FOLDER = Path("benchmarks/results")
 
 
 @dataclass(frozen=True)
 class Environment:
-    """What a measurement depends on beside the code."""
+    """What a measurement depends on besides the code."""
 
     torch: str
     processor: str
@@ -44,10 +46,10 @@ class Environment:
 class Row:
     """A case with what was measured of it; `None` is not measured, and `skipped` says why not.
 
-    `time_s`: median of `repeats` calls, `spread_s` the distance between their quartiles. `baseline_s`: the median of fused softmax attention,
-    measured in turns with this case. `peak_mib`: the most memory held beyond inputs and parameters, the output included; `resident_mib`: the
-    most that the process held. Both are of a fresh process. `doubling`: how many times as long
-    it took as at half the length, both in turns.
+    `time_s`: median of `repeats` calls, `spread_s` the distance between their quartiles. `baseline_s`: the median of
+    fused softmax attention, measured in turns with this case. `peak_mib`: the most memory held beyond inputs and
+    parameters, the output included; `resident_mib`: the most that the process held. Both are of a fresh process.
+    `doubling`: how many times as long it took as at half the length, both in turns.
     """
 
     case: Case
@@ -82,8 +84,8 @@ COLUMNS = (*NAMES, *MEASURED, *ENVIRONMENT, "date")
 
 def itemsize(dtype: str) -> int:
     """Bytes of one number."""
-    found: torch.dtype = getattr(torch, dtype)
-    return found.itemsize
+    parsed: torch.dtype = getattr(torch, dtype)
+    return parsed.itemsize
 
 
 def environment(threads: int, device: str = "cpu") -> Environment:
@@ -114,7 +116,15 @@ def file_of(row: Row) -> str:
 
 
 def write(folder: Path, rows: Iterable[Row]) -> list[Path]:
-    """Put rows into their files below `folder`, in place of older ones of the same case; the files that were written."""
+    """Put rows into their files, in place of older ones of the same case.
+
+    Args:
+        folder: Where the files are.
+        rows: The new rows.
+
+    Returns:
+        The files that were written.
+    """
     by_file: dict[str, list[Row]] = {}
     for row in rows:
         by_file.setdefault(file_of(row), []).append(row)
@@ -162,7 +172,17 @@ def _text(name: str, value: Any) -> Any:
 
 
 def read(path: Path) -> list[Row]:
-    """The rows of a file. Raises BadRequest with the line's number if it is none of ours or not whole."""
+    """Read the rows of a file.
+
+    Args:
+        path: A csv file that `write` has written.
+
+    Returns:
+        Its rows.
+
+    Raises:
+        BadRequest: It is none of ours or not whole; with the line's number.
+    """
     text = path.read_text(encoding="utf-8")
     lines = csv.reader(io.StringIO(text))
     if tuple(next(lines, ())) != COLUMNS:
@@ -179,9 +199,12 @@ def read(path: Path) -> list[Row]:
 
 
 def files(folder: Path) -> list[Path]:
-    """The files of measurements in a folder, by name: those that begin with a pattern. Others' csv files are left alone."""
-    found = (path for pattern in ALL_PATTERNS for path in folder.glob(f"{pattern}-*.csv"))
-    return sorted(found)
+    """The files of measurements in a folder, by name: those that begin with a pattern.
+
+    Others' csv files are left alone.
+    """
+    paths = (path for pattern in ALL_PATTERNS for path in folder.glob(f"{pattern}-*.csv"))
+    return sorted(paths)
 
 
 def read_all(folder: Path) -> list[Row]:

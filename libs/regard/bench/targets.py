@@ -1,11 +1,15 @@
-"""What this library promises of its speed and memory, as checks on rows. Float32, 8 heads of width 64, two threads; forward."""
+"""What this library promises of its speed and memory, as checks on rows.
+
+Float32, 8 heads of width 64, two threads; forward.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from regard import cost
-from regard.bench.cases import FUSED, LIBRARY, OPTIONS, PLAIN, Case
+from regard.bench.cases import FUSED, LIBRARY, PLAIN, Case
 from regard.bench.table import Row
+from regard.registry import mechanism_class
 
 HEADS, HEAD_WIDTH, THREADS = 8, 64, 2
 SEVERAL_CLUSTERS = 1024  # below it, one cluster of 512 is dense attention, and what a call costs by itself counts
@@ -14,7 +18,10 @@ R2C32, R4C128 = "rounds=2 cluster_size=32", "rounds=4 cluster_size=128"
 
 @dataclass(frozen=True)
 class Check:
-    """A target: what it is about, the bound in words, what was measured, and whether that holds; `None`: not measured yet."""
+    """A target: what it is about, the bound in words, what was measured, and whether that holds.
+
+    `None` is not measured yet.
+    """
 
     about: str
     bound: str
@@ -45,8 +52,8 @@ class Rows:
     ) -> list[Row]:
         """The rows of one kind in order of length. `form` "peer" is any form of another file."""
         wanted = (mechanism, options, level, pattern, heads)
-        found = [row for row in self.rows if _what(row.case) == wanted and form == _form(row.case)]
-        return sorted(found, key=lambda row: row.case.n)
+        matching = [row for row in self.rows if _what(row.case) == wanted and form == _form(row.case)]
+        return sorted(matching, key=lambda row: row.case.n)
 
     def speeds(self, mechanism: str, options: str = "", *, pattern: str = "noncausal_self", least: int = 0) -> Measured:
         """Times as fast as fused softmax attention, from length `least` on."""
@@ -72,9 +79,21 @@ def _form(case: Case) -> str:
 
 
 def checks(rows: Iterable[Row]) -> list[Check]:
-    """Every target, on these rows."""
+    """Check every target on rows.
+
+    Args:
+        rows: Measurements, as of `table.read_all`.
+
+    Returns:
+        One check per target; `holds` is None where it has not been measured.
+    """
     found = Rows(rows)
     return [*_smyrf(found), *_local(found), *_causal(found), *_layers(found)]
+
+
+def bench_options(mechanism: str) -> tuple[str, ...]:
+    """The settings in which a mechanism is measured."""
+    return mechanism_class(mechanism).bench_options
 
 
 def _smyrf(rows: Rows) -> list[Check]:
@@ -84,14 +103,14 @@ def _smyrf(rows: Rows) -> list[Check]:
         for n, bound in bounds.items():
             at = [(n, speeds[n])] if n in speeds else []
             result.append(at_least(f"smyrf {options}: speed at n = {n:,}", bound, at, "× fused"))
-    for options in OPTIONS["smyrf"]:
+    for options in bench_options("smyrf"):
         grown = [
             (row.case.n, row.doubling)
             for row in rows.of("smyrf", options)
             if row.doubling is not None and row.case.n.bit_count() == 1 and row.case.n // 2 >= SEVERAL_CLUSTERS
         ]
-        result.append(at_most(f"smyrf {options}: growth of its time a doubling of n", 2.3, grown, "×"))
-    for options in OPTIONS["smyrf"]:
+        result.append(at_most(f"smyrf {options}: growth of its time per doubling of n", 2.3, grown, "×"))
+    for options in bench_options("smyrf"):
         own = {row.case.n: row.time_s for row in rows.of("smyrf", options)}
         ratios = [
             (row.case.n, row.time_s / time_s)
@@ -99,9 +118,11 @@ def _smyrf(rows: Rows) -> list[Check]:
             if row.time_s is not None and (time_s := own.get(row.case.n)) and row.case.n >= 4096
         ]
         result.append(at_least(f"smyrf {options}: speed from n = 4,096 on", 2, ratios, "× its straightforward form"))
-    peaks = [peak for options in OPTIONS["smyrf"] for peak in rows.peaks("smyrf", options, n=65536)]
+    peaks = [peak for options in bench_options("smyrf") for peak in rows.peaks("smyrf", options, n=65536)]
     result.append(at_most("smyrf, every setting: peak memory at n = 65,536", 2, peaks, "× q + k + v + out"))
-    single = [row for options in OPTIONS["smyrf"] for row in rows.of("smyrf", options, heads=1) if row.case.n == 2**20]
+    single = [
+        row for options in bench_options("smyrf") for row in rows.of("smyrf", options, heads=1) if row.case.n == 2**20
+    ]
     resident = [(row.case.n, row.resident_mib / 1024) for row in single if row.resident_mib is not None]
     result.append(at_most("smyrf, one head, n = 1,048,576: memory of the process", 8, resident, "GiB"))
     return result
@@ -117,7 +138,7 @@ def _local(rows: Rows) -> list[Check]:
 def _causal(rows: Rows) -> list[Check]:
     result = []
     for mechanism in ("performer", "cosformer", "abc"):
-        (options,) = OPTIONS.get(mechanism, ("",))
+        (options,) = bench_options(mechanism)
         name = f"causal {mechanism} {options}".rstrip()
         speeds = rows.speeds(mechanism, options, pattern="causal_self", least=4096)
         peaks = rows.peaks(mechanism, options, pattern="causal_self", n=16384)

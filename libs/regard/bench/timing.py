@@ -13,7 +13,15 @@ ENOUGH_S = 0.3  # what the repeats of one call may take together, once there are
 
 
 def interleaved(calls: Sequence[Call], timed: Callable[[Call], float] | None = None) -> list[list[float]]:
-    """Times in seconds of each call: one repeat of every call, then the next of every call, until each has enough of them."""
+    """Time calls in turns: one repeat of every call, then the next of every call, until each has enough of them.
+
+    Args:
+        calls: What to time.
+        timed: How. Default: None, `elapsed_s`.
+
+    Returns:
+        Seconds, a list per call.
+    """
     timed = timed or elapsed_s
     times: list[list[float]] = [[] for _ in calls]
     while waiting := [index for index, own in enumerate(times) if not enough(own)]:
@@ -51,9 +59,16 @@ def median_and_spread(times: Sequence[float]) -> tuple[float, float]:
 
 
 def predicted(points: Sequence[tuple[int, float]], n: int) -> float | None:
-    """What a cost measured at `points` (length, value), in order of length, will be at length n; None without points.
+    """What a cost will be at another length.
 
-    A power of n through the last two, between linear and cubic; quadratic through a single one.
+    A power of n through the last two points, between linear and cubic; quadratic through a single one.
+
+    Args:
+        points: (length, value), in order of length.
+        n: The length.
+
+    Returns:
+        The cost; None without points.
     """
     if not points:
         return None

@@ -1,7 +1,8 @@
 """Effective attention: what of an attention matrix reaches the output, under six definitions.
 
-Letters: a row a (m) of the attention A (n, m), the values T (m, e) **with their bias**, t = aᵀT the output, [T, 1] the values with a column of
-ones, S(a) = {p ≥ 0, 1ᵀp = 1, pᵀT = t}: every distribution that gives the same output. S(a) is convex and never empty: it contains a.
+Letters: a row a (m) of the attention A (n, m), the values T (m, e) **with their bias**, t = aᵀT the output, [T, 1] the
+values with a column of ones, S(a) = {p ≥ 0, 1ᵀp = 1, pᵀT = t}: every distribution that gives the same output. S(a) is
+convex and never empty: it contains a.
 
     id  what                                                 output   sums to 1   ≥ 0
     E1  a U Uᵀ, U a basis of col(T)  (Brunner et al. 2020)   kept     no          no
@@ -11,14 +12,16 @@ ones, S(a) = {p ≥ 0, 1ᵀp = 1, pᵀT = t}: every distribution that gives the 
     E5  the point of S(a) of most entropy, softmax(T w)      kept     yes         yes
     E6  E1 without its negative entries, made to sum to 1    no       yes         yes
 
-E2 to E6 are candidates for the "efficient attention" of Naim & Asher, "On Explaining with Attention Matrices" (2024), whose own definition is
-not known to us; E6 is there as a control. E1 keeps the rows' sums only where 1 lies in col(T); E4 equals E2 wherever E2 ≥ 0; E3 is one vertex of
-many, and this one is reached by taking the smallest weights away first.
+E2 to E6 are candidates for the "efficient attention" of Naim & Asher, "On Explaining with Attention Matrices" (2024),
+whose own definition is not known to us; E6 is there as a control. E1 keeps the rows' sums only where 1 lies in col(T);
+E4 equals E2 wherever E2 ≥ 0; E3 is one vertex of many, and this one is reached by taking the smallest weights away
+first.
 
     effective = regard.effective.effective_attention(attention, values, definition="E4", key_mask=keep)     # as the attention, (b, h, n, m)
 
-Two traps. Padded tokens are left out *before* the decomposition, by `key_mask`: taken out after it, the output is no longer the same. The values
-must be those that the attention weighs, bias and all: 1 is in nobody's null space by chance.
+Two traps. Padded tokens are left out *before* the decomposition, by `key_mask`: taken out after it, the output is no
+longer the same. The values must be those that the attention weighs, bias and all: 1 is in nobody's null space by
+chance.
 """
 
 import difflib
@@ -46,37 +49,54 @@ def effective_attention(
     tolerance: float | None = None,
     steps: int = 200,
 ) -> Tensor:
-    """The effective part of attention (…, n, m) over values (…, m, e), in the attention's shape and type.
+    """The effective part of an attention matrix over its values.
 
-    `key_mask` (b, m) or (m), True = a real token; what a masked token is given is 0. Rows of masked queries may hold anything for E1 and E2, and
-    rows of zeros stay zeros. A singular value counts as zero below `tolerance` times the largest, by default max(tokens, e) · 2⁻⁵²: for
-    values whose own dependence is only as exact as float32, say so. All is computed in float64. `steps` bounds the Newton steps of E4 and
-    E5; a row that needs more is returned as it then is, and `output_error` tells.
+    All is computed in float64. Time per head: O(m e²) for the decomposition and O(n m e) for E1, E2 and E6; O(n m e²)
+    for E3, and that per Newton step for E4 and E5. Rows of masked queries may hold anything for E1 and E2, and rows of
+    zeros stay zeros.
 
-    Time a head: O(m e²) for the decomposition and O(n m e) for E1, E2 and E6; O(n m e²) for E3, and that a Newton step for E4 and E5.
-    Raises ValueError for shapes, for an unknown definition and for rows that are no distributions (E3 to E5), TypeError for types.
+    Args:
+        attention: A, `(…, n, m)`, rows of probabilities for E3 to E5.
+        values: T, `(…, m, e)`, those that the attention weighs, bias included.
+        definition: "E1" … "E6", as in the table above.
+        key_mask: `(b, m)` or `(m)`, boolean, True = a real token; what a masked token is given is 0. Default: None, all
+            tokens.
+        tolerance: A singular value counts as zero below `tolerance` times the largest; for values whose own dependence
+            is only as exact as float32, say so. Default: None, max(tokens, e) · 2⁻⁵².
+        steps: The most Newton steps of E4 and E5; a row that needs more is returned as it then is, and `output_error`
+            tells. Default: 200.
+
+    Returns:
+        `(…, n, m)`, in the attention's dtype.
+
+    Raises:
+        ValueError: Shapes that do not fit, an unknown definition, rows that are no distributions (E3 to E5).
+        TypeError: Arguments that are not floating point, a mask that is not boolean.
     """
     check(attention, values, definition, key_mask)
     real = mask_of(key_mask, attention)
     a = attention.to(torch.float64).masked_fill(~real[..., None, :], 0)
     t = values.to(torch.float64).masked_fill(~real[..., None], 0)
     if definition in ("E1", "E6"):
-        found = on_basis(a, basis(t, real, tolerance))
+        result = on_basis(a, basis(t, real, tolerance))
     else:
         span = basis(torch.cat([t, real[..., None].to(t)], -1), real, tolerance)
         if definition == "E2":
-            found = on_basis(a, span)
+            result = on_basis(a, span)
         else:
             solver = {"E3": vertex, "E4": smallest, "E5": most_entropy}[definition]
-            found = on_rows(solver, as_distributions(a), span, real, steps)
+            result = on_rows(solver, as_distributions(a), span, real, steps)
     if definition == "E6":
-        found = found.clamp(min=0)
-        found = found / found.sum(-1, keepdim=True).clamp(min=torch.finfo(found.dtype).tiny)
-    return found.to(attention.dtype)
+        result = result.clamp(min=0)
+        result = result / result.sum(-1, keepdim=True).clamp(min=torch.finfo(result.dtype).tiny)
+    return result.to(attention.dtype)
 
 
 def as_distributions(a: Tensor) -> Tensor:
-    """Rows that sum to 1 to the last bit; rows of zeros (of queries that see nothing) stay. ValueError for what is no row of attention."""
+    """Rows that sum to 1 to the last bit; rows of zeros (of queries that see nothing) stay.
+
+    ValueError for what is no row of attention.
+    """
     sums = a.sum(-1, keepdim=True)
     empty = (a == 0).all(-1, keepdim=True)
     if bool((a < 0).any()) or bool((((sums - 1).abs() > OFF_BY) & ~empty).any()):

@@ -1,11 +1,14 @@
-"""Points of S(a) = {p ≥ 0, Uᵀp = Uᵀa}, where the orthonormal columns of U span [T, 1]: the smallest and the most even one (E4, E5).
+"""Points of S(a) = {p ≥ 0, Uᵀp = Uᵀa}: the smallest and the most even one (E4, E5).
+
+The orthonormal columns of U span [T, 1].
 
     E4   minimise ½ ‖p‖²           p − U w − s = 0,   p s = 0,   p, s ≥ 0         (s: the multipliers of p ≥ 0)
     E5   minimise Σ p log p        log p − U w = 0                                that is p = exp(U w), softmax(T ·) in other words
 
-Both go from a itself, which is in S(a), by Newton steps on these conditions, the equation Uᵀp = Uᵀa among them; every weight stays
-positive on the way (E4: a primal-dual interior-point method with Mehrotra's correction). A step solves r equations a row, all rows at once.
-The dual of E5 has r unknowns and no other conditions, but is of no use where a row's weights lie on few tokens: it is flat there.
+Both go from a itself, which is in S(a), by Newton steps on these conditions, the equation Uᵀp = Uᵀa among them; every
+weight stays positive on the way (E4: a primal-dual interior-point method with Mehrotra's correction). A step solves r
+equations per row, all rows at once. The dual of E5 has r unknowns and no other conditions, but is of no use where a
+row's weights lie on few tokens: it is flat there.
 """
 
 from collections.abc import Callable
@@ -18,33 +21,34 @@ EXACT = 1e-13  # of Uᵀp − Uᵀa, whose entries are at most 1
 GAP = 1e-12  # of what is left to gain, in a row whose weights sum to 1
 FLOOR = 1e-9  # no weight starts below this share of an even one: a softmax underflows to 0, where no step leads away
 KEPT = 0.99  # of the way to the nearest wall
-NEAR, PATIENCE = (
-    30,
-    10,
-)  # that close to EXACT and GAP, a row whose best does not become twice as good in so many steps is left
+# Within NEAR of EXACT and GAP, a row whose best does not become twice as good in PATIENCE steps is left.
+NEAR, PATIENCE = 30, 10
 AT_ONCE = 2**22  # entries of the rows' own bases in memory at a time
 
 
 def on_rows(solver: Solver, a: Tensor, span: Tensor, real: Tensor, steps: int) -> Tensor:
-    """Solve every row of a (…, n, m) with its head's basis (…, m, r) and real tokens (…, m), as many at a time as memory bears."""
+    """Solve every row of a (…, n, m) with its head's basis (…, m, r) and real tokens (…, m).
+
+    As many rows at a time as memory bears.
+    """
     n, m = a.shape[-2:]
     rows, bases, masks = a.reshape(-1, m), span.reshape(-1, m, span.shape[-1]), real.reshape(-1, m)
     head = torch.arange(len(bases), device=a.device).repeat_interleave(n)
-    found = torch.zeros_like(rows)
+    solved = torch.zeros_like(rows)
     (todo,) = (rows != 0).any(-1).nonzero(as_tuple=True)
     for chunk in torch.split(todo, max(1, AT_ONCE // max(1, m * span.shape[-1]))):
-        found[chunk] = solver(rows[chunk], bases[head[chunk]], masks[head[chunk]], steps)
-    return found.view_as(a)
+        solved[chunk] = solver(rows[chunk], bases[head[chunk]], masks[head[chunk]], steps)
+    return solved.view_as(a)
 
 
 def smallest(a: Tensor, span: Tensor, real: Tensor, steps: int) -> Tensor:
     """E4: rows (R, m) with bases (R, m, r) -> the distributions of least Euclidean norm with the same output."""
     target = _through(a, span)
-    found = ((span @ target[..., None])[..., 0]) * real  # E2: where it has no negative entry it is the answer
-    (left,) = (found < 0).any(-1).nonzero(as_tuple=True)
+    weights = ((span @ target[..., None])[..., 0]) * real  # E2: where it has no negative entry it is the answer
+    (left,) = (weights < 0).any(-1).nonzero(as_tuple=True)
     if len(left):
-        found[left] = _smallest_inside(a[left], span[left], real[left], target[left], steps)
-    return found
+        weights[left] = _smallest_inside(a[left], span[left], real[left], target[left], steps)
+    return weights
 
 
 def _smallest_inside(a: Tensor, span: Tensor, real: Tensor, target: Tensor, steps: int) -> Tensor:
@@ -77,7 +81,10 @@ def _smallest_inside(a: Tensor, span: Tensor, real: Tensor, target: Tensor, step
 
 
 class Best:
-    """The best iterate of each row so far. Where rounding is all that is left, later iterates are no better, and can be worse."""
+    """The best iterate of each row so far.
+
+    Where rounding is all that is left, later iterates are no better, and can be worse.
+    """
 
     def __init__(self, *start: Tensor) -> None:
         self.found = [x.clone() for x in start]
@@ -85,7 +92,10 @@ class Best:
         self.waited = torch.zeros_like(self.score)
 
     def offer(self, left: Tensor, gain: Tensor, missing: Tensor, *iterate: Tensor) -> Tensor:
-        """Take in the iterates of the rows `left`, and say which of them should go on: `gain` is what is left to gain, in units of what counts."""
+        """Take in the iterates of the rows `left`, and say which of them should continue.
+
+        `gain` is what is left to gain, in units of what counts.
+        """
         score = torch.maximum(gain, missing.abs().amax(-1) / EXACT).nan_to_num(torch.inf)
         better = score < self.score[left]
         now = left[better]
@@ -116,7 +126,10 @@ def _direction(
 
 
 def _on_support(p: Tensor, s: Tensor, span: Tensor, target: Tensor) -> Tensor:
-    """E4's weights from the tokens alone that carry any (p > s): there it is a plain projection. Kept where it is what it should be."""
+    """E4's weights from the tokens alone that carry any (p > s): there it is a plain projection.
+
+    Kept where it is what it should be.
+    """
     carried = p > s
     inside = span * carried[..., None]
     w = torch.linalg.pinv(inside.mT @ inside, hermitian=True, rtol=1e-13) @ target[..., None]

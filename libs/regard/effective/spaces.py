@@ -5,10 +5,12 @@ from torch import Tensor
 
 
 def basis(matrix: Tensor, real: Tensor, tolerance: float | None = None) -> Tensor:
-    """Orthonormal columns (…, m, r) of the column space of `matrix` (…, m, c): its left singular vectors, r = min(m, c).
+    """Orthonormal columns `(…, m, r)` of the column space of `matrix` `(…, m, c)`: its left singular vectors.
 
-    Those whose singular value counts as zero are columns of zeros, so that heads of different rank stay in one batch. Rows of tokens that
-    are not `real` (…, m) must be zero in `matrix`, and are zero in the basis.
+    r = min(m, c).
+
+    Those whose singular value counts as zero are columns of zeros, so that heads of different rank stay in one batch.
+    Rows of tokens that are not `real` (…, m) must be zero in `matrix`, and are zero in the basis.
     """
     left, sizes, _ = torch.linalg.svd(matrix, full_matrices=False)
     counts: Tensor = sizes > threshold(sizes, matrix, real, tolerance)
@@ -32,9 +34,16 @@ def on_basis(rows: Tensor, span: Tensor) -> Tensor:
 def null_dimension(
     values: Tensor, *, key_mask: Tensor | None = None, sum_zero: bool = False, tolerance: float | None = None
 ) -> Tensor:
-    """How many directions of a row of attention the values (…, m, e) do not see: the dimension of {x : xᵀT = 0} over real tokens, (…).
+    """How many directions of a row of attention the values do not see: the dimension of {x : xᵀT = 0} over real tokens.
 
-    With `sum_zero` only those that leave the row's sum alone: {x : xᵀT = 0, xᵀ1 = 0}. `key_mask` (…, m) must have the values' leading sizes.
+    Args:
+        values: T, `(…, m, e)`.
+        key_mask: `(…, m)` with the values' leading sizes, boolean, True = a real token. Default: None, all tokens.
+        sum_zero: Count only those that leave the row's sum alone, {x : xᵀT = 0, xᵀ1 = 0}? Default: False.
+        tolerance: As in `effective_attention`. Default: None.
+
+    Returns:
+        Integers `(…)`.
     """
     real = torch.ones(values.shape[:-1], dtype=torch.bool, device=values.device) if key_mask is None else key_mask
     matrix = values.to(torch.float64).masked_fill(~real[..., None], 0)

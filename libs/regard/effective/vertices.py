@@ -1,12 +1,13 @@
 """A vertex of S(a) = {p ≥ 0, pᵀU = aᵀU}: the same output with at most rank([T, 1]) weights (E3).
 
-Carathéodory's argument as an algorithm. Keep a set B of r tokens whose rows of U are independent. Each other token j is taken down to 0, the
-smallest weight first, while the tokens of B make good for it,
+Carathéodory's argument as an algorithm. Keep a set B of r tokens whose rows of U are independent. Each other token j is
+taken down to 0, the smallest weight first, while the tokens of B make good for it,
 
     p_j − θ,     p_B + θ y,     U_Bᵀ y = U_j
 
-until j is gone or a token of B is; then j takes that one's place. Every token is met once, so that m − r steps, for all rows at once, end
-in a vertex. It is one of many: another order ends in another. No linear program is solved; tests set it beside one.
+until j is gone or a token of B is; then j takes that one's place. Every token is met once, so that m − r steps, for all
+rows at once, end in a vertex. It is one of many: another order ends in another. No linear program is solved; tests set
+it beside one.
 """
 
 import torch
@@ -59,7 +60,10 @@ def purified(a: Tensor, columns: Tensor, real: Tensor) -> Tensor:
 
 
 def independent_tokens(a: Tensor, columns: Tensor, real: Tensor) -> Tensor:
-    """r tokens (R, r) whose rows of the basis are independent, heavy ones first: the pivots of Gauss's elimination on diag(a) U."""
+    """r tokens (R, r) whose rows of the basis are independent, heavy ones first.
+
+    They are the pivots of Gauss's elimination on diag(a) U.
+    """
     floor = 1e-9 * a.amax(-1, keepdim=True)
     weighted = columns * (torch.maximum(a, floor) * real)[..., None]
     _, pivots = torch.linalg.lu_factor(weighted)

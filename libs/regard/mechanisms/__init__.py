@@ -1,1 +1,7 @@
-"""One file a mechanism, named as it is registered. Import none of them here: `build` imports the one that it needs."""
+"""The mechanisms, each named as it is registered: one file, or one folder where a mechanism has parts of its own.
+
+    softmax.py        formula, `naive_softmax` (the definition), `softmax` (the fast function on split heads), `SoftmaxAttention` (the layer)
+    smyrf/            the same in `__init__.py` (formula, public names), `naive.py`, `layer.py` (function and layer), and its parts beside them
+
+`regard.build` and `regard.functional` import the one that they need. Import none of them here.
+"""

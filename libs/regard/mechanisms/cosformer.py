@@ -2,27 +2,29 @@
 
     out_i = Σ_j w_ij v_j / max(Σ_j w_ij, 1e-6)        w_ij = ReLU(q_i) · ReLU(k_j) · cos(π (i − j) / 2M)        M = max(n, m)
 
-Since cos(a − b) = cos a cos b + sin a sin b, w_ij is the product of [ReLU(q) sin; ReLU(q) cos] and [ReLU(k) sin; ReLU(k) cos], and the sums run
-over keys once; over j ≤ i when causal. Qin et al., "cosFormer: Rethinking Softmax in Attention", 2022, equations 8 to 11; no softmax scale.
-Two choices where the paper is silent. Padding: positions and lengths count real tokens only, so that a row of a padded batch equals its
-unpadded run. Causal: M = n would let an output depend on how long the future is, so that a causal *layer* has a fixed M, `horizon`.
-Time O((n + m) d e), memory O((n + m) (d + e)); causal as long, and by segments.
+Since cos(a − b) = cos a cos b + sin a sin b, w_ij is the product of [ReLU(q) sin; ReLU(q) cos] and [ReLU(k) sin;
+ReLU(k) cos], and the sums run over keys once; over j ≤ i when causal. Qin et al., "cosFormer: Rethinking Softmax in
+Attention", 2022, equations 8 to 11; no softmax scale. Two choices where the paper is silent. Padding: positions and
+lengths count real tokens only, so that a row of a padded batch equals its unpadded run. Causal: M = n would let an
+output depend on how long the future is, so that a causal *layer* has a fixed M, `horizon`. Time O((n + m) d e), memory
+O((n + m) (d + e)); the causal form takes as long, span by span.
 """
 
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from regard.layer import Attention
-from regard.patterns import Pattern, check_mask, zero_masked
-from regard.precision import keeps_types
-from regard.prefix import Past, prefix_after
+from regard.attention import Attention, Call
+from regard.common.autocast import disable_autocast
+from regard.common.checks import check_count, check_heads, check_mask
+from regard.common.chunking import iterate_spans
+from regard.common.patterns import Pattern, zero_masked
+from regard.common.prefix_sum import PrefixState, extend_prefix_sum
 from regard.registry import mechanism
-from regard.shapes import check_count, check_heads
-from regard.streaming import segments
 
 EPSILON = 1e-6
 CAUSAL_HORIZON = 8192  # CAB's longest causal length
@@ -53,7 +55,7 @@ def naive_cosformer(
     return weights @ v / weights.sum(-1, keepdim=True).clamp(min=EPSILON)
 
 
-@keeps_types
+@disable_autocast
 def cosformer(
     q: Tensor,
     k: Tensor,
@@ -64,12 +66,24 @@ def cosformer(
     query_mask: Tensor | None = None,
     horizon: int | None = None,
 ) -> Tensor:
-    """cosFormer attention on split heads.
+    """cosFormer attention on split heads (Qin et al. 2022, equations 8 to 11). Half precision is summed in float32.
 
-    q (b, h, n, d), k (b, h, m, d), v (b, h, m, e) -> (b, h, n, e). Masks (b, m) and (b, n), True = keep; a query that may see no key gets 0.
-    `query_mask` matters to positions and M alone; left out, it is `key_mask` if n = m (self attention) and all True otherwise.
-    `horizon` is M, at least n and m; left out, M is each row's larger number of real tokens. Half precision is summed in float32.
-    Raises ValueError or TypeError for sizes that cannot be; causal needs n = m.
+    Args:
+        q: Queries `(b, h, n, d)`.
+        k: Keys `(b, h, m, d)`.
+        v: Values `(b, h, m, e)`.
+        causal: Must query i be kept from keys j > i? Needs n = m. Default: False.
+        key_mask: `(b, m)`, boolean, True = keep. Default: None, all keys.
+        query_mask: `(b, n)`, boolean, True = keep; it matters to positions and M alone. Default: None, `key_mask` if n
+            = m (self attention), all queries otherwise.
+        horizon: M, at least n and m. Default: None, each row's larger number of real tokens.
+
+    Returns:
+        `(b, h, n, e)`; a query that may see no key gets 0.
+
+    Raises:
+        ValueError: Shapes, devices or options that do not fit, with the numbers.
+        TypeError: Arguments of the wrong type.
     """
     check_heads(q, k, v, key_mask=key_mask, self_attention=causal)
     b, h, n, _ = q.shape
@@ -97,14 +111,14 @@ def cosformer(
 
 
 def _causal(q: Tensor, k: Tensor, v: Tensor, q_angle: Tensor, k_angle: Tensor, key_mask: Tensor | None) -> Tensor:
-    """A segment at a time; the angles are π i / 2M, (b or 1, 1, n, 1)."""
-    past: Past | None = None
+    """Span by span; the angles are π i / 2M, (b or 1, 1, n, 1)."""
+    past: PrefixState | None = None
     rows: list[Tensor] = []
-    for part in segments(q, k, v, key_mask):
+    for part in iterate_spans(q, k, v, key_mask):
         turned = _turned(part.q, q_angle[:, :, part.at]), _turned(part.k, k_angle[:, :, part.at])
-        summed, past = prefix_after(past, *turned, F.pad(part.v, (0, 1), value=1))
+        summed, past = extend_prefix_sum(past, *turned, F.pad(part.v, (0, 1), value=1))
         out = summed[..., :-1] / summed[..., -1:].clamp(min=EPSILON)
-        rows.append(out.masked_fill(part.spoilt, torch.nan).to(v.dtype))
+        rows.append(out.masked_fill(part.poisoned, torch.nan).to(v.dtype))
     return torch.cat(rows, 2)
 
 
@@ -127,13 +141,25 @@ def _turned(x: Tensor, angle: Tensor) -> Tensor:
     paper="Qin et al. 2022, as in CAB (Zhang et al. 2023)",
 )
 class CosformerAttention(Attention):
-    """Multi-head cosFormer; no parameters beyond the four maps of `Attention`.
+    """Multi-head cosFormer; no parameters beyond the four projections.
 
-    `horizon` is M. Set it, when causal, to the longest sequence to come: M = n is the paper's at that length. Left out, it is 8,192 when
-    causal (nearly no decay over short sequences) and max(n, m) otherwise. Longer input than the horizon is a ValueError.
+    Args:
+        width: Model width w.
+        heads: Number of heads h; must divide `width`.
+        horizon: M. Set it, when causal, to the longest sequence to come: M = n is the paper's at that length. Longer
+            input is a ValueError. Default: None, 8,192 when causal (nearly no decay over short sequences) and max(n, m)
+            otherwise.
+        pattern: One of the class's `patterns`. Default: "noncausal_self".
+        bias: Do the projections have biases? Default: True.
+
+    Raises:
+        ValueError: Sizes or options that cannot be.
+        TypeError: Options of the wrong type.
     """
 
     needs_query_mask = True
+    stepwise = True
+    function_options: ClassVar[Mapping[str, Any]] = {"horizon": None}
 
     def __init__(
         self,
@@ -183,8 +209,23 @@ class CosformerAttention(Attention):
         return (summed[..., :-1] / summed[..., -1:].clamp(min=EPSILON)).to(narrow), (sums, place)
 
     @classmethod
+    def attend(cls, q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
+        """cosFormer has no scale: its weights are products, whose scale the denominator takes away.
+
+        A causal horizon is 8,192 by default.
+        """
+        horizon = call.options["horizon"] or (CAUSAL_HORIZON if call.causal else None)
+        query_mask = call.query_mask
+        if query_mask is None:  # n = m would else be taken for self attention
+            query_mask = torch.ones(q.shape[0], q.shape[2], dtype=torch.bool, device=q.device)
+        return cosformer(q, k, v, causal=call.causal, horizon=horizon, key_mask=call.key_mask, query_mask=query_mask)
+
+    @classmethod
     def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, **options: Any) -> int:
-        """2 (n + m) 2d (e + 1) a head: sums and outputs, the denominator beside the values. Causal form: the same definition."""
+        """2 (n + m) 2d (e + 1) per head: sums and outputs, the denominator next to the values.
+
+        Causal form: the same definition.
+        """
         return 2 * heads * (n + m) * 2 * d * (e + 1)
 
     @classmethod

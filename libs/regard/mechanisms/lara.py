@@ -1,13 +1,13 @@
-"""LARA, linear randomized attention: one proposal a landmark, importance weights by softmax.
+"""LARA, linear randomized attention: one proposal per landmark, importance weights by softmax.
 
     μ_c = q̃_c + k̃_c        ω_c = μ_c + ε_c        log ξ(x, ω) = (ω · x − ‖x‖² / 2) / √d
     s_c = Σ_j softmax_j(log ξ(k_j, ω_c)) v_j
     out_i = Σ_c softmax_c( μ_c · q_i / √d + log ξ(q_i, ω_c) + log Σ_j ξ(k_j, ω_c) − log ξ(μ_c, ω_c) ) s_c
 
-q̃ and k̃ are segment means over the real tokens (`regard.segments`); ε is standard normal in training and 0 in evaluation. Zheng et al., "Linear
-Complexity Randomized Self-attention Mechanism", 2022, in the form of CAB's library, with the mask in the landmarks and in the log-sum
-over keys too, where the library leaves it out.
-Time O(n c (d + e)), memory O(n c).
+q̃ and k̃ are segment means over the real tokens (`common.landmarks`); ε is standard normal in training and 0 in
+evaluation. Zheng et al., "Linear Complexity Randomized Self-attention Mechanism", 2022, in the form of CAB's library,
+with the mask in the landmarks and in the log-sum over keys too, where the library leaves it out. Time O(n c (d + e)),
+memory O(n c).
 """
 
 import math
@@ -17,12 +17,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from regard.layer import Attention
-from regard.patterns import Pattern
-from regard.precision import keeps_types
+from regard.attention import Attention, Call
+from regard.common.autocast import disable_autocast
+from regard.common.checks import check_count, check_heads, check_tensor
+from regard.common.landmarks import segment_means
+from regard.common.patterns import Pattern
 from regard.registry import mechanism
-from regard.segments import segment_means
-from regard.shapes import check_count, check_heads, check_tensor
 
 
 def naive_lara(
@@ -56,15 +56,27 @@ def naive_lara(
     return torch.stack(out) if out else q[..., :1].expand(*q.shape[:3], v.shape[-1])
 
 
-@keeps_types
+@disable_autocast
 def lara(
     q: Tensor, k: Tensor, v: Tensor, *, landmarks: int, noise: Tensor | None = None, key_mask: Tensor | None = None
 ) -> Tensor:
-    """LARA on split heads.
+    """LARA on split heads, self attention only (Zheng et al. 2022).
 
-    q, k (b, h, n, d), v (b, h, n, e) -> (b, h, n, e). `noise` is ε, (b or 1, h, landmarks, d); None is ε = 0. `key_mask` (b, n),
-    True = keep, drops keys and queries alike, as in self attention: the landmarks are means of both; masked rows are 0.
-    Raises ValueError or TypeError unless n = m, landmarks ≥ 1 and the shapes agree.
+    Args:
+        q: Queries `(b, h, n, d)`.
+        k: Keys `(b, h, n, d)`.
+        v: Values `(b, h, n, e)`.
+        landmarks: Number of proposals c, at least 1.
+        noise: ε, `(b, h, landmarks, d)` or `(1, h, landmarks, d)`. Default: None, 0.
+        key_mask: `(b, n)`, boolean, True = keep; drops keys and queries alike, as in self attention. Default: None, all
+            tokens.
+
+    Returns:
+        `(b, h, n, e)`; masked rows are 0.
+
+    Raises:
+        ValueError: Shapes, devices or options that do not fit, with the numbers.
+        TypeError: Arguments of the wrong type.
     """
     check_heads(q, k, v, key_mask=key_mask, self_attention=True)
     check_count(landmarks, 1, "landmarks")
@@ -81,9 +93,8 @@ def lara(
     means, present = segment_means(torch.cat((q, k), -1), landmarks, key_mask)
     mu = means[..., :d] + means[..., d:]  # b h c d
     omega = mu if noise is None else mu + noise
-    lowest = torch.finfo(
-        wide
-    ).min  # finite: where nothing is real, values of 0 meet equal weights, and no gradient is NaN
+    # Finite: where nothing is real, values of 0 meet equal weights, and no gradient is NaN.
+    lowest = torch.finfo(wide).min
     log_keys = (k @ omega.mT - k.square().sum(-1, keepdim=True) / 2) / math.sqrt(d)  # b h n c
     if key_mask is not None:
         log_keys = log_keys.masked_fill(~key_mask[:, None, :, None], lowest)
@@ -99,8 +110,21 @@ def lara(
 
 @mechanism("lara", patterns=("noncausal_self",), paper="Zheng et al. 2022, as in CAB (Zhang et al. 2023)")
 class LaraAttention(Attention):
-    """LARA with segment-mean proposals; no parameters beyond the four maps of `Attention`. Training draws ε anew in every call."""
+    """LARA with segment-mean proposals; no parameters beyond the four projections. Training draws ε anew in every call.
 
+    Args:
+        width: Model width w.
+        heads: Number of heads h; must divide `width`.
+        landmarks: Number of proposals. Default: 16.
+        pattern: One of the class's `patterns`. Default: "noncausal_self".
+        bias: Do the projections have biases? Default: True.
+
+    Raises:
+        ValueError: Sizes or options that cannot be.
+        TypeError: Options of the wrong type.
+    """
+
+    function_options: ClassVar[Mapping[str, Any]] = {"landmarks": 16}
     example: ClassVar[Mapping[str, Any]] = {"landmarks": 4}
 
     def __init__(
@@ -126,8 +150,16 @@ class LaraAttention(Attention):
         return naive_lara(q, k, v, landmarks=self.landmarks, key_mask=key_mask)
 
     @classmethod
+    def attend(cls, q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
+        return lara(call.rescaled(q), k, v, landmarks=call.options["landmarks"], key_mask=call.key_mask)
+
+    @property
+    def draws_each_call(self) -> bool:
+        return self.training
+
+    @classmethod
     def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, landmarks: int = 16, **options: Any) -> int:
-        """2 n c (4 d + 2 e) a head: two segment means, keys and queries against the proposals, summaries, output."""
+        """2 n c (4 d + 2 e) per head: two segment means, keys and queries against the proposals, summaries, output."""
         return 2 * heads * landmarks * n * (4 * d + 2 * e)
 
     @classmethod

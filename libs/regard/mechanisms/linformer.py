@@ -2,9 +2,10 @@
 
     K̄ = E K        V̄ = F V        out_i = Σ_c softmax_c(scale · q_i · K̄_c) V̄_c        scale = d^(-1/2)
 
-E and F (c, length) are learned and shared by the heads; an input of m < length tokens takes their first m columns. Masked tokens are zero before
-the projection, as if they were not there. Every row of K̄ holds every key, so that there is no causal form. Wang et al., "Linformer:
-Self-Attention with Linear Complexity", 2020, equation 7, with E and F shared headwise. Time O((n + m) c (d + e)), memory O((n + m) c).
+E and F (c, length) are learned and shared by the heads; an input of m < length tokens takes their first m columns.
+Masked tokens are zero before the projection, as if they were not there. Every row of K̄ holds every key, so that there
+is no causal form. Wang et al., "Linformer: Self-Attention with Linear Complexity", 2020, equation 7, with E and F
+shared headwise. Time O((n + m) c (d + e)), memory O((n + m) c).
 """
 
 from collections.abc import Mapping
@@ -13,11 +14,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from regard.layer import Attention
-from regard.patterns import Pattern, zero_masked
-from regard.precision import keeps_types
+from regard.attention import Attention
+from regard.common.autocast import disable_autocast
+from regard.common.checks import check_count, check_heads, check_scale, check_tensor
+from regard.common.patterns import Pattern, zero_masked
 from regard.registry import mechanism
-from regard.shapes import check_count, check_heads, check_scale, check_tensor
 
 
 def naive_linformer(
@@ -41,7 +42,7 @@ def naive_linformer(
     return scores.softmax(-1) @ values
 
 
-@keeps_types
+@disable_autocast
 def linformer(
     q: Tensor,
     k: Tensor,
@@ -52,11 +53,23 @@ def linformer(
     key_mask: Tensor | None = None,
     scale: float | None = None,
 ) -> Tensor:
-    """Linformer attention on split heads.
+    """Linformer attention on split heads (Wang et al. 2020, equation 7). Half precision is summed in float32.
 
-    q (b, h, n, d), k (b, h, m, d), v (b, h, m, e) -> (b, h, n, e). `key_projection` and `value_projection` are E and F, (c, length) with
-    length ≥ m. `key_mask` (b, m), True = keep; a query that may see no key gets 0. `scale` multiplies q · K̄ and defaults to d ** -0.5.
-    Half precision is summed in float32. Raises ValueError or TypeError for sizes that cannot be.
+    Args:
+        q: Queries `(b, h, n, d)`.
+        k: Keys `(b, h, m, d)`.
+        v: Values `(b, h, m, e)`.
+        key_projection: E, `(c, length)` with length ≥ m.
+        value_projection: F, `(c, length)`.
+        key_mask: `(b, m)`, boolean, True = keep. Default: None, all keys.
+        scale: Factor of q · K̄. Default: None, d ** -0.5.
+
+    Returns:
+        `(b, h, n, e)`; a query that may see no key gets 0.
+
+    Raises:
+        ValueError: Shapes, devices or options that do not fit, with the numbers.
+        TypeError: Arguments of the wrong type.
     """
     check_heads(q, k, v, key_mask=key_mask)
     check_scale(scale)
@@ -77,9 +90,22 @@ def linformer(
 
 @mechanism("linformer", patterns=("noncausal_self", "noncausal_cross"), paper="Wang et al. 2020")
 class LinformerAttention(Attention):
-    """Multi-head Linformer with learned `key_projection` and `value_projection` (rank, length), for sources of at most `length` tokens.
+    """Multi-head Linformer with learned `key_projection` and `value_projection` (rank, length).
 
-    Both start Xavier-uniform, our choice. Tokens are told apart by their place in the row, so that padding belongs at the end.
+    Both start Xavier-uniform, our choice. Tokens are told apart by their place in the row, so that padding belongs at
+    the end.
+
+    Args:
+        width: Model width w.
+        heads: Number of heads h; must divide `width`.
+        length: The longest source.
+        rank: Rows c of the projections. Default: 128, the paper's smallest, at length 512.
+        pattern: One of the class's `patterns`. Default: "noncausal_self".
+        bias: Do the projections have biases? Default: True.
+
+    Raises:
+        ValueError: Sizes or options that cannot be.
+        TypeError: Options of the wrong type.
     """
 
     example: ClassVar[Mapping[str, Any]] = {"length": 128, "rank": 8}
@@ -121,12 +147,12 @@ class LinformerAttention(Attention):
 
     @classmethod
     def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, rank: int = 128, **options: Any) -> int:
-        """2 c (n + m) (d + e) a head: the projections, the scores, the sums."""
+        """2 c (n + m) (d + e) per head: the projections, the scores, the sums."""
         return 2 * heads * rank * (n + m) * (d + e)
 
     @classmethod
     def score_entries(cls, *, heads: int, n: int, m: int, rank: int = 128, **options: Any) -> int:
-        """n c a head."""
+        """n c per head."""
         return heads * n * rank
 
     def extra_repr(self) -> str:

@@ -3,8 +3,9 @@
     out_i = Σ_{j ∈ W(i)} softmax_j(scale · q_i · k_j) v_j        scale = d^(-1/2)
     W(i) = [i − window, i + window], or [i − window + 1, i] when causal
 
-CAB (Zhang et al. 2023) after Luong et al. 2015: 2 · window + 1 keys, or the last `window` keys with one's own. Keys outside the sequence *or*
-padded are left out. Time O(n · window · (d + e)), memory O(n (window + d + e)): blocks of queries against the block and its two margins.
+CAB (Zhang et al. 2023) after Luong et al. 2015: 2 · window + 1 keys, or the last `window` keys with one's own. Keys
+outside the sequence *or* padded are left out. Time O(n · window · (d + e)), memory O(n (window + d + e)): blocks of
+queries against the block and its two margins.
 """
 
 from collections.abc import Mapping
@@ -14,14 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from regard.containment import any_in_window, finite
-from regard.layer import Attention
+from regard.attention import Attention, Call
+from regard.common.checks import VARIANTS, Variant, check_choice, check_count, check_flag, check_heads, check_scale
+from regard.common.nonfinite import any_in_window, zero_nonfinite
+from regard.common.patterns import Pattern, is_causal, zero_masked
 from regard.mechanisms.softmax import softmax
-from regard.patterns import Pattern, is_causal, zero_masked
 from regard.registry import mechanism
-from regard.shapes import check_choice, check_count, check_flag, check_heads, check_scale
-
-VARIANTS = ("paper", "released")
 
 
 def naive_local(
@@ -54,13 +53,27 @@ def local(
     causal: bool = False,
     key_mask: Tensor | None = None,
     scale: float | None = None,
-    variant: str = "paper",
+    variant: Variant = "paper",
 ) -> Tensor:
-    """Local attention on split heads.
+    """Local attention on split heads, self attention only (CAB, Zhang et al. 2023, after Luong et al. 2015).
 
-    q, k (b, h, n, d), v (b, h, n, e) -> (b, h, n, e). Noncausal sees `window` keys on each side, causal the last `window` keys with itself.
-    `key_mask` (b, n), True = keep; a query that may see no key gets 0. `variant="released"` is CAB's code, which with a mask leaves out
-    only keys that are outside *and* padded. Raises ValueError or TypeError unless n = m and window ≥ 1.
+    Args:
+        q: Queries `(b, h, n, d)`.
+        k: Keys `(b, h, n, d)`.
+        v: Values `(b, h, n, e)`.
+        window: Keys on each side of the query; causal, the last keys with the query's own. At least 1.
+        causal: Must query i be kept from keys j > i? Needs n = m. Default: False.
+        key_mask: `(b, n)`, boolean, True = keep. Default: None, all keys.
+        scale: Factor of q · k. Default: None, d ** -0.5.
+        variant: "paper", or "released" for CAB's code, which with a mask leaves out only keys that are
+            outside the sequence *and* padded. Default: "paper".
+
+    Returns:
+        `(b, h, n, e)`; a query that may see no key gets 0.
+
+    Raises:
+        ValueError: Shapes, devices or options that do not fit, with the numbers.
+        TypeError: Arguments of the wrong type.
     """
     check_heads(q, k, v, key_mask=key_mask, self_attention=True)
     check_count(window, 1, "window")
@@ -78,13 +91,16 @@ def local(
 def _blocks(
     q: Tensor, k: Tensor, v: Tensor, before: int, after: int, key_mask: Tensor | None, scale: float | None
 ) -> Tensor:
-    """The batch's rows one after the other, a gap between them, in blocks; a block's keys are a view of its tokens and their margins."""
+    """The batch's rows one after the other, a gap between them, in blocks.
+
+    A block's keys are a view of its tokens and their margins.
+    """
     b, h, n, d = q.shape
     block = max(32, before)
     row = n + before  # a row and a gap as long as a window reaches
     row += -row % block
     real = torch.ones(1, n, dtype=torch.bool, device=q.device) if key_mask is None else key_mask
-    (k, bad_k), (v, bad_v) = finite(zero_masked(k, key_mask)), finite(zero_masked(v, key_mask))
+    (k, bad_k), (v, bad_v) = zero_nonfinite(zero_masked(k, key_mask)), zero_nonfinite(zero_masked(v, key_mask))
 
     def rows(x: Tensor) -> Tensor:  # b h n · -> (b row) h ·
         return F.pad(x.transpose(1, 2), (0, 0, 0, 0, 0, row - n)).flatten(0, 1)
@@ -103,14 +119,17 @@ def _blocks(
     )
     out = out.masked_fill(blind[:, None], 0).transpose(1, 2).flatten(0, 1)
     out = out.reshape(b, row, h, v.shape[-1])[:, :n].transpose(1, 2)
-    spoilt = any_in_window(bad_k.any(-1, keepdim=True) | bad_v, before, after) | ~q.isfinite().all(-1, keepdim=True)
-    return out.masked_fill(spoilt, torch.nan)
+    poisoned = any_in_window(bad_k.any(-1, keepdim=True) | bad_v, before, after) | ~q.isfinite().all(-1, keepdim=True)
+    return out.masked_fill(poisoned, torch.nan)
 
 
 def _released(
     q: Tensor, k: Tensor, v: Tensor, before: int, after: int, key_mask: Tensor, scale: float | None
 ) -> Tensor:
-    """CAB's code with a mask: places outside repeat the edge key, and a place is left out only if it is outside and that key is padded."""
+    """CAB's code with a mask.
+
+    Places outside repeat the edge key, and a place is left out only if it is outside and that key is padded.
+    """
     n = q.shape[2]
     place = torch.arange(n, device=q.device)[:, None] + torch.arange(-before, after + 1, device=q.device)  # n window
     nearest = place.clamp(0, n - 1)
@@ -124,8 +143,24 @@ def _released(
     "local", patterns=("noncausal_self", "causal_self"), paper="CAB (Zhang et al. 2023), after Luong et al. 2015"
 )
 class LocalAttention(Attention):
-    """Multi-head local attention; no parameters beyond the four maps of `Attention`."""
+    """Multi-head local attention; no parameters beyond the four projections.
 
+    Args:
+        width: Model width w.
+        heads: Number of heads h; must divide `width`.
+        window: As in `local`. Default: 15, CAB's.
+        variant: "paper", or "released" for CAB's code, as in `local`. Default: "paper".
+        pattern: One of the class's `patterns`. Default: "noncausal_self".
+        bias: Do the projections have biases? Default: True.
+
+    Raises:
+        ValueError: Sizes or options that cannot be.
+        TypeError: Options of the wrong type.
+    """
+
+    weighted_mean = True
+    stepwise = True
+    function_options: ClassVar[Mapping[str, Any]] = {"window": 15}
     example: ClassVar[Mapping[str, Any]] = {"window": 5}
 
     def __init__(
@@ -134,7 +169,7 @@ class LocalAttention(Attention):
         width: int,
         heads: int,
         window: int = 15,  # CAB's
-        variant: str = "paper",
+        variant: Variant = "paper",
         pattern: Pattern = "noncausal_self",
         bias: bool = True,
     ) -> None:
@@ -163,15 +198,20 @@ class LocalAttention(Attention):
         return softmax(q, k, v), (k, v)
 
     @classmethod
+    def attend(cls, q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
+        given: dict[str, Any] = {"causal": call.causal, "key_mask": call.key_mask, "scale": call.scale}
+        return local(q, k, v, window=call.options["window"], **given)
+
+    @classmethod
     def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, **options: Any) -> int:
-        """2 (d + e) a score entry: what the definition asks for, the edges of the sequence included."""
+        """2 (d + e) per score entry: what the definition asks for, the edges of the sequence included."""
         return 2 * (d + e) * cls.score_entries(heads=heads, n=n, m=m, **options)
 
     @classmethod
     def score_entries(
         cls, *, heads: int, n: int, m: int, window: int = 15, pattern: Pattern = "noncausal_self", **options: Any
     ) -> int:
-        """n (2 window + 1) a head, n window when causal; at most n m."""
+        """n (2 window + 1) per head, n window when causal; at most n m."""
         return heads * n * min(m, window if is_causal(pattern) else 2 * window + 1)
 
     def extra_repr(self) -> str:

@@ -3,9 +3,10 @@
     out = F A⁺ (G V)        F = softmax(s Q K̃ᵀ)        A = softmax(s Q̃ K̃ᵀ)        G = softmax(s Q̃ Kᵀ)        s = d^(-1/2)
     A⁺: Z ← ¼ Z (13 I − A Z (15 I − A Z (7 I − A Z))), from Z₀ = Aᵀ / (‖A‖₁ ‖A‖∞) of each (batch, head)
 
-Q̃ and K̃ are segment means over each row's real tokens (`regard.segments`). Xiong et al., "Nyströmformer", 2021, equations 13 to 15, with
-CAB's segments; a row with at most `landmarks` tokens has softmax attention. Six iterations have not converged on most A: their number
-is part of the definition. Time O(n c (d + e) + c³), memory O(n (d + e)): F and G live inside fused attention.
+Q̃ and K̃ are segment means over each row's real tokens (`regard.common.landmarks`). Xiong et al., "Nyströmformer",
+2021, equations 13 to 15, with CAB's segments; a row with at most `landmarks` tokens has softmax attention. Six
+iterations have not converged on most A: their number is part of the definition. Time O(n c (d + e) + c³), memory O(n (d
++ e)): F and G live inside fused attention.
 """
 
 from collections.abc import Mapping
@@ -14,16 +15,14 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from regard.containment import finite
-from regard.layer import Attention
+from regard.attention import Attention, Call
+from regard.common.autocast import disable_autocast
+from regard.common.checks import VARIANTS, Variant, check_choice, check_count, check_heads, check_scale
+from regard.common.landmarks import segment_means
+from regard.common.nonfinite import zero_nonfinite
+from regard.common.patterns import Pattern, zero_masked
 from regard.mechanisms.softmax import naive_softmax, softmax
-from regard.patterns import Pattern, zero_masked
-from regard.precision import keeps_types
 from regard.registry import mechanism
-from regard.segments import segment_means
-from regard.shapes import check_choice, check_count, check_heads, check_scale
-
-VARIANTS = ("paper", "released")
 
 
 def naive_nystrom(
@@ -62,7 +61,7 @@ def naive_nystrom(
     return torch.stack(outs) if outs else v
 
 
-@keeps_types
+@disable_autocast
 def nystrom(
     q: Tensor,
     k: Tensor,
@@ -72,13 +71,30 @@ def nystrom(
     iterations: int = 6,
     key_mask: Tensor | None = None,
     scale: float | None = None,
-    variant: str = "paper",
+    variant: Variant = "paper",
 ) -> Tensor:
-    """Nyström attention on split heads; self attention only, because queries are pooled.
+    """Nyström attention on split heads (Xiong et al. 2021, equations 13 to 15).
 
-    q, k (b, h, n, d), v (b, h, n, e) -> (b, h, n, e). `key_mask` (b, n), True = keep, drops keys and queries alike; masked rows are 0.
-    `variant="released"` is CAB's code: scale 1/d, and Z₀ from one maximum over the whole batch, so that rows depend on their neighbours.
-    Raises ValueError or TypeError unless n = m, landmarks ≥ 1 and iterations ≥ 0.
+    Self attention only, because queries are pooled.
+
+    Args:
+        q: Queries `(b, h, n, d)`.
+        k: Keys `(b, h, n, d)`.
+        v: Values `(b, h, n, e)`.
+        landmarks: Number of landmarks c, at least 1.
+        iterations: Steps towards the pseudo-inverse, at least 0. Default: 6, the paper's.
+        key_mask: `(b, n)`, boolean, True = keep; drops keys and queries alike, as in self attention. Default: None, all
+            tokens.
+        scale: Factor of q · k. Default: None, d ** -0.5.
+        variant: "paper", or "released" for CAB's code: scale 1/d, and Z₀ from one maximum over the whole batch, so that
+            rows depend on their neighbours. Default: "paper".
+
+    Returns:
+        `(b, h, n, e)`; masked rows are 0.
+
+    Raises:
+        ValueError: Shapes, devices or options that do not fit, with the numbers.
+        TypeError: Arguments of the wrong type.
     """
     check_heads(q, k, v, key_mask=key_mask, self_attention=True)
     check_count(landmarks, 1, "landmarks")
@@ -101,7 +117,8 @@ def nystrom(
         if key_mask is not None:  # of few tokens each is a segment, K̃ and V̄ are the tokens: F V̄ is softmax attention
             few = (key_mask.sum(1) <= landmarks)[:, None, None, None]
             middle = torch.where(few, segment_means(values, landmarks, key_mask)[0], middle)
-        k_mean, bad = finite(k_mean)  # fused attention returns 0 for scores that are NaN, but not for such values
+        # Fused attention returns 0 for scores that are NaN, but not for such values.
+        k_mean, bad = zero_nonfinite(k_mean)
         middle = middle.masked_fill(bad.any(-1).any(-1)[..., None, None], torch.nan)
         out = softmax(q, k_mean, middle, key_mask=None if key_mask is None else present, scale=scale).to(v.dtype)
     return zero_masked(out, key_mask)
@@ -121,8 +138,25 @@ def _inverse(A: Tensor, iterations: int, variant: str) -> Tensor:
 
 @mechanism("nystrom", patterns=("noncausal_self",), paper="Xiong et al. 2021, as in CAB (Zhang et al. 2023)")
 class NystromAttention(Attention):
-    """Multi-head Nyström attention. `convolution` (odd, none by default) adds a depthwise convolution of v along the tokens, one filter a head."""
+    """Multi-head Nyström attention.
 
+    Args:
+        width: Model width w.
+        heads: Number of heads h; must divide `width`.
+        landmarks: As in `nystrom`. Default: 16, CAB's.
+        iterations: As in `nystrom`. Default: 6.
+        convolution: Taps (odd) of a depthwise convolution of v along the tokens, one filter per head, added to the
+            output. Default: None, no convolution.
+        variant: "paper", or "released" for CAB's code, as in `nystrom`. Default: "paper".
+        pattern: One of the class's `patterns`. Default: "noncausal_self".
+        bias: Do the projections have biases? Default: True.
+
+    Raises:
+        ValueError: Sizes or options that cannot be.
+        TypeError: Options of the wrong type.
+    """
+
+    function_options: ClassVar[Mapping[str, Any]] = {"landmarks": 16, "iterations": 6}
     example: ClassVar[Mapping[str, Any]] = {"landmarks": 8}
 
     def __init__(
@@ -133,7 +167,7 @@ class NystromAttention(Attention):
         landmarks: int = 16,  # CAB's
         iterations: int = 6,
         convolution: int | None = None,
-        variant: str = "paper",
+        variant: Variant = "paper",
         pattern: Pattern = "noncausal_self",
         bias: bool = True,
     ) -> None:
@@ -168,6 +202,10 @@ class NystromAttention(Attention):
         return torch.add(out, self.convolution(zero_masked(v, key_mask)))
 
     @classmethod
+    def attend(cls, q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
+        return nystrom(q, k, v, key_mask=call.key_mask, scale=call.scale, **call.options)
+
+    @classmethod
     def parameter_count(
         cls, *, width: int, heads: int, length: int, bias: bool = True, convolution: int | None = None, **options: Any
     ) -> int:
@@ -177,7 +215,10 @@ class NystromAttention(Attention):
 
     @classmethod
     def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, landmarks: int = 16, **options: Any) -> int:
-        """2 a head times: means c (n + m) d, F and G c (n + m) (d + e), A c² d, A⁺ 4 iterations c³, A⁺ (G V) c² e, convolution m e · size."""
+        """2 per head times the products of the definition.
+
+        Means c (n + m) d, F and G c (n + m) (d + e), A c² d, A⁺ 4 iterations c³, A⁺ (G V) c² e, convolution m e · size.
+        """
         if n <= landmarks:
             return super().mix_flops(heads=heads, n=n, m=m, d=d, e=e)
         c, iterations, size = landmarks, int(options.get("iterations", 6)), int(options.get("convolution") or 0)
@@ -185,7 +226,7 @@ class NystromAttention(Attention):
 
     @classmethod
     def score_entries(cls, *, heads: int, n: int, m: int, landmarks: int = 16, **options: Any) -> int:
-        """n c + c² + c m a head; n m when n ≤ c."""
+        """n c + c² + c m per head; n m when n ≤ c."""
         return heads * (n * m if n <= landmarks else landmarks * (n + landmarks + m))
 
     def extra_repr(self) -> str:

@@ -1,24 +1,80 @@
-"""ProbSparse attention (Informer): the queries that look at few keys get softmax attention, the others the mean of the values.
+"""ProbSparse attention (Informer): peaked queries get softmax attention, the others the mean of the values.
 
     M_i = max_{j ∈ S_i} q_i · k_j − (1 / m) Σ_{j ∈ S_i} q_i · k_j        S_i: U = factor ⌈ln m⌉ keys drawn with replacement
     out_i = Σ_j softmax_j(scale · q_i · k_j) v_j   for the u = factor ⌈ln n⌉ queries of largest M_i,   else   (1 / m) Σ_j v_j
 
-U and u are capped at m and n. Zhou et al., "Informer", 2021, equations 4 and 5 and algorithm 1. One sample serves the batch and the heads;
-the measure takes unscaled scores. In a padded row n and m count the real tokens, and masked queries take no place among the u.
-Time O(n U d + u m (d + e)), memory O(n d + u m): the sampled scores are taken one column of the sample at a time.
+U and u are capped at m and n. Zhou et al., "Informer", 2021, equations 4 and 5 and algorithm 1. One sample serves the
+batch and the heads; the measure takes unscaled scores. In a padded row n and m count the real tokens, and masked
+queries take no place among the u. Time O(n U d + u m (d + e)), memory O(n d + u m): the sampled scores are taken one
+column of the sample at a time.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from regard.layer import Attention
-from regard.patterns import Pattern, check_mask
+from regard.attention import Attention, Call
+from regard.common.checks import check_count, check_heads, check_mask, check_scale
+from regard.common.counter_rng import murmur_mix
+from regard.common.patterns import Pattern
 from regard.registry import mechanism
-from regard.sampling import count_drawn, counts_drawn, sample_keys
-from regard.shapes import check_count, check_heads, check_scale
+
+
+def count_drawn(length: int, factor: int) -> int:
+    """factor ⌈ln length⌉, at most `length`, as Informer has it; 0 for a length of 0 or 1."""
+    return min(length, factor * math.ceil(math.log(max(1, length))))
+
+
+def counts_drawn(lengths: Tensor, factor: int) -> Tensor:
+    """`count_drawn` of every entry of an integer tensor."""
+    return torch.minimum(lengths, factor * lengths.clamp(min=1).double().log().ceil().long())
+
+
+def sample_keys(
+    n: int,
+    m: int,
+    factor: int,
+    *,
+    seed: Tensor,
+    key_mask: Tensor | None = None,
+    query_mask: Tensor | None = None,
+) -> Tensor:
+    """Draw key indices for each of n queries, with replacement, by a hash of (seed, query, draw).
+
+    Draw s of query i is ⌊m x⌋ with x = hash(seed, i, s) in [0, 1). With masks, i, m and the index count real tokens
+    only, as if the row were not padded: a query has the same draws at any length and in any batch, so that evaluation
+    repeats itself.
+
+    Args:
+        n: Queries.
+        m: Keys.
+        factor: U = max(1, factor ⌈ln m⌉), at most m, keys per query.
+        seed: An integer tensor `()`.
+        key_mask: `(b, m)`, boolean, True = keep. Default: None, all keys.
+        query_mask: `(b, n)`, boolean, True = keep. Default: None, all queries.
+
+    Returns:
+        Indices below m, `(n, U)`, or with masks `(b, n, U)`; −1 where the unpadded run draws nothing.
+
+    Raises:
+        RuntimeError: Masks that do not fit the lengths.
+    """
+    columns = torch.arange(max(1, count_drawn(m, factor)), device=seed.device)
+    rows = torch.arange(n, device=seed.device)
+    if query_mask is not None:
+        rows = (query_mask.cumsum(1) - 1).clamp(min=0)  # b n: the rank of each query among the real ones
+    mixed_rows = murmur_mix(rows ^ murmur_mix(seed + 0x9E3779B9))
+    hashes = murmur_mix(mixed_rows[..., None] + columns)  # (b) n U, uniform in 32 bits
+    if key_mask is None:
+        return (hashes * m) >> 32
+    real = key_mask.sum(1)[:, None, None]
+    ranks = (hashes * real) >> 32  # b n U
+    position = torch.argsort((~key_mask).int(), dim=1, stable=True)  # b m: where the j-th real key stands
+    indices = position.take_along_dim(ranks.flatten(1), 1).view_as(ranks)
+    return indices.masked_fill(columns >= counts_drawn(real, factor).clamp(min=1), -1)
 
 
 def naive_probsparse(
@@ -64,12 +120,25 @@ def probsparse(
     query_mask: Tensor | None = None,
     scale: float | None = None,
 ) -> Tensor:
-    """ProbSparse attention on split heads.
+    """ProbSparse attention on split heads (Zhou et al. 2021, equations 4 and 5). The choice of queries has no gradient.
 
-    q (b, h, n, d), k (b, h, m, d), v (b, h, m, e) -> (b, h, n, e). `sample` holds key indices, (n, U) or one a row (b, n, U); entries outside
-    0 … m − 1 and at masked keys are left out; without it, the sample is `regard.sampling.sample_keys` of seed 0. Masks (b, m) and (b, n),
-    True = keep; masked queries, and queries that may see no key, get 0. In self attention pass the mask as both. The choice of
-    queries has no gradient. Raises ValueError or TypeError for a factor below 1, and for samples or masks that do not fit.
+    Args:
+        q: Queries `(b, h, n, d)`.
+        k: Keys `(b, h, m, d)`.
+        v: Values `(b, h, m, e)`.
+        factor: Active queries and sampled keys per ⌈ln n⌉ and ⌈ln m⌉, at least 1. Default: 5.
+        sample: Key indices `(n, U)`, or one per row `(b, n, U)`, of int32 or int64; entries outside 0 … m − 1 and at
+            masked keys are left out. Default: None, `sample_keys` with seed 0.
+        key_mask: `(b, m)`, boolean, True = keep. Default: None, all keys.
+        query_mask: `(b, n)`, boolean, True = keep; in self attention pass the mask as both. Default: None, all queries.
+        scale: Factor of q · k. Default: None, d ** -0.5.
+
+    Returns:
+        `(b, h, n, e)`; masked queries, and queries that may see no key, get 0.
+
+    Raises:
+        ValueError: Shapes, devices or options that do not fit, with the numbers.
+        TypeError: Arguments of the wrong type.
     """
     check_heads(q, k, v, key_mask=key_mask)
     (b, h, n, d), m = q.shape, k.shape[2]
@@ -113,7 +182,10 @@ def probsparse(
 
 
 def sparsity(q: Tensor, k: Tensor, sample: Tensor, key_mask: Tensor | None, real: Tensor) -> Tensor:
-    """M_i on the sampled keys: (b, h, n), in float32 at least. The lowest finite number for a query without a sampled key."""
+    """M_i on the sampled keys: (b, h, n), in float32 at least.
+
+    The lowest finite number for a query without a sampled key.
+    """
     wide = torch.promote_types(q.dtype, torch.float32)
     (b, _, m, _), queries = k.shape, q.to(wide).transpose(1, 2)  # b n h d
     rows = k.to(wide).transpose(1, 2).flatten(0, 1)  # (b m) h d: a drawn key is one row, of all heads
@@ -134,12 +206,25 @@ def sparsity(q: Tensor, k: Tensor, sample: Tensor, key_mask: Tensor | None, real
 
 @mechanism("probsparse", patterns=("noncausal_self",), paper="Zhou et al. 2021")
 class ProbSparseAttention(Attention):
-    """ProbSparse self attention; no parameters beyond the four maps of `Attention`.
+    """ProbSparse self attention; no parameters beyond the four projections.
 
-    The sample is a hash of the buffer `seed` (drawn at construction, or given): it fits every length, evaluation repeats itself, and a padded
-    row has the sample of its unpadded run. Training draws another seed in every call, as the paper samples anew.
+    The sample is a hash of the buffer `seed`: it fits every length, evaluation repeats itself, and a padded row has the
+    sample of its unpadded run. Training draws another seed in every call, as the paper samples anew.
+
+    Args:
+        width: Model width w.
+        heads: Number of heads h; must divide `width`.
+        factor: As in `probsparse`. Default: 5.
+        seed: The buffer's number, at least 0. Default: None, drawn from torch's generator.
+        pattern: One of the class's `patterns`. Default: "noncausal_self".
+        bias: Do the projections have biases? Default: True.
+
+    Raises:
+        ValueError: Sizes or options that cannot be.
+        TypeError: Options of the wrong type.
     """
 
+    function_options: ClassVar[Mapping[str, Any]] = {"factor": 5}
     example: ClassVar[Mapping[str, Any]] = {"factor": 2}
     seed: Tensor
 
@@ -180,8 +265,21 @@ class ProbSparseAttention(Attention):
         return sample_keys(n, n, self.factor, seed=seed, key_mask=mask, query_mask=mask)
 
     @classmethod
+    def attend(cls, q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
+        factor = call.options["factor"]
+        check_count(factor, 1, "factor")
+        masks: dict[str, Any] = {"key_mask": call.key_mask, "query_mask": call.query_mask}
+        seed = torch.tensor(call.seed, device=q.device)
+        sample = sample_keys(q.shape[2], k.shape[2], factor, seed=seed, **masks)
+        return probsparse(q, k, v, factor=factor, sample=sample, scale=call.scale, **masks)
+
+    @property
+    def draws_each_call(self) -> bool:
+        return self.training
+
+    @classmethod
     def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, factor: int = 5, **options: Any) -> int:
-        """2 (n U d + u m (d + e)) a head."""
+        """2 (n U d + u m (d + e)) per head."""
         return 2 * heads * (n * max(1, count_drawn(m, factor)) * d + count_drawn(n, factor) * m * (d + e))
 
     @classmethod

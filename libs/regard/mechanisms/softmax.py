@@ -2,18 +2,23 @@
 
     out_i = Σ_j softmax_j(scale · q_i · k_j) v_j        scale = d^(-1/2)
 
-The sum runs over every key, or over j ≤ i when causal self. Vaswani et al., "Attention Is All You Need", 2017, equation 1.
-Time O(n m (d + e)); memory O(n (d + e)), because the fused kernel never stores the n × m weights.
+The sum runs over every key, or over j ≤ i when causal self. Vaswani et al., "Attention Is All You Need", 2017, equation
+1. Time O(n m (d + e)); memory O(n (d + e)), because the fused kernel never stores the n × m weights.
 """
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from regard.layer import Attention
-from regard.patterns import ALL_PATTERNS, contained, spoils, zero_masked
+from regard.attention import Attention, Call
+from regard.common.checks import check_heads, check_scale
+from regard.common.nonfinite import row_nan_mark, zero_and_mark_causal
+from regard.common.patterns import ALL_PATTERNS, zero_masked
 from regard.registry import mechanism
-from regard.shapes import check_heads, check_scale
 
 
 def naive_softmax(
@@ -33,23 +38,36 @@ def naive_softmax(
 def softmax(
     q: Tensor, k: Tensor, v: Tensor, *, causal: bool = False, key_mask: Tensor | None = None, scale: float | None = None
 ) -> Tensor:
-    """Softmax attention on split heads, by the fused kernel of torch.
+    """Softmax attention on split heads, by the fused kernel of torch (Vaswani et al. 2017, equation 1).
 
-    q (b, h, n, d), k (b, h, m, d), v (b, h, m, e) -> (b, h, n, e). `key_mask` (b, m), True = keep; a query that may see no key gets 0.
-    `scale` multiplies q · k and defaults to d ** -0.5. Causal needs n = m.
+    Args:
+        q: Queries `(b, h, n, d)`.
+        k: Keys `(b, h, m, d)`.
+        v: Values `(b, h, m, e)`.
+        causal: Must query i be kept from keys j > i? Needs n = m. Default: False.
+        key_mask: `(b, m)`, boolean, True = keep. Default: None, all keys.
+        scale: Factor of q · k. Default: None, d ** -0.5.
+
+    Returns:
+        `(b, h, n, e)`; a query that may see no key gets 0.
+
+    Raises:
+        ValueError: Shapes, devices or options that do not fit, with the numbers.
+        TypeError: Arguments of the wrong type.
     """
     check_heads(q, k, v, key_mask=key_mask, self_attention=causal)
     check_scale(scale)
     k, v = zero_masked(k, key_mask), zero_masked(v, key_mask)
-    mark = spoils(q)  # torch's CPU kernel gives 0, not NaN, to a query whose scores are NaN
+    mark = row_nan_mark(q)  # torch's CPU kernel gives 0, not NaN, to a query whose scores are NaN
     if causal:
-        k, key_mark = contained(k)  # masks are added to the scores, where a later key's NaN would outlive them
-        v, value_mark = contained(v)
+        # Masks are added to the scores, where a later key's NaN would outlive them.
+        k, key_mark = zero_and_mark_causal(k)
+        v, value_mark = zero_and_mark_causal(v)
         mark = mark + key_mark.sum(-1, keepdim=True) + value_mark
         if scale is not None and scale <= 0:  # torch hides the future by -inf first and scales then: 0 · -inf is NaN
             q, scale = q * scale, 1.0
     else:
-        mark = mark + spoils(k).sum(-2, keepdim=True)
+        mark = mark + row_nan_mark(k).sum(-2, keepdim=True)
     if key_mask is None:
         return _marked(F.scaled_dot_product_attention(q, k, v, is_causal=causal, scale=scale), mark)
     seen = key_mask[:, None, None, :]
@@ -61,13 +79,28 @@ def softmax(
 
 
 def _marked(out: Tensor, mark: Tensor) -> Tensor:
-    """out + mark; in place where no gradient needs `out`, for a long result should not stand in memory twice."""
+    """out + mark; in place where no gradient needs `out`, because a long result should not be in memory twice."""
     return out + mark if out.requires_grad else out.add_(mark)
 
 
 @mechanism("softmax", patterns=ALL_PATTERNS, paper="Vaswani et al. 2017")
 class SoftmaxAttention(Attention):
-    """Standard multi-head attention; no parameters beyond the four maps of `Attention`."""
+    """Standard multi-head attention; no parameters beyond the four projections.
+
+    Args:
+        width: Model width w.
+        heads: Number of heads h; must divide `width`.
+        pattern: One of the class's `patterns`. Default: "noncausal_self".
+        bias: Do the projections have biases? Default: True.
+
+    Raises:
+        ValueError: Sizes or options that cannot be.
+        TypeError: Options of the wrong type.
+    """
+
+    weighted_mean = True
+    stepwise = True
+    function_options: ClassVar[Mapping[str, Any]] = {}
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None) -> Tensor:
         return softmax(q, k, v, causal=self.causal, key_mask=key_mask)
@@ -79,3 +112,14 @@ class SoftmaxAttention(Attention):
         if state is not None:
             k, v = torch.cat((state[0], k), 2), torch.cat((state[1], v), 2)
         return softmax(q, k, v), (k, v)
+
+    @classmethod
+    def attend(cls, q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
+        return softmax(q, k, v, causal=call.causal, key_mask=call.key_mask, scale=call.scale)
+
+    @classmethod
+    def attend_last(cls, q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
+        """A single last token sees all."""
+        if q.shape[2] == 1:
+            return cls.attend(q, k, v, replace(call, causal=False))
+        return super().attend_last(q, k, v, call)

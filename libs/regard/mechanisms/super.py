@@ -2,11 +2,11 @@
 
     H_i = softmax(Q W_i^Q K_iᵀ / √d) (W^A V_i + β)        O = concat_i(H_i) W^O        K_i, V_i = columns i d … (i + 1) d - 1 of K, V
 
-Hosseini and Hosseini, "You Need to Pay Better Attention", 2024 (version 2), section 3.3, equations 19 to 23. W^A (m, m) is shared by the
-heads of a layer; β (m) is its bias, one number a token, added to every feature (the paper's parameter counts have it).
-Causal self attention needs a lower triangular W^A besides the causal mask: row t of W^A V may use rows j ≤ t. Where the source is seen
-whole (both cross patterns) W^A is full.
-Time O(n m d + m² e), memory O(m²) for W^A. Fewer parameters than standard attention while m < √2 w, fewer FLOPs while m < 2 w.
+Hosseini and Hosseini, "You Need to Pay Better Attention", 2024 (version 2), section 3.3, equations 19 to 23. W^A (m, m)
+is shared by the heads of a layer; β (m) is its bias, one number per token, added to every feature (the paper's
+parameter counts have it). Causal self attention needs a lower triangular W^A as well as the causal mask: row t of W^A V
+may use rows j ≤ t. Where the source is seen whole (both cross patterns) W^A is full. Time O(n m d + m² e), memory O(m²)
+for W^A. Fewer parameters than standard attention while m < √2 w, fewer FLOPs while m < 2 w.
 """
 
 from collections.abc import Mapping
@@ -15,11 +15,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from regard.layer import Attention
+from regard.attention import Attention
+from regard.common.checks import check_count, check_flag, check_mask, check_tensor
+from regard.common.nonfinite import zero_and_mark_causal
+from regard.common.patterns import ALL_PATTERNS, Pattern, zero_masked
 from regard.mechanisms.softmax import naive_softmax, softmax
-from regard.patterns import ALL_PATTERNS, Pattern, check_mask, contained, zero_masked
 from regard.registry import mechanism
-from regard.shapes import check_count, check_flag, check_tensor
 
 
 def naive_super_values(
@@ -40,11 +41,22 @@ def naive_super_values(
 def super_values(
     v: Tensor, *, weight: Tensor, bias: Tensor | None = None, causal: bool = False, key_mask: Tensor | None = None
 ) -> Tensor:
-    """The mixed values V' = W^A V + β that Super attention attends to (equation 22).
+    """The mixed values V' = W^A V + β that Super attention attends to (Hosseini and Hosseini 2024, equation 22).
 
-    v (b, h, m, e) -> (b, h, m, e). `weight` (length, length) and `bias` (length) with length ≥ m: a shorter input takes their first m rows
-    and columns. `causal` uses the lower triangle of `weight` and nothing else of it. `key_mask` (b, m), True = keep: masked rows of v stay
-    out of the others, because the mask of the scores would come too late. Raises ValueError if m > length.
+    Args:
+        v: Values `(b, h, m, e)`.
+        weight: W^A, `(length, length)` with length ≥ m; a shorter input takes its first m rows and columns.
+        bias: β, `(length)`, added to every feature. Default: None.
+        causal: Use the lower triangle of `weight` and nothing else of it? Default: False.
+        key_mask: `(b, m)`, boolean, True = keep; masked rows of v stay out of the others, because the mask of the
+            scores would come too late. Default: None, all keys.
+
+    Returns:
+        `(b, h, m, e)`.
+
+    Raises:
+        ValueError: m > length, or shapes and devices that do not fit, with the numbers.
+        TypeError: Arguments of the wrong type.
     """
     check_flag(causal, "causal")
     check_tensor(v, "v")
@@ -67,7 +79,7 @@ def super_values(
     check_mask(key_mask, v.shape[0], m, "key_mask", v.device)
     v, weight = zero_masked(v, key_mask), weight[:m, :m].to(v.dtype)
     if causal:
-        v, mark = contained(v)
+        v, mark = zero_and_mark_causal(v)
         mixed = weight.tril() @ v + mark
     else:
         mixed = weight @ v
@@ -76,12 +88,24 @@ def super_values(
 
 @mechanism("super", patterns=ALL_PATTERNS, paper="Hosseini and Hosseini 2024")
 class SuperAttention(Attention):
-    """Softmax attention without W^K and W^V, with W^A = `mixing.weight`, sized for sources of at most `length` tokens.
+    """Softmax attention without W^K and W^V, with W^A = `mixing.weight`.
 
-    W^A starts Xavier-uniform, our choice: how the paper starts it is unknown. Tokens are told apart by their position in the batch, so
-    that padding belongs at the end.
+    W^A starts Xavier-uniform, our choice: how the paper starts it is unknown. Tokens are told apart by their position
+    in the batch, so that padding belongs at the end.
+
+    Args:
+        width: Model width w.
+        heads: Number of heads h; must divide `width`.
+        length: The longest source; W^A is `(length, length)`.
+        pattern: One of the class's `patterns`. Default: "noncausal_self".
+        bias: Do the projections have biases? Default: True.
+
+    Raises:
+        ValueError: Sizes or options that cannot be.
+        TypeError: Options of the wrong type.
     """
 
+    weighted_mean = True
     maps = ("query", "output")
     example: ClassVar[Mapping[str, Any]] = {"length": 128}
 
@@ -106,6 +130,15 @@ class SuperAttention(Attention):
         v = naive_super_values(v, weight=mixing.weight, bias=mixing.bias, causal=self.causal, key_mask=key_mask)
         return naive_softmax(q, k, v, causal=self.causal, key_mask=key_mask)
 
+    def attended_values(self, v: Tensor, key_mask: Tensor | None) -> Tensor:
+        """V' = W^A V + β."""
+        mixing = self.mixing
+        return super_values(v, weight=mixing.weight, bias=mixing.bias, causal=self.causal, key_mask=key_mask)
+
+    def mix_attended(self, q: Tensor, k: Tensor, values: Tensor, key_mask: Tensor | None, **also: Any) -> Tensor:
+        """Softmax attention to V' as it is."""
+        return softmax(q, k, values, causal=self.causal, key_mask=key_mask)
+
     @classmethod
     def parameter_count(cls, *, width: int, heads: int, length: int, bias: bool = True, **options: Any) -> int:
         """2 (w² + w) + l² + l, without the linear terms if there is no bias."""
@@ -114,7 +147,7 @@ class SuperAttention(Attention):
 
     @classmethod
     def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, **options: Any) -> int:
-        """Those of softmax attention, and 2 m² e a head for W^A V."""
+        """Those of softmax attention, and 2 m² e per head for W^A V."""
         return super().mix_flops(heads=heads, n=n, m=m, d=d, e=e, **options) + 2 * heads * m * m * e
 
     def extra_repr(self) -> str:

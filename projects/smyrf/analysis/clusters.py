@@ -1,4 +1,4 @@
-"""SMYRF's clusters on given queries and keys, as labels: the same steps as the mechanism's own (`regard.hashing`, `regard.clusters`).
+"""SMYRF's clusters on given queries and keys, as labels: the same steps as the mechanism's own (`smyrf.hashing`, `smyrf.clusters`).
 
 `regard.observe` tells them too, by running the mechanism over an identity of n × m values a head; labels cost n + m, and the tables here need
 them for 72 heads of 1,370 tokens, hundreds of times.
@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from projects.smyrf.analysis.vectors import Vectors
-from regard.clusters import Clusters, cluster_sizes, cut
 from regard.functional import smyrf
-from regard.hashing import checked_directions, hashes, sorted_tokens
+from regard.mechanisms.smyrf.clusters import Clusters, cluster_sizes, cut
+from regard.mechanisms.smyrf.hashing import checked_directions, hashes, sorted_tokens
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class Analysis:
 
 def check(section: Analysis, config: Config) -> None:
     """Raises ValueError, with the numbers, for what cannot run."""
-    from regard.hashing import SCHEMES
+    from regard.mechanisms.smyrf.hashing import SCHEMES
 
     if section.model not in MODELS:
         raise ValueError(f"analysis.model must be one of {', '.join(MODELS)}, got {section.model!r}")

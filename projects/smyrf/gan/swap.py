@@ -14,8 +14,8 @@ from projects.smyrf.gan.likeness import Likeness
 from projects.smyrf.gan.networks import Attend, Generator
 from projects.smyrf.gan.pictures import as_bytes
 from projects.smyrf.gan.scores import judge_of
+from regard.attention import identity_values
 from regard.bench.memory import peak_of
-from regard.observers import identity
 from regard_lab.measured import Measured
 from regard_lab.pictures import encode, grid
 
@@ -86,7 +86,7 @@ def captured_mass(attend: Attend, q: Tensor, k: Tensor) -> float:
         regard.functional.smyrf(  # with a scale of 0 all keys that are met weigh the same, however far apart the scores
             q,
             k,
-            identity(k),
+            identity_values(k),
             rounds=attend.rounds,
             cluster_size=attend.cluster_size,
             key_cluster_size=attend.cluster_size // 4,

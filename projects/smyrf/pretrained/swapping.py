@@ -66,7 +66,7 @@ def put(model: Any, swap: Swap) -> None:
     """Have the model run SMYRF, in the layers that the swap names."""
     options = {"rounds": swap.rounds, "cluster_size": swap.cluster_size, "scheme": swap.scheme, "dedup": swap.dedup}
     model.set_attn_implementation("regard-smyrf" if swap.layers is None else "regard-softmax")
-    huggingface.options(model, mechanism="smyrf", layers=swap.layers, seed=swap.seed, **options)
+    huggingface.configure(model, mechanism="smyrf", layers=swap.layers, seed=swap.seed, **options)
 
 
 def modules_of(model: Any) -> list[Any]:

@@ -5,7 +5,7 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from regard.hashing import SCHEMES
+from regard.mechanisms.smyrf.hashing import SCHEMES
 from regard_lab.errors import UserError, nearest
 
 

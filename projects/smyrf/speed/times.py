@@ -150,5 +150,5 @@ def bert_layer(speed: Speed, mechanism: str, seed: int, options: dict[str, Any])
     layer = BertLayer(speed).eval()
     layer.config._attn_implementation = "sdpa" if mechanism == "softmax" else f"regard-{mechanism}"
     if options:
-        huggingface.options(layer, seed=seed, **options)
+        huggingface.configure(layer, seed=seed, **options)
     return layer

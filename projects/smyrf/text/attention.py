@@ -33,10 +33,10 @@ def put(
         return mask_order.put(encoder, mask, rounds=rounds, cluster_size=cluster_size)
     huggingface.register()
     encoder.set_attn_implementation("regard-smyrf")
-    huggingface.options(encoder, rounds=rounds, cluster_size=cluster_size, scheme=scheme)
+    huggingface.configure(encoder, rounds=rounds, cluster_size=cluster_size, scheme=scheme)
 
     def reseed(seed: int) -> None:
-        huggingface.options(encoder, seed=seed)
+        huggingface.configure(encoder, seed=seed)
 
     return reseed
 

@@ -63,7 +63,7 @@ class Text:
 
 def check(text: Text, config: Any) -> None:
     """Raises ValueError, with the numbers in it, for a section that cannot run."""
-    from regard.hashing import SCHEMES
+    from regard.mechanisms.smyrf.hashing import SCHEMES
 
     tuning = text.finetuning
     choices = [

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from regard import functional
 from regard.adapters import huggingface
-from regard.adapters.functions import directions
+from regard.mechanisms.smyrf.hashing import seeded_directions
 
 NAME = "smyrf-mask-order"
 SETTINGS = "mask_order"  # the attribute of a model's config with order, rounds, cluster_size and seed
@@ -53,7 +53,7 @@ def attention(
     b, h, n, d = query.shape
     settings: dict[str, Any] = getattr(module.config, SETTINGS)
     seed = settings["seed"] * 10_007 + module.layer_idx  # as the adapter's, so that equal seeds draw equal directions
-    drawn = directions(seed, d, settings["rounds"]).to(query.device)
+    drawn = seeded_directions(seed, d, settings["rounds"]).to(query.device)
     keep = torch.ones(b, n, dtype=torch.bool, device=query.device) if attention_mask is None else attention_mask
     mask = rows_of(keep, h, settings["order"])
     q, k, v = (x.flatten(0, 1)[:, None] for x in (query, key, value))

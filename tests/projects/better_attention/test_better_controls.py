@@ -10,9 +10,9 @@ from projects.better_attention.controls import CONTROLS, OrthogonalAttention, Su
 from projects.better_attention.model import Encoder, attention_class, attention_layer
 from projects.better_attention.project import CONTROLS as NAMES
 from projects.better_attention.project import PROJECT, Config, modules
-from regard.certify import certify
+from regard.certification import certify
 from regard.mechanisms.super import SuperAttention
-from regard.registry import build, mechanisms
+from regard.registry import build, list_mechanisms
 from regard_lab.config import compose, typed
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -40,8 +40,8 @@ def tokens(seed: int = 1) -> torch.Tensor:
 
 def test_the_names_are_known_without_torch_and_are_no_mechanisms_of_the_library():
     assert tuple(CONTROLS) == NAMES
-    assert not set(CONTROLS) & set(mechanisms())
-    assert modules(config_of("model.attention=mixer")) == ["projects.better_attention.controls"]
+    assert not set(CONTROLS) & set(list_mechanisms())
+    assert modules(config_of("model.attention=mixer")) == ["projects.better_attention.controls@mixer"]
     assert modules(config_of("model.attention=super")) == ["regard.mechanisms.super"]
 
 

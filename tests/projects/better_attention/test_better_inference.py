@@ -13,7 +13,7 @@ from projects.better_attention.edge import quantised
 from projects.better_attention.fresh import in_a_fresh_process
 from projects.better_attention.inference import Run, built, file_mib, flops_of, held_mib, in_turns, inputs
 from projects.better_attention.project import FOUR, PROJECT, Config, inference_rows, modules
-from regard.layer import Attention
+from regard.attention import Attention
 from regard_lab.config import compose, typed
 from regard_lab.errors import UserError
 from regard_lab.paper import load_paper

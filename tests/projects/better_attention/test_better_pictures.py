@@ -15,7 +15,7 @@ from projects.better_attention.learning import some
 from projects.better_attention.maps import effective, exhibits, packed, unpacked
 from projects.better_attention.model import Encoder, check, tokens_of
 from projects.better_attention.pixels import Pixels, augmented, moments, patches
-from projects.better_attention.project import MAPS_MODULE, PROJECT, Config, leaves_maps, modules
+from projects.better_attention.project import PROJECT, Config, leaves_maps
 from projects.better_attention.train import correlation, squared_error, train
 from regard.observers import observe
 from regard_lab import pictures
@@ -232,11 +232,9 @@ def test_seed_0_leaves_attention_maps(made_up_data, tmp_path, data):
     else:
         assert shown[0]["words"] == ["bad"] * 32
     assert leaves_maps(config)
-    assert MAPS_MODULE in modules(config)
     others = (replace(config, seed=1), replace(config, model=replace(config.model, attention="efficient")))
     for other in (*others, config_of("table=cifar"), config_of("table=ablation_heads", "model.attention=super")):
         assert not leaves_maps(other)
-        assert MAPS_MODULE not in modules(other)
 
 
 def test_packed_matrices_keep_their_ends():

@@ -16,7 +16,7 @@ from regard_lab.config import compose
 from regard_lab.results import Metric, Result, Row, read_result
 
 OWN = """
-from regard.layer import Attention
+from regard.attention import Attention
 from regard.registry import mechanism
 from regard.mechanisms.softmax import naive_softmax, softmax
 

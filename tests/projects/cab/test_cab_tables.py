@@ -1,4 +1,4 @@
-"""The tables: every config composes, their rows are the registry's, the constants are taken as they should be, efficiency lengths by hand."""
+"""The tables: every config composes, rows are the mechanisms that CAB compares, constants are taken as they should be, lengths by hand."""
 
 from pathlib import Path
 
@@ -10,8 +10,8 @@ from projects.cab.freeze import constants_of
 from projects.cab.project import NONE, PROJECT, Config, modules_of, own_checksum
 from projects.cab.tasks import MODULES, TABLES
 from regard import cost
-from regard.patterns import ALL_PATTERNS
-from regard.registry import mechanism_class, mechanisms
+from regard.common.patterns import ALL_PATTERNS
+from regard.registry import mechanism_class
 from regard_lab.config import compose, typed
 from regard_lab.errors import UserError
 from regard_lab.paper import load_paper
@@ -31,14 +31,9 @@ def rows_of(table: str) -> list[dict]:
     return compose(PROJECT.conf(ROOT), [f"table={table}", "scale=quick"]).table.rows
 
 
-def shipped(pattern: str) -> set[str]:
-    """The mechanisms of this library with a pattern; those that tests register are left out."""
-    classes = {name: mechanism_class(name) for name in mechanisms()}
-    return {
-        name
-        for name, cls in classes.items()
-        if pattern in cls.patterns and cls.__module__.startswith("regard.mechanisms.")
-    }
+def compared(pattern: str) -> set[str]:
+    """The mechanisms that CAB compares (those of the table `patterns`) with a pattern; the library may have others."""
+    return {name for row in rows_of("patterns") if pattern in mechanism_class(name := row["attention"]).patterns}
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -57,17 +52,16 @@ def test_a_table_loads_with_its_cells(table):
 
 
 @pytest.mark.parametrize("pattern", ALL_PATTERNS)
-def test_the_rows_of_a_task_are_the_registrys_mechanisms_with_its_pattern(pattern):
+def test_the_rows_of_a_task_are_the_compared_mechanisms_with_its_pattern(pattern):
     names = [row["attention"] for row in rows_of(TABLES[pattern])]
-    assert set(names) == shipped(pattern) | {NONE}
+    assert set(names) == compared(pattern) | {NONE}
     assert len(names) == len(set(names))
     assert config_of(f"table={TABLES[pattern]}").pattern == pattern
 
 
-def test_the_rows_of_patterns_index_and_efficiency_are_the_registrys():
-    assert {row["attention"] for row in rows_of("patterns")} == set().union(*map(shipped, ALL_PATTERNS))
+def test_the_rows_of_index_and_efficiency_are_the_compared_mechanisms():
     pairs = {(row["attention"], row["pattern"]) for row in rows_of("index")}
-    assert pairs == {(name, pattern) for pattern in ALL_PATTERNS for name in shipped(pattern)}
+    assert pairs == {(name, pattern) for pattern in ALL_PATTERNS for name in compared(pattern)}
 
     def grows_as_softmax(name: str) -> bool:
         few, many = (cost.score_entries(name, heads=1, n=n, **options(name, n)) for n in (4096, 8192))
@@ -76,7 +70,7 @@ def test_the_rows_of_patterns_index_and_efficiency_are_the_registrys():
     def options(name: str, n: int) -> dict:
         return {"length": n} if name in ("super", "linformer") else {}
 
-    linear = {name for name in shipped("noncausal_self") if not grows_as_softmax(name)}
+    linear = {name for name in compared("noncausal_self") if not grows_as_softmax(name)}
     assert {row["attention"] for row in rows_of("efficiency")} == linear
 
 
@@ -178,7 +172,7 @@ def test_the_efficiency_cell_measures(tmp_path):
 def test_a_pattern_is_there_when_every_property_holds(scale, properties, tmp_path, monkeypatch):
     def some(passed: bool):
         def certify(name, options=None, properties=None):
-            from regard.certify import Outcome
+            from regard.certification import Outcome
 
             return [Outcome("causal_self", "padding", True, ""), Outcome("causal_self", "causality", passed, "leaks")]
 

@@ -14,7 +14,7 @@ from cab_data import (
 from projects.cab import lm, lstf, tasks, translation
 from projects.cab.project import NONE, Attention
 from projects.cab.slots import Slots, positions
-from regard.patterns import ALL_PATTERNS
+from regard.common.patterns import ALL_PATTERNS
 from regard_lab.errors import DataMissing
 
 

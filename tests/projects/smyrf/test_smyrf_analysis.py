@@ -17,8 +17,8 @@ from projects.smyrf.analysis.config import check
 from projects.smyrf.analysis.figures import FIGURES
 from projects.smyrf.analysis.vectors import Subject, Vectors, attending, capture, dense, result_with
 from projects.smyrf.project import PROJECT, Config
-from regard.hashing import SCHEMES
-from regard.observers import meetings
+from regard.mechanisms.smyrf import SmyrfAttention
+from regard.mechanisms.smyrf.hashing import SCHEMES
 from regard_lab.config import compose, typed
 from regard_lab.figures import Results, svg
 from regard_lab.paper import load_paper
@@ -104,7 +104,7 @@ def test_labels_are_the_mechanisms_clusters(scheme: str, n: int, m: int, size: i
     assert keys.shape == (3, 2, 3, m)
     assert min(queries.min(), keys.min()) == 0
     options = {"cluster_size": size, "scheme": scheme, "buckets": clustering.buckets(n)}
-    met = meetings(x.q, x.k, None, None, directions=directions, rounds=3, **options)
+    met = SmyrfAttention.collisions(x.q, x.k, None, None, directions=directions, rounds=3, **options)
     assert torch.equal(queries[..., :, None] == keys[..., None, :], met)
     assert torch.equal(seen(queries, keys), met.any(0))
     once = Clustering(3, size, scheme, dedup=True)

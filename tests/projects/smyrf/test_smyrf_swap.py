@@ -62,7 +62,7 @@ def test_the_swap_is_the_adapters_where_the_adapter_has_it(checkpoints):
         assert not hasattr(model.config, huggingface.SETTINGS)
         huggingface.register()
         model.set_attn_implementation("regard-smyrf")
-        huggingface.options(model, rounds=2, cluster_size=6, seed=3)
+        huggingface.configure(model, rounds=2, cluster_size=6, seed=3)
         assert torch.allclose(ours[keep], model(**given).last_hidden_state[keep], atol=1e-6)
     assert torch.allclose(one_cluster[keep], dense[keep], atol=1e-5)
     assert not torch.allclose(ours[keep], dense[keep], atol=1e-2)

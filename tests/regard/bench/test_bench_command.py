@@ -15,7 +15,7 @@ from regard.bench import command, table
 from regard.bench.cases import Case
 from regard.bench.command import LENGTHS, lengths_of
 from regard.bench.table import read_all
-from regard.certify import Outcome, certify
+from regard.certification import Outcome, certify
 
 OWN = """
 from regard.mechanisms.softmax import SoftmaxAttention, naive_softmax
@@ -146,7 +146,7 @@ def test_the_default_is_every_mechanism_in_both_self_patterns(monkeypatch, certi
     assert {kind.mechanism for kind in noncausal} >= {"smyrf", "nystrom", "s4d", "super", "softmax"}
     assert {kind.pattern for kind in causal} == {"causal_self"}
     assert {kind.mechanism for kind in causal} == {
-        name for name in registry.mechanisms() if "causal_self" in registry.mechanism_class(name).patterns
+        name for name in registry.list_mechanisms() if "causal_self" in registry.mechanism_class(name).patterns
     }
     assert [str(kind) for kind in noncausal[:2]] == ["softmax (fused)", "softmax layer"] or noncausal[0].form == "fused"
     assert len({str(kind) for kind in noncausal}) == len(noncausal)

@@ -1,0 +1,313 @@
+"""Softmax attention inside clusters, its rounds merged.
+
+Gathers of whole rows around a fused kernel that returns its log-sum-exp.
+
+Round r pairs the queries of cluster i with the keys of cluster i. For a query, with s = scale · q · k over the keys it
+meets in round r,
+
+    l_r = logsumexp(s)        o_r = Σ exp(s - l_r) v        out = Σ_r w_r o_r        w_r = softmax_r(l_r)
+
+which is one softmax over all the keys it meets, a key met twice counting twice (a round that counts t times has log t
+added to its l_r), or, when later meetings of the same two are left out of s, counting once. Hence the gradient needs no
+merge: with L = logsumexp_r(l_r) each round's weights are exp(s - L), and the usual backward of attention, given `out`
+and L in place of o_r and l_r, returns its share.
+
+On CPU the kernel is the one behind `scaled_dot_product_attention`, and a round goes through it in parts that stay in
+the cache: memory that is used again costs a fraction of memory that the system must first map and clear. Elsewhere a
+plain form of the same formulas, in one part.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from regard.mechanisms.smyrf.clusters import Clusters
+
+HAS_CPU_KERNEL = hasattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu")
+PART_BYTES = 2**20  # of the gathered queries or keys, per thread, on CPU
+
+
+def merged_attention(
+    q: Tensor, k: Tensor, v: Tensor, rounds: Sequence[Clusters], *, scale: float, dedup: bool = False
+) -> Tensor:
+    """Attention of each query to the keys of its clusters, rounds merged.
+
+    `dedup`: a key met in several rounds counts once.
+
+    q (b, h, n, d), k (b, h, m, d), v (b, h, m, e) -> (b, h, n, e), all finite. The first round must place every query
+    that has a meaning: those it does not place, and those in clusters without keys, get numbers of no meaning.
+    Differentiable once in q, k and v.
+    """
+    d, e = q.shape[3], v.shape[3]
+    if d != e:  # the kernel wants one width
+        q, k, v = (F.pad(x, (0, max(d, e) - x.shape[3])) for x in (q, k, v))
+    layouts, tensors = flatten(rounds)
+    out: Tensor = _Merged.apply(q, k, v, layouts, scale, dedup, *tensors)  # type: ignore[no-untyped-call]
+    return out[..., :e]
+
+
+class Layout(NamedTuple):
+    """A round without its tensors: which of a flat list each of its tensor fields is, and its other fields.
+
+    Autograd and torch.compile want the tensors of a call side by side, and torch.compile takes none of them twice.
+    """
+
+    tensor_at: dict[str, int]
+    others: dict[str, Any]
+
+
+def flatten(rounds: Sequence[Clusters]) -> tuple[list[Layout], list[Tensor]]:
+    """Rounds as layouts and the tensors that they share, each once."""
+    tensors: list[Tensor] = []
+    layouts = []
+    for clusters in rounds:
+        fields = clusters._asdict()
+        held = {name: value for name, value in fields.items() if isinstance(value, Tensor)}
+        for value in held.values():
+            if all(value is not known for known in tensors):
+                tensors.append(value)
+        tensor_at = {name: next(i for i, known in enumerate(tensors) if known is value) for name, value in held.items()}
+        layouts.append(Layout(tensor_at, {name: value for name, value in fields.items() if name not in held}))
+    return layouts, tensors
+
+
+def unflatten(layouts: Sequence[Layout], tensors: Sequence[Tensor]) -> Iterator[Clusters]:
+    """The rounds that `flatten` took apart."""
+    for layout in layouts:
+        fields: dict[str, Any] = {name: tensors[i] for name, i in layout.tensor_at.items()}
+        yield Clusters(**fields, **layout.others)
+
+
+class Part(NamedTuple):
+    """Some clusters of a round, their places one after the other.
+
+    Where their rows are in q, k and v, and in new tensors: (b·h·n + 1, ·) for the queries, whose last row takes what
+    empty places give, and (b·h·m, ·) for the keys. `bias` is added to the scores.
+    """
+
+    clusters: int
+    places: slice
+    q: Tensor
+    k: Tensor
+    v: Tensor
+    query: Tensor
+    key: Tensor
+    bias: Tensor | None
+
+
+class _Merged(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        layouts: Sequence[Layout],
+        scale: float,
+        dedup: bool,
+        *tensors: Any,
+    ) -> Tensor:
+        (b, h, n, d), exact = q.shape, torch.float32 if q.dtype in (torch.float16, torch.bfloat16) else q.dtype
+        q, k, v = (_laid_out(x) for x in (q, k, v))
+        out = torch.zeros(b * h * n + 1, d, dtype=exact, device=q.device)
+        total = torch.zeros(b * h * n + 1, dtype=exact, device=q.device)
+        for number, (clusters, met) in enumerate(_rounds(unflatten(layouts, tensors), dedup, n, k.shape[2])):
+            for part in _parts(clusters, met, q, k, v):
+                q_r, k_r, v_r = (_rows(x, index, part.clusters) for x, index in ((q, part.q), (k, part.k), (v, part.v)))
+                out_r, lse_r = attention_with_lse(q_r, k_r, v_r, part.bias, scale)
+                out_r, lse_r = out_r.reshape(-1, d).to(exact), lse_r.reshape(-1) + math.log(clusters.times)
+                if number:
+                    so_far = total.index_select(0, part.query)
+                    out_r = out.index_select(0, part.query).lerp_(out_r, torch.sigmoid(lse_r - so_far)[:, None])
+                    lse_r = torch.logaddexp(so_far, lse_r)
+                out.index_copy_(0, part.query, out_r)
+                total.index_copy_(0, part.query, lse_r)
+        out = out[:-1].view(b, h, n, d).to(q.dtype)
+        ctx.save_for_backward(q, k, v, out, total, *tensors)
+        ctx.layouts, ctx.scale, ctx.dedup = layouts, scale, dedup
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        q, k, v, out, total, *tensors = ctx.saved_tensors
+        (b, h, n, d), grad = q.shape, _laid_out(grad)
+        grad_q, grad_k, grad_v = (
+            torch.zeros(b * h * length, d, dtype=total.dtype, device=q.device) for length in (n + 1, *2 * (k.shape[2],))
+        )
+        for clusters, met in _rounds(unflatten(ctx.layouts, tensors), ctx.dedup, n, k.shape[2]):
+            of_out, of_grad = (row_index(clusters.query_token, x) for x in (out, grad))
+            filled = _flat(clusters.query_filled, b, h)
+            for part in _parts(clusters, met, q, k, v):
+                q_r, out_r, grad_r, k_r, v_r = (
+                    _rows(x, index, part.clusters)
+                    for x, index in (
+                        (q, part.q),
+                        (out, of_out[part.places]),
+                        (grad, of_grad[part.places]),
+                        (k, part.k),
+                        (v, part.v),
+                    )
+                )
+                lse_r = total.index_select(0, part.query) - math.log(clusters.times)
+                if filled is not None:  # exp(s - inf) = 0: an empty place has no say
+                    lse_r = lse_r.masked_fill(~filled[part.places], torch.inf)
+                lse_r = lse_r.view(part.clusters, 1, -1)
+                shares = attention_backward(grad_r, q_r, k_r, v_r, out_r, lse_r, part.bias, ctx.scale)
+                q_r, k_r, v_r = (x.reshape(-1, d).to(total.dtype) for x in shares)
+                grad_q.index_copy_(0, part.query, grad_q.index_select(0, part.query).add_(q_r))
+                index = part.key[:, None].expand(-1, d)
+                grad_k.scatter_add_(0, index, k_r)
+                grad_v.scatter_add_(0, index, v_r)
+        grads = ((grad_q[: b * h * n], q), (grad_k, k), (grad_v, v))
+        return *(g.view(x.shape).to(x.dtype) for g, x in grads), None, None, None, *(None for _ in tensors)
+
+
+def _rounds(
+    rounds: Iterable[Clusters], dedup: bool, n: int, m: int
+) -> Iterator[tuple[Clusters, list[tuple[Tensor, Tensor]]]]:
+    """The rounds, each with what its queries and keys have met before.
+
+    That is the sets of keys that every query and every key belonged to in the earlier rounds of its level.
+    """
+    met: list[tuple[Tensor, Tensor]] = []
+    level: int | None = None
+    for clusters in rounds:
+        met = met if clusters.level == level else []
+        level = clusters.level
+        yield clusters, met
+        if dedup:
+            met = [*met, (_sets(clusters, "query", n), _sets(clusters, "key", m))]
+
+
+def _sets(clusters: Clusters, which: str, length: int) -> Tensor:
+    """The set of keys that each query, or key, belongs to: (b·h·length + 1), below 0 where it belongs to none."""
+    token, filled = (getattr(clusters, f"{which}_{what}") for what in ("token", "filled"))
+    b, h, number = clusters.key_set.shape
+    sets = clusters.key_set[..., None].expand(-1, -1, -1, token.shape[2] // number).flatten().int()
+    none = {"query": -1, "key": -2}[which]
+    return torch.full((b * h * length + 1,), none, dtype=torch.int32, device=token.device).scatter_(
+        0, _new_row(token, filled, length), sets
+    )
+
+
+def _parts(clusters: Clusters, met: Sequence[tuple[Tensor, Tensor]], q: Tensor, k: Tensor, v: Tensor) -> Iterator[Part]:
+    """A round cut into parts of as many whole clusters as `PART_BYTES` allow, on CPU."""
+    (b, h, n, d), m = q.shape, k.shape[2]
+    number = clusters.key_set.shape[2]
+    C, K, every = clusters.query_token.shape[2] // number, clusters.key_token.shape[2] // number, b * h * number
+    size = every
+    if q.device.type == "cpu" and not torch.compiler.is_compiling():
+        size = max(1, PART_BYTES * torch.get_num_threads() // (max(C, K) * d * q.element_size()))
+    of_q, of_k = row_index(clusters.query_token, q), row_index(clusters.key_token, k)
+    of_v = of_k if v.is_contiguous() == k.is_contiguous() else row_index(clusters.key_token, v)
+    as_new = q.is_contiguous() and clusters.query_filled is None
+    query = of_q if as_new else _new_row(clusters.query_token, clusters.query_filled, n)
+    key = of_k if k.is_contiguous() else _new_row(clusters.key_token, None, m)
+    filled, query_token, key_token = (
+        _flat(x, b, h) for x in (clusters.key_filled, clusters.query_token, clusters.key_token)
+    )
+    for first in range(0, every, size):
+        end = min(first + size, every)
+        at_q, at_k = slice(first * C, end * C), slice(first * K, end * K)
+        dropped: list[Tensor] = []
+        if filled is not None:
+            dropped.append(~filled[at_k].view(-1, 1, K))
+        if clusters.ordered and query_token is not None and key_token is not None:
+            dropped.append(key_token[at_k].view(-1, 1, K) > query_token[at_q].view(-1, C, 1))
+        for query_sets, key_sets in met:
+            dropped.append(query_sets[query[at_q]].view(-1, C, 1) == key_sets[key[at_k]].view(-1, 1, K))
+        bias = _bias(dropped, q.dtype)
+        yield Part(end - first, at_q, of_q[at_q], of_k[at_k], of_v[at_k], query[at_q], key[at_k], bias)
+
+
+def _bias(dropped: Sequence[Tensor], dtype: torch.dtype) -> Tensor | None:
+    """The sum of the scores' biases: 0, and the lowest number where any of `dropped` (s, ·, ·) is True -> (s, 1, ·, ·)."""
+    if not dropped:
+        return None
+    together = dropped[0]
+    for each in dropped[1:]:
+        together = together | each
+    lowest = torch.finfo(dtype).min / 2  # finite: a row that has everything dropped must not turn NaN
+    return torch.zeros(together.shape, dtype=dtype, device=together.device).masked_fill_(together, lowest)[:, None]
+
+
+def _flat(x: Tensor | None, b: int, h: int) -> Tensor | None:
+    return None if x is None else x.expand(b, h, -1).flatten()
+
+
+def _laid_out(x: Tensor) -> Tensor:
+    """x (b, h, n, d) with whole rows one after the other, by head or by token; copied only when it is neither."""
+    return x if x.is_contiguous() or x.transpose(1, 2).is_contiguous() else x.contiguous()
+
+
+def _rows(x: Tensor, index: Tensor, clusters: int) -> Tensor:
+    """Rows of x (b, h, n, d) by their place in memory -> (clusters, 1, rows / clusters, d)."""
+    flat = (x if x.is_contiguous() else x.transpose(1, 2)).reshape(-1, x.shape[-1])
+    return flat.index_select(0, index).view(clusters, 1, -1, x.shape[-1])
+
+
+def row_index(token: Tensor, x: Tensor) -> Tensor:
+    """Where rows of a tensor lie in its memory.
+
+    The rows `token` `(b, h, s)` of x `(b, h, n, d)`, once x is flattened to (rows, d) in the order of its memory ->
+    `(b·h·s)`.
+    """
+    b, h, n, _ = x.shape
+    per_batch, per_head, per_token = (h * n, n, 1) if x.is_contiguous() else (n * h, 1, h)
+    first = torch.arange(b, device=x.device)[:, None] * per_batch + torch.arange(h, device=x.device) * per_head
+    return ((token if per_token == 1 else token * per_token) + first[..., None]).flatten()
+
+
+def _new_row(token: Tensor, filled: Tensor | None, length: int) -> Tensor:
+    """Rows of `token` (b, h, s) in a new tensor (b·h·length + 1, ·), empty places sent to the last -> (b·h·s)."""
+    b, h, _ = token.shape
+    head = torch.arange(b * h, device=token.device).view(b, h, 1) * length
+    rows = token + head
+    return (rows if filled is None else rows.masked_fill(~filled, b * h * length)).flatten()
+
+
+def attention_with_lse(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, scale: float) -> tuple[Tensor, Tensor]:
+    """Attention and its log-sum-exp.
+
+    q `(s, 1, C, d)`, k and v `(s, 1, K, d)`, `bias` `(s, 1, 1, K)` -> `(s, 1, C, d)` and `(s, 1, C)`.
+
+    The log-sum-exp of half precision inputs is float32.
+    """
+    if HAS_CPU_KERNEL and q.device.type == "cpu":
+        out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q, k, v, attn_mask=bias, scale=scale)
+        return out, lse
+    scores, lse = _scores(q, k, bias, scale)
+    return ((scores - lse).exp() @ v.to(scores.dtype)).to(q.dtype), lse[..., 0]
+
+
+def attention_backward(
+    grad: Tensor, q: Tensor, k: Tensor, v: Tensor, out: Tensor, lse: Tensor, bias: Tensor | None, scale: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of q, k, v for weights exp(scale · q · k + bias - lse).
+
+    `out` and `lse` may be those of a larger softmax.
+    """
+    if HAS_CPU_KERNEL and q.device.type == "cpu":
+        grads = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
+            grad, q, k, v, out, lse, 0.0, False, attn_mask=bias, scale=scale
+        )
+        return grads[0], grads[1], grads[2]
+    scores, _ = _scores(q, k, bias, scale)
+    grad, q, k, v, out = (x.to(scores.dtype) for x in (grad, q, k, v, out))
+    weights = (scores - lse[..., None]).exp()
+    grad_scores = weights * (grad @ v.mT - (grad * out).sum(-1, keepdim=True)) * scale
+    return grad_scores @ k, grad_scores.mT @ q, weights.mT @ grad
+
+
+def _scores(q: Tensor, k: Tensor, bias: Tensor | None, scale: float) -> tuple[Tensor, Tensor]:
+    accumulated = torch.float32 if q.dtype in (torch.float16, torch.bfloat16) else q.dtype
+    scores = scale * (q.to(accumulated) @ k.to(accumulated).mT)
+    if bias is not None:
+        scores = scores + bias
+    return scores, scores.logsumexp(-1, keepdim=True)
