@@ -11,7 +11,7 @@ import math
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -22,8 +22,7 @@ from regard.common.autocast import autocast_enabled
 from regard.common.checks import FLOATS, check_choice, check_count, check_flag, check_mask
 from regard.common.patterns import ALL_PATTERNS, Pattern, is_causal, is_cross, zero_masked
 
-# What a class can do unless it says so.
-UNCLAIMED = {"weighted_mean": False, "stepwise": False, "function_options": None}
+Capability = Literal["weighted_mean", "stepwise", "function_options"]
 
 
 @dataclass(frozen=True)
@@ -143,10 +142,6 @@ class Attention(nn.Module):
             raise TypeError(
                 f"{cls.__name__}.parameters would hide nn.Module.parameters; name the formula parameter_count"
             )
-        if "mix" in vars(cls):  # another mechanism: what it can do is not inherited
-            for capability, unclaimed in UNCLAIMED.items():
-                if capability not in vars(cls):
-                    setattr(cls, capability, unclaimed)
 
     @classmethod
     def parameter_count(cls, *, width: int, heads: int, length: int, bias: bool = True, **options: Any) -> int:
@@ -399,3 +394,21 @@ def _tensors(state: Any) -> Iterator[Tensor]:
     elif isinstance(state, tuple):
         for part in state:
             yield from _tensors(part)
+
+
+def claimed(cls: type, capability: Capability) -> Any:
+    """What a class says that it can do. A subclass with a `mix` of its own is another mechanism and inherits no claim.
+
+    Args:
+        cls: A subclass of `Attention`, or a class that stands beside it with attributes of the same names.
+        capability: `weighted_mean`, `stepwise` or `function_options`, see `Attention`.
+
+    Returns:
+        The class's own value, or that of `Attention`, which claims nothing.
+    """
+    for base in cls.__mro__:
+        if capability in vars(base):
+            return vars(base)[capability]
+        if "mix" in vars(base):
+            break
+    return vars(Attention)[capability]

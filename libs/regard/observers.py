@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from regard.attention import Attention, identity_values
+from regard.attention import Attention, claimed, identity_values
 from regard.registry import list_mechanisms, mechanism_class
 
 REDRAWN = "this layer draws anew at every call in training and does not keep what it draws: observe it in evaluation"
@@ -146,8 +146,8 @@ def weights_of(
     Raises:
         ValueError: The class is no `weighted_mean`.
     """
-    if not attention.weighted_mean:
-        those = ", ".join(name for name in list_mechanisms() if getattr(mechanism_class(name), "weighted_mean", False))
+    if not claimed(attention, "weighted_mean"):
+        those = ", ".join(name for name in list_mechanisms() if claimed(mechanism_class(name), "weighted_mean"))
         raise ValueError(
             f"the output of {attention.name!r} is not a weighted mean of its values; those with weights are {those}"
         )

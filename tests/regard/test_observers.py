@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from vectors import draw
 
 import regard
+from regard.attention import claimed
 from regard.mechanisms.smyrf import SmyrfAttention, naive_smyrf
 from regard.mechanisms.smyrf.hashing import SCHEMES
 from regard.mechanisms.softmax import SoftmaxAttention
@@ -63,7 +64,7 @@ def test_the_result_is_the_same_to_the_last_bit(name: str) -> None:
     [
         (name, pattern)
         for name in regard.list_mechanisms()
-        if mechanism_class(name).weighted_mean
+        if claimed(mechanism_class(name), "weighted_mean")
         for pattern in ("noncausal_self", "causal_self")
         if pattern in mechanism_class(name).patterns
     ],
@@ -125,9 +126,10 @@ def test_another_mix_does_not_inherit_what_the_class_could_do() -> None:
     class Renamed(SoftmaxAttention):
         pass
 
-    assert not Mean.weighted_mean
-    assert Mean.function_options is None
-    assert Renamed.weighted_mean
+    assert not claimed(Mean, "weighted_mean")
+    assert claimed(Mean, "function_options") is None
+    assert claimed(Renamed, "weighted_mean")
+    assert claimed(int, "stepwise") is False
     (seen,) = observed(Mean(width=W, heads=HEADS), x())
     with pytest.raises(ValueError, match="'softmax' is not a weighted mean"):
         _ = seen.probabilities

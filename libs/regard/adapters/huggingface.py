@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from regard.attention import Attention, Call
+from regard.attention import Attention, Call, claimed
 from regard.common.patterns import Pattern
 from regard.observers import HUGGINGFACE, report
 from regard.registry import UnsupportedPattern, list_mechanisms, mechanism_class
@@ -43,7 +43,7 @@ DROPOUT = "attention dropout of {:g} is left out: Regard's mechanisms have none;
 
 def available() -> list[str]:
     """The names of the mechanisms that models can run: those whose class has `function_options`."""
-    return [name for name in list_mechanisms() if getattr(mechanism_class(name), "function_options", None) is not None]
+    return [name for name in list_mechanisms() if claimed(mechanism_class(name), "function_options") is not None]
 
 
 def register() -> list[str]:
@@ -173,7 +173,7 @@ def check_options(mechanism: str, options: dict[str, Any]) -> None:
 def function_class(mechanism: str) -> tuple[type[Attention], dict[str, Any]]:
     """The class of a mechanism that models can run, and its options' defaults."""
     cls = mechanism_class(mechanism)
-    return cls, dict(cls.function_options or {})
+    return cls, dict(claimed(cls, "function_options") or {})
 
 
 def settings(module: Any) -> tuple[str, Call]:
@@ -257,7 +257,7 @@ def attention(
     masks: dict[str, Any] = {"key_mask": key_mask, "query_mask": None if across else key_mask}
     call = replace(call, causal=causal, scale=query.shape[3] ** -0.5 if scaling is None else scaling, **masks)
 
-    if causal and n != m and not cls.stepwise:
+    if causal and n != m and not claimed(cls, "stepwise"):
         raise ValueError(
             f"{mechanism!r} cannot continue from a cache ({n} new of {m} tokens): its outputs depend on earlier queries; use use_cache=False"
         )

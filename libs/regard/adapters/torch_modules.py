@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from regard.attention import Attention
+from regard.attention import Attention, claimed
 from regard.common.patterns import Pattern
 from regard.observers import weights_of
 from regard.registry import UnsupportedPattern, build, mechanism_class
@@ -72,7 +72,7 @@ class MixedAttention(nn.MultiheadAttention):
             raise ValueError(
                 "nested tensors have no padding mask; call replace_attention on the whole nn.TransformerEncoder, so that it sends none"
             )
-        if need_weights and not mechanism_class(self.mechanism).weighted_mean:
+        if need_weights and not claimed(mechanism_class(self.mechanism), "weighted_mean"):
             raise ValueError(f"{self.mechanism!r} has no attention weights: call with need_weights=False")
         to_itself, batched = query is key, query.ndim == 3
         query, key, value = (self._batch_first(x) for x in (query, key, value))  # b n ·
