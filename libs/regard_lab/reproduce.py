@@ -21,9 +21,9 @@ from tqdm import tqdm
 
 from regard_lab import data, files
 from regard_lab.cells import Finished, finished_record, run_cell
-from regard_lab.config import check_scale
 from regard_lab.errors import DataMissing, UserError, command
 from regard_lab.executors import EXECUTORS, as_finished, executor, import_early
+from regard_lab.experiments import check_scale
 from regard_lab.project import find_project, papers
 from regard_lab.results import result_path, write_result
 from regard_lab.tables import Table, check_table, checksums, load_table, result_of

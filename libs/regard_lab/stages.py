@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from regard_lab import files
-from regard_lab.config import check_scale
 from regard_lab.errors import command
+from regard_lab.experiments import check_scale
 from regard_lab.fingerprint import code_fingerprint
 from regard_lab.project import find_project, papers
 from regard_lab.reproduce import read_scales
@@ -118,7 +118,7 @@ def report_fingerprint(root: Path) -> str:
     ]
     folder = root / "libs" / "regard_lab" / "report"
     read = sorted(path for path in folder.rglob("*") if path.suffix in (".html", ".css", ".js"))
-    read += sorted((root / "projects").glob("*/*.yaml"))
+    read += sorted((root / "projects").glob("*/*.yaml")) + sorted((root / "projects").glob("*/tables/*.yaml"))
     read += sorted((root / "libs" / "regard_lab" / "data" / "sets").glob("*.py"))  # their cards are a page
     contents = [path.read_text(encoding="utf-8") for path in read]
     return files.combined_sha256([code_fingerprint(modules, root), *contents])

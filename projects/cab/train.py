@@ -7,4 +7,4 @@ from projects.cab.project import PROJECT
 if __name__ == "__main__":
     from regard_lab.one_cell import command_of  # the command's own code decides nothing of what a cell gives
 
-    sys.exit(command_of(PROJECT, "projects.cab.tasks:train"))
+    sys.exit(command_of(PROJECT))

@@ -1,4 +1,4 @@
-"""Train one cell: `python -m projects.social_groups.train data=court model.queries=sum model.self_attention=inter_intra seed=0`."""
+"""Train one cell: `python -m projects.social_groups.train experiment=court model.queries=sum model.self_attention=inter_intra seed=0`."""
 
 import math
 import sys
@@ -144,4 +144,4 @@ def exhibits(
 if __name__ == "__main__":
     from regard_lab.one_cell import command_of  # the command's own code decides nothing of what a cell gives
 
-    sys.exit(command_of(PROJECT, "projects.social_groups.train:train"))
+    sys.exit(command_of(PROJECT))
