@@ -12,7 +12,6 @@ import yaml
 from regard_lab.errors import UserError, nearest
 from regard_lab.results import Key
 
-
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the parser in C is ten times as fast
 
 

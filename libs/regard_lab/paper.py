@@ -16,7 +16,7 @@ from typing import Any
 from regard_lab import expression
 from regard_lab.declarations import Node, read_yaml
 from regard_lab.errors import UserError, nearest
-from regard_lab.results import Key
+from regard_lab.results import Key, Scale
 from regard_lab.table_file import Column, PublishedRow, TableFile, read_table
 
 
@@ -24,7 +24,8 @@ from regard_lab.table_file import Column, PublishedRow, TableFile, read_table
 class PublishedTable:
     """A table of a paper: every row that some scale runs or that the paper has a number for.
 
-    `input`: published numbers that other tables are computed from, with nothing to run.
+    `input`: published numbers that other tables are computed from, with nothing to run. `elsewhere`: by scale, the rows that only other scales
+    run and that the paper has no number for.
     """
 
     name: str
@@ -34,6 +35,7 @@ class PublishedTable:
     rows: tuple[PublishedRow, ...]
     note: str = ""
     input: bool = False
+    elsewhere: Mapping[Scale, tuple[Key, ...]] = field(default_factory=dict)
 
     def row(self, key: Key) -> PublishedRow | None:
         return next((row for row in self.rows if row.key == key), None)
@@ -168,8 +170,16 @@ def published(file: TableFile) -> PublishedTable:
     """What the report shows of a table's file."""
     said = {tuple(row.key.items()): row for row in file.published}
     unknown = dict.fromkeys(column.name for column in file.columns)
-    rows = (said.get(tuple(key.items())) or PublishedRow(key, dict(unknown)) for key in file.rows)
-    return PublishedTable(file.name, file.title, file.source, file.columns, tuple(rows), file.note, file.input)
+    rows = [said.get(tuple(key.items())) or PublishedRow(key, dict(unknown)) for key in file.rows]
+    run = file.runs.rows if file.runs else {}
+    some = [row.key for row in rows if any(value is not None for value in row.values.values())]
+    elsewhere: dict[Scale, tuple[Key, ...]] = {
+        scale: tuple(key for keys in run.values() for key in keys if key not in run[scale] and key not in some)
+        for scale in run
+    }
+    return PublishedTable(
+        file.name, file.title, file.source, file.columns, tuple(rows), file.note, file.input, elsewhere
+    )
 
 
 def _claims(files: Iterable[TableFile], tables: Mapping[str, PublishedTable], order: Node | None) -> tuple[Claim, ...]:

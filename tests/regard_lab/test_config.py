@@ -26,8 +26,8 @@ def test_the_scale_and_the_table_feed_the_config_and_stay_out_of_it(conf):
         "epochs": 3,
         "scale": "laptop",
     }
-    assert composed.table.seeds == 4
-    assert composed.table.rows == [{"slope": 1.0}, {"slope": 3.0}]
+    assert composed.spec.seeds == 4
+    assert composed.spec.rows == [{"slope": 1.0}, {"slope": 3.0}]
 
 
 @pytest.mark.parametrize(

@@ -162,13 +162,9 @@ class TableView:
         return f"{count}, stale" if scale in self.stale else count
 
     def _lines(self, scale: Scale | None) -> list[Line]:
-        """The rows that this scale has or that the paper has a number for: those that another scale alone runs are left out."""
         result = self.results[scale] if scale else None
-        listed = [
-            row.key
-            for row in self.published.rows
-            if result is None or result.row(**row.key) or any(value is not None for value in row.values.values())
-        ]
+        elsewhere = self.published.elsewhere.get(scale, ()) if scale else ()
+        listed = [row.key for row in self.published.rows if row.key not in elsewhere]
         ours = [row.key for row in result.rows if row.key not in listed] if result else []
         return [self._line(key, result) for key in [*listed, *ours]]
 

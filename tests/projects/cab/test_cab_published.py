@@ -6,8 +6,8 @@ import pytest
 
 from projects.cab import published
 from projects.cab.index import Constant, mean_z, z_score
-from projects.cab.project import PROJECT, Config
-from regard_lab.config import compose, typed
+from projects.cab.project import PROJECT
+from tests.configs import configs_of
 
 ROOT = Path(__file__).resolve().parents[3]
 # What the released script prints for vanilla; its causal language model has the placeholder −100 for a perplexity.
@@ -19,8 +19,7 @@ GOLDEN = {
 }
 
 
-def config_of(*overrides: str) -> Config:
-    return typed(Config, compose(PROJECT.conf(ROOT), list(overrides)).config)
+config_of = configs_of(PROJECT, default="experiment=certification")
 
 
 def test_a_z_score_by_hand():

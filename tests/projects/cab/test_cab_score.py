@@ -42,7 +42,7 @@ def small(made_up, tmp_path, monkeypatch):  # noqa: F811
     few = [word for word in made_up if word.startswith(("lstf.", "lm.", "translation."))]
 
     def composed(conf: Path, overrides: list[str]):
-        found = compose(PROJECT.conf(ROOT), [*overrides, *few])
+        found = compose(PROJECT, ROOT, [*overrides, *few])
         found.config["constants"] = {"perplexity": {"mean": 10.0, "sd": 2.0}}
         return found
 

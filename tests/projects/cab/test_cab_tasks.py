@@ -155,7 +155,7 @@ def table_metrics(table: str) -> set[str]:
     from projects.cab.project import PROJECT
     from regard_lab.config import compose
 
-    return set(compose(PROJECT.conf(ROOT), [f"table={table}", "scale=quick"]).table.metrics)
+    return set(compose(PROJECT, ROOT, [f"table={table}", "scale=quick"]).spec.metrics)
 
 
 def test_the_index_by_hand_and_the_gain_over_none(made_up, tmp_path):  # noqa: F811

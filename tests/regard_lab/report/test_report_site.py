@@ -95,7 +95,7 @@ def test_a_result_cut_in_half_ends_in_one_sentence(
         (replace(LAPTOP, table="other"), "says it is sample/other at scale laptop"),
         (
             replace(LAPTOP, rows=[row({"attention": "old"}, {"accuracy": [0.7]}, unit="1")]),
-            "is in '1', but paper.yaml gives it in '%'",
+            "is in '1', but tables/scores.yaml gives it in '%'",
         ),
         (
             replace(LAPTOP, rows=[row({"attention": "old"}, {"accuracy": [70.0]}, seeds=[0, 1])]),
