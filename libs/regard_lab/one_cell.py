@@ -18,7 +18,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from regard_lab import data
 from regard_lab.cells import Cell, run_cell
-from regard_lab.config import Composed, composed, explain, register_resolvers, store_configs
+from regard_lab.composition import composed, explain, store_configs, usage
+from regard_lab.config import Composed, register_resolvers
 from regard_lab.errors import UserError, command
 from regard_lab.files import combined_sha256
 from regard_lab.project import Project
@@ -39,6 +40,9 @@ def command_of(project: Project) -> int:
 
 def train(project: Project, words: list[str], root: Path) -> int:
     """Hand the words of a command line to Hydra and train what they say. Returns the exit code."""
+    if {"-h", "--help"} & set(words):
+        print(usage(project, root))
+        return 0
     for word in words:
         if word.lstrip("+").partition("=")[0] in NOT_USED:
             raise UserError(
@@ -58,7 +62,7 @@ def train(project: Project, words: list[str], root: Path) -> int:
             wrong.append(error)
             return None
 
-    name = store_configs(project, root)
+    name = store_configs(project, root, words)
     before = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
     sys.argv, os.environ["HYDRA_FULL_ERROR"] = [sys.argv[0], *words], "1"  # errors reach us, to be said in one sentence
     try:

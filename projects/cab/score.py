@@ -22,7 +22,7 @@ from regard.patterns import ALL_PATTERNS, Pattern
 from regard.registry import UnknownMechanism, UnsupportedPattern
 from regard_lab import data
 from regard_lab.cells import Cell
-from regard_lab.config import compose
+from regard_lab.composition import compose
 from regard_lab.errors import UserError, command
 from regard_lab.executors import EXECUTORS
 from regard_lab.experiments import check_scale

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 import regard
-from regard_lab.config import compose
+from regard_lab.composition import compose
 from regard_lab.project import find_project
 from regard_lab.tables import load_table
 

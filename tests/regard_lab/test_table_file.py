@@ -78,13 +78,17 @@ def test_a_row_sets_values_or_stands_for_several(tmp_path: Path) -> None:
     several = "sets: {attention: {softmax: {model: {attention: softmax, heads: 1}}, super: {}}, heads: model.heads}"
     file = read(tmp_path, TABLE.replace("sets: {attention: model.attention, heads: model.heads}", several))
     values = file.values(read_experiment(tmp_path, "base", "quick"), "quick")
-    assert file.row_values(values, {"attention": "softmax"}) == {"model": {"attention": "softmax", "heads": 1, "width": 8}}
+    assert file.row_values(values, {"attention": "softmax"}) == {
+        "model": {"attention": "softmax", "heads": 1, "width": 8}
+    }
     assert file.row_values(values, {"attention": "super", "heads": 2})["model"]["heads"] == 2
     assert values["model"]["heads"] == 4
 
 
 def test_a_part_of_the_key_may_choose_the_experiment(tmp_path: Path) -> None:
-    text = TABLE.replace("experiment: base", 'experiment: "{world}_base"').replace("sets: {", "sets: {world: experiment, ")
+    text = TABLE.replace("experiment: base", 'experiment: "{world}_base"').replace(
+        "sets: {", "sets: {world: experiment, "
+    )
     text = text.replace("rows: {", "rows: {world: [one, two], ")
     experiments = {f"{name}_base": BASE.replace("imdb", name) for name in ("one", "two")}
     file = read(tmp_path, text, **experiments)
@@ -100,12 +104,14 @@ def test_a_table_lays_its_own_config_over_the_experiment(tmp_path: Path) -> None
 
 
 def test_columns_may_be_shared(tmp_path: Path) -> None:
-    text = TABLE.split("columns:")[0] + 'columns: [shared, {loss: {label: loss, unit: nats}}]'
+    text = TABLE.split("columns:")[0] + "columns: [shared, {loss: {label: loss, unit: nats}}]"
     assert [column.name for column in read(tmp_path, text).columns] == ["accuracy", "loss"]
 
 
 def test_a_published_row_that_no_scale_runs_is_listed_last(tmp_path: Path) -> None:
-    text = TABLE + "published: [{row: {attention: flash}, values: {accuracy: 70}, approximate: true, sources: a figure}]"
+    text = (
+        TABLE + "published: [{row: {attention: flash}, values: {accuracy: 70}, approximate: true, sources: a figure}]"
+    )
     file = read(tmp_path, text)
     assert file.rows[-1] == {"attention": "flash"}
     assert (file.published[0].sources, file.published[0].approximate) == ({"accuracy": "a figure"}, {"accuracy"})
@@ -114,7 +120,7 @@ def test_a_published_row_that_no_scale_runs_is_listed_last(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("seeds: {", "seats: {", r"heads\.yaml: top level: unknown key 'seats'.*Did you mean 'seeds'"),
+        ("seeds: {", "seedz: {", r"heads\.yaml: top level: unknown key 'seedz'.*Did you mean 'seeds'"),
         ("heads: [1, 2]", "head: [1, 2]", r"rows: a row's 'head' sets nothing.*Did you mean 'heads'"),
         ("heads: [1, 2]", "heads: [1, 1]", r"rows: the row softmax, heads 1 stands here twice"),
         ("heads: [1, 2]", "heads: [[1], 2]", r"rows\.heads\[0\]: a row's key holds words, numbers"),

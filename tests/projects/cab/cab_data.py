@@ -7,7 +7,8 @@ import pytest
 
 from projects.cab import lm, lstf, translation
 from projects.cab.project import PROJECT, Config
-from regard_lab.config import compose, typed
+from regard_lab.composition import compose
+from regard_lab.config import typed
 from regard_lab.data.pairs import Pairs
 from regard_lab.data.series import Series
 from regard_lab.data.texts import Texts

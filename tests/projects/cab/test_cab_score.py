@@ -12,7 +12,7 @@ from cab_data import (
 from projects.cab import score
 from projects.cab.project import PROJECT
 from regard import registry
-from regard_lab.config import compose
+from regard_lab.composition import compose
 from regard_lab.results import Metric, Result, Row, read_result
 
 OWN = """

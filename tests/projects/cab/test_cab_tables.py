@@ -12,7 +12,7 @@ from projects.cab.tasks import MODULES, TABLES
 from regard import cost
 from regard.patterns import ALL_PATTERNS
 from regard.registry import mechanism_class, mechanisms
-from regard_lab.config import compose
+from regard_lab.composition import compose
 from regard_lab.errors import UserError
 from regard_lab.results import Metric, Result, Row
 from regard_lab.tables import load_table

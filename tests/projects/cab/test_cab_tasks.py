@@ -153,7 +153,7 @@ def table_metrics(table: str) -> set[str]:
     from cab_data import ROOT
 
     from projects.cab.project import PROJECT
-    from regard_lab.config import compose
+    from regard_lab.composition import compose
 
     return set(compose(PROJECT, ROOT, [f"table={table}", "scale=quick"]).spec.metrics)
 

@@ -19,7 +19,7 @@ from projects.smyrf.analysis.vectors import Subject, Vectors, attending, capture
 from projects.smyrf.project import PROJECT
 from regard.hashing import SCHEMES
 from regard.observers import meetings
-from regard_lab.config import compose
+from regard_lab.composition import compose
 from regard_lab.figures import Results, svg
 from regard_lab.pictures import decode
 from regard_lab.results import SCALES, Metric, Result, Row

@@ -12,7 +12,8 @@ from projects.smyrf.gan import figures, generators, inception, pictures, resolut
 from projects.smyrf.gan.networks import Attend, Generator
 from projects.smyrf.gan.recipe import Trained
 from projects.smyrf.project import PROJECT, Config
-from regard_lab.config import compose, typed
+from regard_lab.composition import compose
+from regard_lab.config import typed
 from regard_lab.figures import Results
 from regard_lab.files import read_json
 from regard_lab.pictures import decode

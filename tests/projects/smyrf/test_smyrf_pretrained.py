@@ -15,7 +15,8 @@ from projects.smyrf.pretrained.figures import FIGURES
 from projects.smyrf.pretrained.inputs import pixels
 from projects.smyrf.pretrained.probe import DECAY, fit
 from projects.smyrf.project import PROJECT, Config
-from regard_lab.config import compose, typed
+from regard_lab.composition import compose
+from regard_lab.config import typed
 from regard_lab.data.images import Images
 from regard_lab.data.texts import Texts
 from regard_lab.figures import Results

@@ -12,7 +12,8 @@ from projects.smyrf.speed.figures import FIGURES
 from projects.smyrf.speed.peaks import released_floats
 from projects.smyrf.speed.times import Run, calls_of, in_turns
 from regard.bench.memory import Peak
-from regard_lab.config import compose, typed
+from regard_lab.composition import compose
+from regard_lab.config import typed
 from regard_lab.figures import Results
 from regard_lab.paper import load_paper
 from regard_lab.project import load

@@ -11,7 +11,8 @@ from projects.smyrf.text import data as text_data
 from projects.smyrf.text import finetuning, glue, imdb, mask_bug, scores
 from projects.smyrf.text.cell import trained_of
 from regard_lab import artefacts
-from regard_lab.config import compose, typed
+from regard_lab.composition import compose
+from regard_lab.config import typed
 from regard_lab.data.sentences import Sentences
 from regard_lab.data.texts import Texts
 from regard_lab.training import Task as Training
