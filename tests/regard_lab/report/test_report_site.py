@@ -1,3 +1,4 @@
+import json
 import runpy
 import sys
 from dataclasses import replace
@@ -124,3 +125,17 @@ def test_the_shipped_papers_render() -> None:
     files = render(Path(__file__).parents[3], current)
     assert "better_attention.html" in files
     assert "tables/better_attention-inference.csv" in files
+
+
+def test_dvc_reads_small_files(root: Path) -> None:
+    """`dvc metrics show` and `dvc plots show`: verdicts and what has been run, and one metric of each table at the best scale."""
+    files = render(root, current)
+    said = json.loads(files["metrics.json"])["sample"]
+    assert said["claims"] == {"holds": 1, "fails": 0, "undecided": 0, "not run": 1}
+    assert (said["tables"], said["stale"]) == ({"paper": 0, "laptop": 1, "quick": 0, "none": 1}, 0)
+    assert files["plots/sample-scores.csv"].decode().splitlines() == [
+        "row,value,metric,scale",
+        "old,70.5,accuracy,laptop",
+        "new,73.6,accuracy,laptop",
+    ]
+    assert "plots/sample-later.csv" not in files
