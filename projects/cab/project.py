@@ -197,8 +197,8 @@ def own_checksum(target: str) -> str:
 
 
 def published_checksum() -> str:
-    """The SHA-256 of every published number, with the names of its table, row and column."""
-    files = sorted((FOLDER / "tables").glob("*.yaml"))
+    """The SHA-256 of every published number that `published.py` reads, with the names of its table, row and column."""
+    files = sorted(path for kind in ("raw", "published") for path in (FOLDER / "tables").glob(f"{kind}_*.yaml"))
     return _checksum(tuple((path, path.stat().st_mtime_ns, path.stat().st_size) for path in files))
 
 

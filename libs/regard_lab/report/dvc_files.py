@@ -41,5 +41,5 @@ def plot(view: PaperView, table: TableView) -> str | None:
     for line in lines:
         mean = line.cells[columns.index(metric)].ours
         if mean is not None:
-            writer.writerow([label(line.key), mean.mean, metric, scale])
+            writer.writerow([label(line.key), f"{mean.mean:.6g}", metric, scale])
     return text.getvalue()

@@ -31,7 +31,7 @@ def test_every_row_composes_and_passes_its_check(table, scale):
     ("override", "message"),
     [
         ("analysis.attention=E7", "analysis.attention must be one of raw, E1, .*got 'E7'"),
-        ("experiment=bert_imdb data.kind=made", "no words that a pre-trained model knows"),
+        ("experiment=bert_imdb data.kind=made data.name=majority", "no words that a pre-trained model knows"),
         ("data.kept=[1]", r"data.kept must name data.classes = 2 labels, two at least, got \[1\]"),
         ("analysis.length=200", "analysis.length must be 2 to data.length = 96, got 200"),
         ("analysis.texts=101", "analysis.texts = 101 of training.test_texts = 100"),

@@ -69,7 +69,7 @@ def run(root: Path, monkeypatch: pytest.MonkeyPatch) -> int:
 
 def test_the_command(root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(root, monkeypatch) == 0
-    assert "reports/index.html: 13 files, 13 changed, 0 removed" in capsys.readouterr().out
+    assert "reports/index.html: 15 files, 15 changed, 0 removed" in capsys.readouterr().out
     soup = BeautifulSoup((root / "reports" / "sample.html").read_text(), "html.parser")
     assert soup.select("#scores .stale"), "a table that the code does not know any more is stale"
 
