@@ -1,76 +1,109 @@
-"""The command that trains one cell: `python -m projects.<paper>.train data=… model.attention=… scale=… seed=…`.
+"""The command that trains one cell: `python -m projects.<paper>.train experiment=… model.attention=… scale=… seed=…`.
 
-The words are Hydra overrides. With `table=…` and a row's own values the cell is that table's, and the table will not run it again.
+The words are Hydra's, and so are `-m` (a sweep, by any launcher that is installed), `--cfg job` and `--help`. With `table=…` and a row's own
+values the cell is that table's, and the table will not run it again.
 """
 
+import os
 import sys
 from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from regard_lab import data
 from regard_lab.cells import Cell, run_cell
-from regard_lab.config import Composed, TableSpec, compose
+from regard_lab.composition import composed, explain, store_configs, usage
+from regard_lab.config import Composed, register_resolvers
 from regard_lab.errors import UserError, command
 from regard_lab.files import combined_sha256
 from regard_lab.project import Project
 from regard_lab.tables import check_config, load_table, make_cell
 
+NOT_USED = ("hydra.run.dir", "hydra.job.chdir", "hydra.output_subdir")
 
-def command_of(project: Project, run: str) -> int:
-    """The `main` of a project's `train.py`; `run` is what trains when no table is named."""
+
+def command_of(project: Project) -> int:
+    """The `main` of a project's `train.py`."""
 
     @command
     def main() -> int:
-        return train_one(project, run, sys.argv[1:], Path.cwd())
+        return train(project, sys.argv[1:], Path.cwd())
 
     return main()
 
 
-def train_one(project: Project, run: str, overrides: list[str], root: Path) -> int:
-    """Compose, check, fetch the data, train or reuse, and print the metrics. Returns the exit code."""
-    if {"-h", "--help"} & set(overrides):
+def train(project: Project, words: list[str], root: Path) -> int:
+    """Hand the words of a command line to Hydra and train what they say. Returns the exit code."""
+    if {"-h", "--help"} & set(words):
         print(usage(project, root))
         return 0
-    composed = compose(project.conf(root), overrides)
-    table = next((word.partition("=")[2] for word in overrides if word.startswith("table=")), None)
-    check_config(project, composed.config)
-    source = composed.config["data"]["source"]
-    for name in data_sets_of(composed):
-        data.ensure(name, root, source)
-    cell = cell_of(project, run, composed, table, root)  # not before: its data have their checksum now
+    for word in words:
+        if word.lstrip("+").partition("=")[0] in NOT_USED:
+            raise UserError(
+                f"{word.partition('=')[0]} is not used: a cell keeps its record, config and checkpoints in "
+                "runs/<scale>/<paper>/<table>/, where its table finds them"
+            )
+    wrong: list[UserError] = []
+
+    def job(config: DictConfig) -> dict[str, float] | None:
+        register_resolvers(project)  # a launcher may have started this process
+        chosen = HydraConfig.get().runtime.choices
+        try:
+            return train_one(project, composed(project, root, config, chosen["experiment"], chosen["table"]), root)
+        except UserError as error:
+            if HydraConfig.get().mode is not RunMode.RUN:
+                raise  # Hydra says which job of the sweep it was
+            wrong.append(error)
+            return None
+
+    name = store_configs(project, root, words)
+    before = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv, os.environ["HYDRA_FULL_ERROR"] = [sys.argv[0], *words], "1"  # errors reach us, to be said in one sentence
+    try:
+        hydra.main(version_base="1.3", config_path=None, config_name=name)(job)()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(explain(error, project, root, words)) from None
+    finally:
+        sys.argv = before[0]
+        if before[1] is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = before[1]
+    if wrong:
+        raise wrong[0]
+    return 0
+
+
+def train_one(project: Project, chosen: Composed, root: Path) -> dict[str, float]:
+    """Check a config, fetch its data, train or reuse, and print the metrics, which are returned too."""
+    check_config(project, chosen.config)
+    for name in chosen.spec.data_sets:
+        data.ensure(name, root, chosen.config["data"]["source"])
+    cell = cell_of(project, chosen, root)  # not before: its data have their checksum now
     end = run_cell(cell, root)
     if end.record is None:
         raise UserError(f"{cell.id}: {end.outcome}: {end.reason}")
     print(f"{cell.id} ({cell.scale}, {end.outcome})")
-    for name, value in end.record["metrics"].items():
+    metrics: dict[str, Any] = end.record["metrics"]
+    for name, value in metrics.items():
         print(f"  {name:<28} {value:.6g}")
     print(f"  record: {cell.record_path(root)}")
-    return 0
+    return metrics
 
 
-def cell_of(project: Project, run: str, composed: Composed, table: str | None, root: Path) -> Cell:
-    """The cell of a composed config: the table's own where it has one with this very config, otherwise one beside the tables (`single`)."""
-    if table is not None:
-        known = load_table(project.name, table, composed.scale, root).cells
-        if match := next((cell for cell in known if cell.config == composed.config), None):
+def cell_of(project: Project, chosen: Composed, root: Path) -> Cell:
+    """The cell of a config: the table's own where it has one with this very config, otherwise one beside the tables (`single`)."""
+    if chosen.table is not None:
+        known = load_table(project.name, chosen.table, chosen.scale, root).cells
+        if match := next((cell for cell in known if cell.config == chosen.config), None):
             return match
-    spec = composed.table or TableSpec(
-        run=run, rows=[{}], vary={}, metrics={}, seeds=1, data_sets=dict.fromkeys(data_sets_of(composed)), curves={}
-    )
-    seed = int(composed.config["seed"])
-    mark = combined_sha256([repr(sorted(composed.config.items()))])[:8]
-    slug = f"{composed.config['data']['name']}-seed{seed}-{mark}"
-    return make_cell(project, composed, "single", slug, seed, root, spec, {"config": mark})
-
-
-def data_sets_of(composed: Composed) -> list[str]:
-    """The data sets that a cell of this config reads."""
-    return list(composed.table.data_sets) if composed.table else [composed.config["data"]["name"]]
-
-
-def usage(project: Project, root: Path) -> str:
-    """What can be said on the command line: each config group with its choices."""
-    conf = project.conf(root)
-    groups = sorted(path for path in conf.iterdir() if path.is_dir())
-    lines = [f"  {group.name}={'|'.join(sorted(file.stem for file in group.glob('*.yaml')))}" for group in groups]
-    command = f"python -m projects.{project.name}.train"
-    return "\n".join([f"usage: {command} [group=choice | group.key=value] … [seed=N]", *lines, f"files: {conf}"])
+    seed = int(chosen.config["seed"])
+    mark = combined_sha256([repr(sorted(chosen.config.items()))])[:8]
+    slug = f"{chosen.config['data']['name']}-seed{seed}-{mark}"
+    return make_cell(project, chosen, "single", slug, seed, root, chosen.spec, {"config": mark})

@@ -1,10 +1,14 @@
-"""What a paper says: `projects/<paper>/paper.yaml` (published numbers) and `claims.yaml` (claims as checks), read strictly.
+"""What a paper says: `projects/<paper>/paper.yaml` and, for each table, `tables/<table>.yaml`, read strictly.
 
-An unknown cell is `null`: it reads "not known" everywhere and is compared with nothing.
+`paper.yaml` is about the paper: title, authors, year, arXiv number, summary, what is not reproduced and why, and the order of the tables:
+`tables` are those that are run, `other_tables` those with nothing to run (numbers that others are computed from, rows that a command adds).
+`claims`, where it is there, is the order in which the report lists claims; those that it does not name follow, table by table.
+
+A number that is not known is `null` or left out: it reads "not known" everywhere and is compared with nothing.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,33 +16,17 @@ from typing import Any
 from regard_lab import expression
 from regard_lab.declarations import Node, read_yaml
 from regard_lab.errors import UserError, nearest
-from regard_lab.results import Key
-from regard_lab.wording import label
-
-
-@dataclass(frozen=True)
-class Column:
-    """A metric of a table. `digits`: decimals shown, `None` for four significant figures."""
-
-    name: str
-    label: str
-    unit: str
-    digits: int | None = None
-
-
-@dataclass(frozen=True)
-class PublishedRow:
-    """A row and what the paper says of it; `approximate` names the values that a source gives as "about"."""
-
-    key: Key
-    values: dict[str, float | None]
-    sources: dict[str, str] = field(default_factory=dict)
-    approximate: frozenset[str] = frozenset()
+from regard_lab.results import Key, Scale
+from regard_lab.table_file import Column, PublishedRow, TableFile, read_table
 
 
 @dataclass(frozen=True)
 class PublishedTable:
-    """A table of a paper. `input`: published numbers that other tables are computed from, with nothing to run."""
+    """A table of a paper: every row that some scale runs or that the paper has a number for.
+
+    `input`: published numbers that other tables are computed from, with nothing to run. `elsewhere`: by scale, the rows that only other scales
+    run and that the paper has no number for.
+    """
 
     name: str
     title: str
@@ -47,6 +35,7 @@ class PublishedTable:
     rows: tuple[PublishedRow, ...]
     note: str = ""
     input: bool = False
+    elsewhere: Mapping[Scale, tuple[Key, ...]] = field(default_factory=dict)
 
     def row(self, key: Key) -> PublishedRow | None:
         return next((row for row in self.rows if row.key == key), None)
@@ -104,7 +93,7 @@ CHECKS: dict[str, tuple[set[str], set[str]]] = {  # required and optional fields
     "exponent": ({"row", "over"}, {"at_least", "at_most"}),
     "bound": ({"row"}, {"at_least", "at_most", "up_to"}),
 }
-EVERY = ("id", "says", "source", "check", "table", "metric")
+EVERY = ("id", "says", "source", "check", "metric")
 READ: dict[str, Callable[[Node], Any]] = {
     "row": Node.key,
     "against": Node.key,
@@ -137,11 +126,16 @@ def papers(root: Path) -> list[Paper]:
 
 
 def load_paper(project: Path) -> Paper:
-    """Read a project's two files; whatever is wrong in them is one `UserError` that names file and place."""
+    """Read a paper with its tables; whatever is wrong in their files is one `UserError` that names file and place."""
     top = read_yaml(project / "paper.yaml").fields(
-        ("title", "authors", "year", "arxiv", "summary", "tables"), ("not_reproduced",)
+        ("title", "authors", "year", "arxiv", "summary", "tables"), ("other_tables", "claims", "not_reproduced")
     )
-    tables = {name: _table(name, node) for name, node in top["tables"].entries().items()}
+    files = {name: read_table(project, name) for name in _listed(project, top)}
+    for key, node in (("tables", top["tables"]), ("other_tables", top.get("other_tables"))):
+        for item in node.items() if node else []:
+            if (files[item.text()].runs is None) == (key == "tables"):
+                raise item.error(f"tables/{item.text()}.yaml says {'nothing' if key == 'tables' else 'what'} to run")
+    tables = {name: published(file) for name, file in files.items()}
     omitted = []
     if "not_reproduced" in top:
         for item in top["not_reproduced"].items():
@@ -155,75 +149,63 @@ def load_paper(project: Path) -> Paper:
         arxiv=top["arxiv"].text(),
         summary=top["summary"].text(),
         tables=tables,
-        claims=_claims(project / "claims.yaml", tables),
+        claims=_claims(files.values(), tables, top.get("claims")),
         not_reproduced=tuple(omitted),
     )
 
 
-def _table(name: str, node: Node) -> PublishedTable:
-    fields = node.fields(("title", "source", "columns", "rows"), ("note", "input"))
-    columns = tuple(_column(column, item) for column, item in fields["columns"].entries().items())
-    rows: list[PublishedRow] = []
-    for item in fields["rows"].items():
-        row = _row(item, columns)
-        if any(row.key == other.key for other in rows):
-            raise item.error(f"the row {label(row.key)} stands here twice")
-        rows.append(row)
+def _listed(project: Path, top: Mapping[str, Node]) -> list[str]:
+    """The tables in the order of `paper.yaml`, which lists each file of `tables/` once and in its right place."""
+    run = [item.text() for item in top["tables"].items()]
+    other = [item.text() for item in top["other_tables"].items()] if "other_tables" in top else []
+    files = sorted(path.stem for path in (project / "tables").glob("*.yaml"))
+    if missing := [name for name in files if name not in (*run, *other)]:
+        raise top["tables"].error(f"tables/{missing[0]}.yaml is not listed here")
+    if twice := [name for name in (*run, *other) if (*run, *other).count(name) > 1]:
+        raise top["tables"].error(f"{twice[0]!r} stands here twice")
+    return [*run, *other]
+
+
+def published(file: TableFile) -> PublishedTable:
+    """What the report shows of a table's file."""
+    said = {tuple(row.key.items()): row for row in file.published}
+    unknown = dict.fromkeys(column.name for column in file.columns)
+    rows = [said.get(tuple(key.items())) or PublishedRow(key, dict(unknown)) for key in file.rows]
+    run = file.runs.rows if file.runs else {}
+    some = [row.key for row in rows if any(value is not None for value in row.values.values())]
+    elsewhere: dict[Scale, tuple[Key, ...]] = {
+        scale: tuple(key for keys in run.values() for key in keys if key not in run[scale] and key not in some)
+        for scale in run
+    }
     return PublishedTable(
-        name=name,
-        title=fields["title"].text(),
-        source=fields["source"].text(),
-        columns=columns,
-        rows=tuple(rows),
-        note=fields["note"].text() if "note" in fields else "",
-        input=fields["input"].flag() if "input" in fields else False,
+        file.name, file.title, file.source, file.columns, tuple(rows), file.note, file.input, elsewhere
     )
 
 
-def _column(name: str, node: Node) -> Column:
-    fields = node.fields(("label", "unit"), ("digits",))
-    unit = fields["unit"]
-    if not isinstance(unit.value, str):
-        raise unit.error(f'a unit is words, or "" for a plain count, got {unit.value!r}')
-    return Column(name, fields["label"].text(), unit.value, fields["digits"].whole() if "digits" in fields else None)
+def _claims(files: Iterable[TableFile], tables: Mapping[str, PublishedTable], order: Node | None) -> tuple[Claim, ...]:
+    claims: dict[str, Claim] = {}
+    for file in files:
+        for node in file.claims.items() if file.claims else []:
+            claim = _claim(node, tables[file.name])
+            if claim.id in claims:
+                raise node.error(f"the claim {claim.id!r} stands here twice, or in {claims[claim.id].table} too")
+            claims[claim.id] = claim
+    first = order.items() if order else []
+    for node in first:
+        if node.text() not in claims:
+            raise node.error(f"there is no claim {node.text()!r}.{nearest(node.text(), claims)}")
+    named = {node.text(): claims[node.text()] for node in first}
+    return tuple((named | claims).values())
 
 
-def _row(node: Node, columns: tuple[Column, ...]) -> PublishedRow:
-    fields = node.fields(("key", "values"), ("sources", "approximate"))
-    known = [column.name for column in columns]
-    values: dict[str, float | None] = dict.fromkeys(known)
-    for name, item in fields["values"].entries().items():
-        if name not in known:
-            raise item.error(f"there is no column {name!r}; columns are {', '.join(known)}.{nearest(name, known)}")
-        values[name] = None if item.value is None else item.number()
-    sources = {name: item.text() for name, item in fields["sources"].entries().items()} if "sources" in fields else {}
-    approximate = [item.text() for item in fields["approximate"].items()] if "approximate" in fields else []
-    for name in [*sources, *approximate]:
-        if values.get(name) is None:
-            raise node.error(f"{name!r} has a source or is called approximate, but has no value")
-    return PublishedRow(fields["key"].key(), values, sources, frozenset(approximate))
-
-
-def _claims(path: Path, tables: Mapping[str, PublishedTable]) -> tuple[Claim, ...]:
-    claims: list[Claim] = []
-    for node in read_yaml(path).items() if path.exists() else []:
-        claim = _claim(node, tables)
-        if any(claim.id == other.id for other in claims):
-            raise node.error(f"the claim {claim.id!r} stands here twice")
-        claims.append(claim)
-    return tuple(claims)
-
-
-def _claim(node: Node, tables: Mapping[str, PublishedTable]) -> Claim:
+def _claim(node: Node, table: PublishedTable) -> Claim:
     entries = node.entries()
     if "check" not in entries:
         raise node.error("key 'check' is missing")
     required, optional = CHECKS[entries["check"].choice(*CHECKS)]
     fields = node.fields((*EVERY, *sorted(required)), (*sorted(optional), "note"))
-    claim = Claim(**{name: READ.get(name, Node.text)(item) for name, item in fields.items()})
-    if claim.table not in tables:
-        raise fields["table"].error(f"paper.yaml has no table {claim.table!r}.{nearest(claim.table, tables)}")
-    complaint = _complaint(claim, tables[claim.table])
+    claim = Claim(table=table.name, **{name: READ.get(name, Node.text)(item) for name, item in fields.items()})
+    complaint = _complaint(claim, table)
     if complaint:
         raise node.error(f"claim {claim.id!r}: {complaint}")
     return claim
@@ -256,7 +238,7 @@ def _complaint(claim: Claim, table: PublishedTable) -> str | None:
     ]
     for key in named:
         if table.row(key) is None:
-            return f"table {table.name!r} in paper.yaml has no row {key}"
+            return f"table {table.name!r} has no row {key}"
     if claim.over:
         points = [key for key in (row.key for row in table.rows) if claim.row.items() <= key.items()]
         numbers = {key[claim.over] for key in points if isinstance(key.get(claim.over), int | float)}

@@ -5,12 +5,13 @@ torch is named by `module:function` and imported on first use: a fingerprint of 
 """
 
 import importlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from regard_lab.errors import UserError, nearest
+from regard_lab.table_file import table_names
 
 
 @dataclass(frozen=True)
@@ -19,20 +20,22 @@ class Project:
 
     `schema` is the typed config (a dataclass); `check` names a function that takes a config and raises `ValueError` for one that cannot run,
     before any work; `modules` gives the modules that a cell uses beside those that its `run` function imports: its mechanism, its data set.
+    `resolvers` are functions that its configs may call, as `${name:…}`.
     """
 
     name: str
     schema: type
     check: str
     modules: Callable[[Any], list[str]]
+    resolvers: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
 
-    def conf(self, root: Path) -> Path:
-        """The folder of its Hydra configs."""
-        return root / "projects" / self.name / "conf"
+    def folder(self, root: Path) -> Path:
+        """Where its code, tables and experiments lie."""
+        return root / "projects" / self.name
 
     def tables(self, root: Path) -> list[str]:
-        """The names of its tables: one file each in `conf/table/`."""
-        return sorted(path.stem for path in (self.conf(root) / "table").glob("*.yaml"))
+        """The names of its tables that are run, in the order of `paper.yaml`."""
+        return table_names(self.folder(root))
 
 
 def papers(root: Path) -> list[str]:

@@ -26,9 +26,9 @@ from typing import Any
 
 from regard_lab import data, files, machine
 from regard_lab.cells import Cell, Finished, run_cell
-from regard_lab.config import check_scale
 from regard_lab.errors import UserError, command
 from regard_lab.executors import executor
+from regard_lab.experiments import check_scale
 from regard_lab.results import DataUse, Restamp, Result, Row, read_result, result_path, write_result
 from regard_lab.status import config_changes
 from regard_lab.tables import Table, check_table, load_table

@@ -1,6 +1,6 @@
 """A table's result: what `results/<scale>/<paper>/<table>.json` holds, and nothing that cannot be rebuilt from its cells.
 
-Everything on a page of the report comes from these files and from `paper.yaml` and `claims.yaml`; no figure script holds a number.
+Everything on a page of the report comes from these files and from the projects' `paper.yaml` and `tables/`; no figure script holds a number.
 """
 
 import statistics

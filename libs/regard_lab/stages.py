@@ -1,6 +1,6 @@
 """`python -m regard_lab.stages` writes what the stages of the pipelines depend on, below `runs/fingerprints/`.
 
-    <paper>/<table>-<scale>.json     the code and the configs of that table: one hash a cell
+    <paper>/<table>-<scale>.json     the code, the configs and the data of that table: one hash per cell, one per data set
     report.json                      the code of the report and of the figures, the published numbers and claims, and which results are stale
 
 The stage that runs this is always run, and changes a file only when that table's code or config really changed. So DVC sees a formula,
@@ -15,9 +15,9 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-from regard_lab import files
-from regard_lab.config import check_scale
+from regard_lab import data, files
 from regard_lab.errors import command
+from regard_lab.experiments import check_scale
 from regard_lab.fingerprint import code_fingerprint
 from regard_lab.project import find_project, papers
 from regard_lab.reproduce import read_scales
@@ -55,7 +55,7 @@ def write_fingerprints(root: Path, each: Callable[..., Iterable[Any]] = map) -> 
 
 def sources(root: Path) -> str:
     """One hash of every byte that the fingerprints can depend on, and of the names of results."""
-    read = [root / "params.yaml"]
+    read = [root / "params.yaml", *(root / "data").glob(f"*/{data.MANIFEST}")]
     for folder in ("libs", "projects"):
         read += (path for path in (root / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     contents = (f"{path.relative_to(root)} {files.sha256(path)}" for path in sorted(read))
@@ -96,7 +96,11 @@ def known_fingerprint(paper: str, table: str, scale: str, root: Path, *, written
 def described(named: tuple[str, str, str], root: Path) -> dict[str, object]:
     """What the stage of a table depends on."""
     table = load_table(*named, root)
-    return {"table": table.fingerprint, "cells": {cell.id: cell.fingerprint for cell in table.cells}}
+    return {
+        "table": table.fingerprint,
+        "cells": {cell.id: cell.fingerprint for cell in table.cells},
+        "data": {name: checksum for cell in table.cells for name, checksum in cell.data.items()},
+    }
 
 
 def other_results(root: Path) -> list[Path]:
@@ -118,7 +122,7 @@ def report_fingerprint(root: Path) -> str:
     ]
     folder = root / "libs" / "regard_lab" / "report"
     read = sorted(path for path in folder.rglob("*") if path.suffix in (".html", ".css", ".js"))
-    read += sorted((root / "projects").glob("*/*.yaml"))
+    read += sorted((root / "projects").glob("*/*.yaml")) + sorted((root / "projects").glob("*/tables/*.yaml"))
     read += sorted((root / "libs" / "regard_lab" / "data" / "sets").glob("*.py"))  # their cards are a page
     contents = [path.read_text(encoding="utf-8") for path in read]
     return files.combined_sha256([code_fingerprint(modules, root), *contents])

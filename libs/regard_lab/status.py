@@ -14,8 +14,8 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-from regard_lab.config import check_scale
 from regard_lab.errors import UserError, command
+from regard_lab.experiments import check_scale
 from regard_lab.project import find_project, papers
 from regard_lab.results import SCALES, Code, Result, read_result, result_path
 from regard_lab.tables import Table, load_table

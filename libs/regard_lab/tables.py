@@ -1,22 +1,25 @@
 """A table: the list of its cells, and the result that is read out of their records.
 
-The list comes from the table's config alone, so a row that was removed is gone from the result, and a row that has not run says so.
+The list comes from the table's file alone, so a row that was removed is gone from the result, and a row that has not run says so.
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from regard_lab import data
 from regard_lab.cells import Cell, Finished
-from regard_lab.config import Composed, TableSpec, check_scale, compose_table, typed
+from regard_lab.config import Composed, resolved, typed, whole
 from regard_lab.errors import UserError, nearest
+from regard_lab.experiments import check_scale, read_experiment
 from regard_lab.files import combined_sha256
 from regard_lab.fingerprint import code_fingerprint, definition_hashes
 from regard_lab.project import Project, find_project, load
-from regard_lab.results import Code, Curve, DataUse, Metric, Result, Row, Scale, Status
+from regard_lab.results import Code, Curve, DataUse, Key, Metric, Result, Row, Scale, Status
+from regard_lab.table_file import TableFile, TableSpec, read_table
+from regard_lab.wording import label
 
 
 @dataclass(frozen=True)
@@ -49,21 +52,35 @@ class Table:
 
 def load_table(paper: str, name: str, scale: str, root: Path, *, check: bool = False) -> Table:
     """Compose every row of a table; with `check`, `check_table` too."""
-    project = find_project(paper, root)
+    project, tier = find_project(paper, root), check_scale(scale)
     if name not in (known := project.tables(root)):
         raise UserError(f"{paper} has no table {name!r}.{nearest(name, known)} It has: {', '.join(known)}")
-    base = [f"table={name}", f"scale={check_scale(scale)}"]
-    whole, each = compose_table(project.conf(root), base)
-    spec = _spec(whole, name)
+    folder = project.folder(root)
+    file = read_table(folder, name)
+    spec = file.spec(folder, tier)
     rows = []
-    for key, composed in zip(spec.rows, each, strict=True):
+    for key, composed in compose_rows(project, root, file, tier):
         slug = "-".join(str(part) for part in key.values())
         names = {seed: f"{slug}-seed{seed}" for seed in range(spec.seeds)}
         rows.append(make_cells(project, composed, name, names, root, spec, key))
-    table = Table(paper=paper, name=name, scale=check_scale(scale), spec=spec, rows=rows)
+    table = Table(paper=paper, name=name, scale=tier, spec=spec, rows=rows)
     if check:
         check_table(table, root)
     return table
+
+
+def compose_rows(project: Project, root: Path, file: TableFile, scale: Scale) -> Iterator[tuple[Key, Composed]]:
+    """Each row of a table with its config, as `config.compose` would compose it out of the row's own values."""
+    folder, runs = project.folder(root), file.to_run()
+    spec = file.spec(folder, scale)
+    base = {name: file.values(read_experiment(folder, name, scale), scale) for name in file.experiments(scale)}
+    for key in spec.rows:
+        name = runs.experiment.format(**key)
+        try:
+            config = resolved(whole(project, file.row_values(base[name], key), scale))
+        except UserError as error:
+            raise UserError(f"{project.name}/{file.name}, row {label(key)}: {error}") from None
+        yield key, Composed(config, spec, scale, name, file.name)
 
 
 def check_table(table: Table, root: Path) -> None:
@@ -162,14 +179,6 @@ def current_fingerprint(paper: str, name: str, scale: str, root: Path = Path()) 
         return load_table(paper, name, scale, root).fingerprint
     except UserError:
         return None
-
-
-def _spec(composed: Composed, name: str) -> TableSpec:
-    if composed.table is None:
-        raise UserError(
-            f"conf/table/{name}.yaml does not describe a table (it must set run, rows, vary, metrics, seeds, data_sets, curves)"
-        )
-    return composed.table
 
 
 def _row(spec: TableSpec, ends: list[Finished]) -> Row:

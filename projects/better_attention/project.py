@@ -1,13 +1,6 @@
-"""The typed config of a cell, and what the lab must know of this project. Imports no torch: see `regard_lab.project`.
+"""The typed config of a cell, and what the lab must know of this project. Imports no torch: see `regard_lab.project`."""
 
-The resolver `${better_attention_inference_rows:…}` makes the rows of table `inference` out of a scale's sizes.
-"""
-
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
-
-from omegaconf import ListConfig, OmegaConf
 
 from regard_lab.project import Project
 
@@ -135,16 +128,6 @@ class Config:
 
 
 FOUR = ("softmax", "optimised", "efficient", "super")
-
-
-def inference_rows(sizes: Iterable[Iterable[Any]]) -> ListConfig:
-    """The rows of table `inference`: each size (part, width, batch, length) with each mechanism."""
-    names = ("part", "width", "batch", "length")
-    found = [{"attention": attention, **dict(zip(names, size, strict=True))} for size in sizes for attention in FOUR]
-    return OmegaConf.create(found)
-
-
-OmegaConf.register_new_resolver("better_attention_inference_rows", inference_rows, replace=True)
 
 
 def leaves_maps(config: Config) -> bool:

@@ -1,4 +1,4 @@
-"""Train one cell: `python -m projects.better_attention.train data=imdb model.attention=super scale=laptop seed=0`."""
+"""Train one cell: `python -m projects.better_attention.train experiment=imdb model.attention=super scale=laptop seed=0`."""
 
 import sys
 from pathlib import Path
@@ -88,4 +88,4 @@ def correlation(model: nn.Module, inputs: Tensor, ratings: Tensor) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(command_of(PROJECT, "projects.better_attention.train:train"))
+    sys.exit(command_of(PROJECT))

@@ -15,8 +15,8 @@ import yaml
 from projects.cab.index import Constant
 from projects.cab.project import FOLDER, NONE
 from projects.cab.tasks import MODULES, TABLES
-from regard_lab.config import check_scale
 from regard_lab.errors import UserError, command
+from regard_lab.experiments import check_scale
 from regard_lab.files import write_atomically
 from regard_lab.results import Result, read_result, result_path
 

@@ -3,11 +3,12 @@
 The tables need different things, so a config has a section for each; those that a table does not use are null. Three resolvers put into a config
 what a cell depends on beside code and data, so that a change of it is a change of the cell:
 
-    ${cab_sha256:paper.yaml}                          the published numbers
+    ${cab_published:}                                 the published numbers
     ${cab_constants:quick,causal_self}                the frozen constants of our own index, at a scale; null where there are none yet
     ${cab_own:mine.py:Mine}                           the source file of a user's own mechanism; nothing for a registered one
 """
 
+import functools
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from regard_lab.errors import UserError
-from regard_lab.files import sha256
+from regard_lab.files import combined_sha256, sha256
 from regard_lab.project import Project
+from regard_lab.table_file import read_table
 
 FOLDER = Path(__file__).parent
 NONE = "none"  # in the place of a mechanism's name: the layer is left out
@@ -194,11 +196,26 @@ def own_checksum(target: str) -> str:
     return sha256(path)
 
 
-for name, resolver in {
-    "cab_sha256": lambda file: sha256(FOLDER / file),
-    "cab_constants": frozen_constants,
-    "cab_own": own_checksum,
-}.items():
-    OmegaConf.register_new_resolver(name, resolver, replace=True)
+def published_checksum() -> str:
+    """The SHA-256 of every published number that `published.py` reads, with the names of its table, row and column."""
+    files = sorted(path for kind in ("raw", "published") for path in (FOLDER / "tables").glob(f"{kind}_*.yaml"))
+    return _checksum(tuple((path, path.stat().st_mtime_ns, path.stat().st_size) for path in files))
 
-PROJECT = Project(name="cab", schema=Config, check="projects.cab.check:check", modules=modules)
+
+@functools.lru_cache(maxsize=1)
+def _checksum(files: tuple[tuple[Path, int, int], ...]) -> str:
+    tables = [read_table(FOLDER, path.stem) for path, _, _ in files]
+    return combined_sha256(
+        f"{table.name} {sorted(row.key.items())} {sorted(row.values.items())}"
+        for table in tables
+        for row in table.published
+    )
+
+
+PROJECT = Project(
+    name="cab",
+    schema=Config,
+    check="projects.cab.check:check",
+    modules=modules,
+    resolvers={"cab_published": published_checksum, "cab_constants": frozen_constants, "cab_own": own_checksum},
+)

@@ -4,7 +4,7 @@
     task    = mean of the z of its metrics
     pattern = mean of its tasks
 
-Every published number comes from the tables `raw_*` and `published_*` of `paper.yaml`; only what was inferred from them stands here
+Every published number comes from the tables `raw_*` and `published_*` of `tables/`; only what was inferred from them stands here
 (`PENALTIES`, `TURNED`).
 """
 
@@ -199,17 +199,17 @@ def published(table: str, key: Key) -> Mapping[str, float | None]:
     """The published values of one row; a row that is not there is a `KeyError`."""
     row = paper().tables[table].row(key)
     if row is None:
-        raise KeyError(f"table {table} in paper.yaml has no row {key}")
+        raise KeyError(f"table {table} has no row {key}")
     return row.values
 
 
 @functools.cache
 def paper() -> Paper:
-    """`paper.yaml`, read once a process."""
+    """The paper with its tables, read once per process."""
     return load_paper(FOLDER)
 
 
 def asked(config: Config) -> Published:
     """The section of the config that says what to recompute."""
-    assert config.published is not None, "the table must choose `override /published: paper`"
+    assert config.published is not None, "the table must compose experiment `published`"
     return config.published

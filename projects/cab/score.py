@@ -22,11 +22,13 @@ from regard.loading import BadRequest, find_class, key_and_value
 from regard.registry import UnknownMechanism, UnsupportedPattern
 from regard_lab import data
 from regard_lab.cells import Cell
-from regard_lab.config import TableSpec, check_scale, compose
+from regard_lab.composition import compose
 from regard_lab.errors import UserError, command
 from regard_lab.executors import EXECUTORS
+from regard_lab.experiments import check_scale
 from regard_lab.reproduce import run_cells
 from regard_lab.results import Metric, Result, Row, Scale, read_result, result_path, write_result
+from regard_lab.table_file import TableSpec
 from regard_lab.tables import Table, check_config, make_cell, result_of
 from regard_lab.wording import number, signed
 
@@ -64,16 +66,14 @@ def certified(target: str, patterns: Sequence[Pattern], options: dict[str, Any])
 
 def table_of(target: str, patterns: Sequence[Pattern], scale: Scale, options: dict[str, Any], root: Path) -> Table:
     """The cells of a mechanism: a row a pattern, as the table `index` has them."""
-    conf = PROJECT.conf(root)
     rows: list[list[Cell]] = []
     for pattern in patterns:
         key = {"attention": shown_name(target), "pattern": pattern}
         given = [f"attention.name={target}", f"pattern={pattern}"]
         given += [f"+attention.options.{name}={value}" for name, value in options.items()]
-        composed = compose(conf, ["table=index", f"scale={scale}", *given])
+        composed = compose(PROJECT, root, ["table=index", f"scale={scale}", *given])
         check_config(PROJECT, composed.config, f"{target}, {pattern}: ")
-        assert composed.table is not None
-        spec = own_spec(composed.table)
+        spec = own_spec(composed.spec)
         name = "".join(letter if letter.isalnum() else "_" for letter in shown_name(target))
         seeds = range(spec.seeds)
         rows.append(

@@ -6,4 +6,4 @@ from projects.cab.project import PROJECT
 from regard_lab.one_cell import command_of
 
 if __name__ == "__main__":
-    sys.exit(command_of(PROJECT, "projects.cab.tasks:train"))
+    sys.exit(command_of(PROJECT))

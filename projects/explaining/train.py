@@ -1,4 +1,4 @@
-"""One cell: `python -m projects.explaining.train table=definitions data=imdb model=encoder analysis.attention=E4 scale=laptop seed=0`."""
+"""One cell: `python -m projects.explaining.train table=definitions experiment=encoder_imdb analysis.attention=E4 scale=laptop seed=0`."""
 
 import sys
 
@@ -6,4 +6,4 @@ from projects.explaining.project import PROJECT
 from regard_lab.one_cell import command_of
 
 if __name__ == "__main__":
-    sys.exit(command_of(PROJECT, "projects.explaining.definitions:run"))
+    sys.exit(command_of(PROJECT))

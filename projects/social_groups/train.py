@@ -1,4 +1,4 @@
-"""Train one cell: `python -m projects.social_groups.train data=court model.queries=sum model.self_attention=inter_intra seed=0`."""
+"""Train one cell: `python -m projects.social_groups.train experiment=court model.queries=sum model.self_attention=inter_intra seed=0`."""
 
 import math
 import sys
@@ -143,4 +143,4 @@ def exhibits(
 
 
 if __name__ == "__main__":
-    sys.exit(command_of(PROJECT, "projects.social_groups.train:train"))
+    sys.exit(command_of(PROJECT))

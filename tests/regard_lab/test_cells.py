@@ -61,10 +61,11 @@ def test_what_has_run_is_not_run_again(root):
     [
         ("run.py", "# A comment.", "# Another.", 0),
         ("run.py", "1 + config.seed", "2 + config.seed", 4),
-        ("conf/table/lines.yaml", "{slope: 3.0}", "{slope: 4.0}", 2),  # one row is new, the other is kept
-        ("conf/scale/quick.yaml", "epochs: 1", "epochs: 2", 4),
-        ("conf/scale/quick.yaml", "seeds: 2", "seeds: 3", 2),
-        ("conf/scale/laptop.yaml", "epochs: 3", "epochs: 5", 0),
+        ("tables/lines.yaml", "[1.0, 3.0]", "[1.0, 4.0]", 2),  # one row is new, the other is kept
+        ("tables/lines.yaml", "quick: 2", "quick: 3", 2),
+        ("tables/lines.yaml", "label: height", "label: how high", 0),
+        ("experiments/points.yaml", "epochs: 1", "epochs: 2", 4),
+        ("experiments/points.yaml", "epochs: 3", "epochs: 5", 0),
         ("project.py", "must not be 0", "cannot be 0", 0),
     ],
 )
@@ -76,7 +77,7 @@ def test_exactly_what_changed_is_run_again(root, file, old, new, runs):
 
 def test_a_removed_row_is_gone_from_the_result(root):
     reproduce(root)
-    change(root / "projects/toy/conf/table/lines.yaml", "{slope: 1.0}, ", "")
+    change(root / "projects/toy/tables/lines.yaml", "[1.0, 3.0]", "3.0")
     reproduce(root)
     assert [row.key for row in read_result(result_path(root, "toy", "lines", "quick")).rows] == [{"slope": 3.0}]
 
@@ -127,7 +128,7 @@ def test_a_folder_is_kept_for_the_same_cell_only(root):
 
 
 def test_a_wrong_row_is_named_before_any_work(root):
-    change(root / "projects/toy/conf/table/lines.yaml", "{slope: 3.0}", "{slope: 0.0}")
+    change(root / "projects/toy/tables/lines.yaml", "[1.0, 3.0]", "[1.0, 0.0]")
     with pytest.raises(UserError, match=r"toy/lines, row \{'slope': 0.0\}: slope must not be 0, got 0.0"):
         reproduce(root)
     assert toy.calls(root) == 0
@@ -198,14 +199,15 @@ def test_a_failed_cell_is_exit_code_1(root, monkeypatch, capsys):
 
 
 def test_tables_of_one_command_are_checked_before_one_runs_and_each_has_its_result(root, monkeypatch, capsys):
-    conf = root / "projects/toy/conf/table"
-    (conf / "others.yaml").write_text((conf / "lines.yaml").read_text())
+    tables = root / "projects/toy/tables"
+    (tables / "others.yaml").write_text((tables / "lines.yaml").read_text())
+    change(root / "projects/toy/paper.yaml", "[lines]", "[lines, others]")
     monkeypatch.setattr(sys, "argv", ["reproduce", "toy/lines", "toy/others", "--executor", "inline"])
-    change(conf / "others.yaml", "seeds:", "seats:")
+    change(tables / "others.yaml", "seeds:", "seats:")
     assert main() == 2
     assert toy.calls(root) == 0
-    change(conf / "others.yaml", "seats:", "seeds:")
-    change(conf / "lines.yaml", "run:run", "run:broken")
+    change(tables / "others.yaml", "seats:", "seeds:")
+    change(tables / "lines.yaml", "experiment: points", "run: projects.toy.run:broken\nexperiment: points")
     with (root / "projects/toy/run.py").open("a") as file:
         file.write("\ndef broken(config, folder):\n    raise ArithmeticError\n")
     assert main() == 1

@@ -12,33 +12,34 @@ authors: [A. Nobody]
 year: 2024
 arxiv: "0000.00001"
 summary: One line.
-tables:
-  scores:
-    title: Scores
-    source: table 1
-    columns:
-      accuracy: {label: accuracy, unit: "%", digits: 1}
-      memory: {label: memory, unit: MiB}
-    rows:
-      - {key: {attention: dense, length: 1}, values: {accuracy: 70}}
-      - {key: {attention: dense, length: 2}, values: {memory: null}}
-      - {key: {attention: fast}, values: {accuracy: 71}, approximate: [accuracy], sources: {accuracy: a reader}}
+tables: []
+other_tables: [scores]
 not_reproduced:
   - {what: table 2, why: no data}
 """
-CLAIM = "{id: c, says: s, source: abstract, table: scores, metric: accuracy, "
+TABLE = """
+title: Scores
+source: table 1
+columns:
+  accuracy: {label: accuracy, unit: "%", digits: 1}
+  memory: {label: memory, unit: MiB}
+published:
+  - {row: {attention: dense, length: 1}, values: {accuracy: 70}}
+  - {row: {attention: dense, length: 2}, values: {memory: null}}
+  - {row: {attention: fast}, values: {accuracy: 71}, approximate: true, sources: {accuracy: a reader}}
+"""
+CLAIM = "{id: c, says: s, source: abstract, metric: accuracy, "
 EQUIVALENCE = (
     CLAIM + "check: equivalence, row: {attention: fast}, against: {attention: dense, length: 1}, margin: 1, reason: r"
 )
 FORMULA = CLAIM + "check: formula, row: {attention: dense, length: 2}, "
 
 
-def load(tmp_path: Path, paper: str = PAPER, claims: str = "") -> Paper:
+def load(tmp_path: Path, paper: str = PAPER, table: str = TABLE, claims: str = "") -> Paper:
     project = tmp_path / "projects" / "sample"
-    project.mkdir(parents=True, exist_ok=True)
+    (project / "tables").mkdir(parents=True, exist_ok=True)
     (project / "paper.yaml").write_text(paper)
-    if claims:
-        (project / "claims.yaml").write_text(f"- {claims}\n")
+    (project / "tables" / "scores.yaml").write_text(table + (f"claims:\n- {claims}\n" if claims else ""))
     return load_paper(project)
 
 
@@ -63,24 +64,33 @@ def test_a_paper_is_read(tmp_path: Path) -> None:
     ("old", "new", "complaint"),
     [
         ("title: A", "tilte: A", r"paper\.yaml: top level: unknown key 'tilte'.*Did you mean 'title'"),
-        ("accuracy: 70", "acuracy: 70", r"tables\.scores\.rows\[0\]\.values\.acuracy: there is no column.*'accuracy'"),
-        ("length: 2}", "length: 1}", r"tables\.scores\.rows\[1\]: the row dense, length 1 stands here twice"),
-        ("accuracy: 70", 'accuracy: "70"', r"rows\[0\]\.values\.accuracy: expected a finite number, got '70'"),
+        (
+            "accuracy: 70",
+            "acuracy: 70",
+            r"scores\.yaml: published\[0\]\.values\.acuracy: there is no column.*'accuracy'",
+        ),
+        ("length: 2}", "length: 1}", r"published\[1\]: the row dense, length 1 stands here twice"),
+        ("accuracy: 70", 'accuracy: "70"', r"published\[0\]\.values\.accuracy: expected a finite number, got '70'"),
         ('"0000.00001"', "0000.00001", r"arxiv: expected words.*needs quotes"),
         (
-            "approximate: [accuracy]",
+            "approximate: true",
             "approximate: [memory]",
             "'memory' has a source or is called approximate, but has no value",
         ),
         ("unit: MiB", "unit: 1", r"columns\.memory\.unit: a unit is words"),
         ("year: 2024", "year: soon", "expected a whole number"),
+        ("tables: []", "tables: [scores]", r"tables: 'scores' stands here twice"),
+        ("tables: []", "tables: [score]", r"sample/tables/score\.yaml does not exist"),
+        ("other_tables: [scores]", "", r"tables/scores\.yaml is not listed here"),
+        ("tables: []\nother_tables: [scores]", "tables: [scores]", r"tables/scores\.yaml says nothing to run"),
+        ("other_tables: [scores]", "other_tables: [scores]\nclaims: [c]", r"claims\[0\]: there is no claim 'c'"),
         ("why: no data", "because: no data", r"not_reproduced\[0\]: unknown key 'because'"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, old: str, new: str, complaint: str) -> None:
-    assert old in PAPER
+    assert old in PAPER + TABLE
     with pytest.raises(UserError, match=complaint):
-        load(tmp_path, PAPER.replace(old, new))
+        load(tmp_path, PAPER.replace(old, new), TABLE.replace(old, new))
 
 
 @pytest.mark.parametrize(
@@ -91,7 +101,6 @@ def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, old: str, new: st
         (EQUIVALENCE + ", least: 1}", "unknown key 'least'"),
         (EQUIVALENCE.replace(", margin: 1", "") + "}", "'margin' is missing"),
         (EQUIVALENCE.replace("margin: 1", "margin: 0") + "}", "a margin is positive, got 0"),
-        (EQUIVALENCE.replace("table: scores", "table: score") + "}", "no table 'score'. Did you mean 'scores'"),
         (EQUIVALENCE.replace("metric: accuracy", "metric: acuracy") + "}", "no column 'acuracy'"),
         (EQUIVALENCE.replace("length: 1", "length: 9") + "}", "has no row {'attention': 'dense', 'length': 9}"),
         (EQUIVALENCE.replace("attention: fast", "attention: fats") + "}", "has no row {'attention': 'fats'}"),
@@ -119,11 +128,11 @@ def test_a_claim_that_cannot_be_checked_is_refused(tmp_path: Path, claim: str, c
 
 
 def test_an_input_decides_no_claim(tmp_path: Path) -> None:
-    paper = PAPER.replace("source: table 1", "source: table 1\n    input: true")
-    assert load(tmp_path, paper).tables["scores"].input
+    table = TABLE + "input: true\n"
+    assert load(tmp_path, table=table).tables["scores"].input
     assert not load(tmp_path).tables["scores"].input
     with pytest.raises(UserError, match="'scores' is an input: nothing is run there"):
-        load(tmp_path, paper, EQUIVALENCE + "}")
+        load(tmp_path, table=table, claims=EQUIVALENCE + "}")
 
 
 @pytest.mark.parametrize(

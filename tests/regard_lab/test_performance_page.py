@@ -26,12 +26,7 @@ authors: [A. B.]
 year: 2024
 arxiv: "0000.00001"
 summary: One.
-tables:
-  one:
-    title: One
-    source: table 1
-    columns: {speed: {label: speed, unit: ×}}
-    rows: [{key: {attention: a}, values: {speed: 1}}]
+tables: []
 not_reproduced: []
 """
 
@@ -61,7 +56,6 @@ def root(tmp_path: Path) -> Path:
     project = tmp_path / "projects" / "sample"
     project.mkdir(parents=True)
     (project / "paper.yaml").write_text(PAPER)
-    (project / "claims.yaml").write_text("[]\n")
     write(tmp_path / FOLDER, measured())
     return tmp_path
 

@@ -96,7 +96,7 @@ def test_rows_whose_configs_changed_otherwise_are_of_another_kind(root):
 
 
 def test_a_changed_budget_has_to_give_the_same_curves(root):
-    change(root, "epochs: 3", "epochs: 4", "conf/scale/laptop.yaml")
+    change(root, "epochs: 3", "epochs: 4", "experiments/points.yaml")
     assert standing(*NAMED, root).why == ("config: epochs 3 → 4",)
     with pytest.raises(UserError, match="climb another curve"):
         prove(root)
@@ -105,9 +105,9 @@ def test_a_changed_budget_has_to_give_the_same_curves(root):
 @pytest.mark.parametrize(
     ("file", "old", "new", "said"),
     [
-        ("conf/table/lines.yaml", "{slope: 3.0}", "{slope: 4.0}", "its rows have changed"),
-        ("conf/scale/laptop.yaml", "seeds: 4", "seeds: 5", "the result lacks 2 of 10 cells"),
-        ("conf/table/lines.yaml", "height: m", "depth: m", "its metrics have changed: depth, height"),
+        ("tables/lines.yaml", "[1.0, 3.0]", "[1.0, 4.0]", "its rows have changed"),
+        ("tables/lines.yaml", "laptop: 4", "laptop: 5", "the result lacks 2 of 10 cells"),
+        ("tables/lines.yaml", "height: {label", "depth: {label", "its metrics have changed: depth, height"),
     ],
 )
 def test_more_than_code_has_changed(root, file, old, new, said):
@@ -118,8 +118,8 @@ def test_more_than_code_has_changed(root, file, old, new, said):
 
 
 def test_a_table_of_times_alone_cannot_be_proven(root):
-    change(root, "height: m", "height: ms", "conf/table/lines.yaml")
-    change(root, "climb: m", "climb: s", "conf/table/lines.yaml")
+    change(root, "height, unit: m}", "height, unit: ms}", "tables/lines.yaml")
+    change(root, "climb: m", "climb: s", "tables/lines.yaml")
     reproduce_table(*NAMED, root, where="inline")
     change(root, "(1 + config.seed)", "(config.seed + 1)")
     with pytest.raises(UserError, match=r"measures nothing but times and memory \(climb, height\): run it again"):

@@ -9,38 +9,35 @@ import pytest
 import projects
 
 FILES = {
-    "conf/config.yaml": """
-        defaults: [{data: points}, {scale: quick}, {table: null}, _self_]
-        seed: 0
+    "experiments/points.yaml": """
+        run: projects.toy.run:run
+        data_sets: {}
+        data: {name: points, source: package}
         slope: 2.0
         fail: false
-        epochs: ${scale.epochs}
+        epochs: 9
+        scales:
+          quick: {epochs: 1}
+          laptop: {epochs: 3}
     """,
-    "conf/data/points.yaml": """
-        name: points
-        source: package
+    "tables/lines.yaml": """
+        title: Lines
+        source: none
+        experiment: points
+        seeds: {quick: 2, laptop: 4, paper: 4}
+        rows: {slope: [1.0, 3.0]}
+        sets: {slope: slope}
+        columns:
+          height: {label: height, unit: m}
+        curves: {climb: m}
     """,
-    "conf/scale/quick.yaml": """
-        name: quick
-        epochs: 1
-        seeds: 2
-    """,
-    "conf/scale/laptop.yaml": """
-        name: laptop
-        epochs: 3
-        seeds: 4
-    """,
-    "conf/table/lines.yaml": """
-        # @package _global_
-        defaults: []
-        table:
-          run: projects.toy.run:run
-          rows: [{slope: 1.0}, {slope: 3.0}]
-          vary: {slope: slope}
-          seeds: ${scale.seeds}
-          data_sets: {}
-          metrics: {height: m}
-          curves: {climb: m}
+    "paper.yaml": """
+        title: Toy
+        authors: [Nobody]
+        year: 2024
+        arxiv: "0000.00000"
+        summary: A toy.
+        tables: [lines]
     """,
     "project.py": """
         from dataclasses import dataclass

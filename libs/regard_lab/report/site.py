@@ -18,6 +18,7 @@ from regard_lab.figures import Maker, Results, house_style, svg
 from regard_lab.files import read_json, write_atomically
 from regard_lab.paper import Paper, papers
 from regard_lab.report import performance_figures
+from regard_lab.report.dvc_files import metrics, plot
 from regard_lab.report.formats import as_csv, as_markdown, as_tex
 from regard_lab.report.performance import Performance, performance
 from regard_lab.report.records import anchor, runs
@@ -84,6 +85,9 @@ def render(root: Path, fingerprint_of: Fingerprint) -> Files:
                 files[f"records/{table.slug}.html"] = _page(
                     pages, "records.html", papers=all_papers, base="../", view=view, table=table, listed=listed
                 )
+            if (bars := plot(view, table)) is not None:
+                files[f"plots/{table.slug}.csv"] = bars.encode()
+    files["metrics.json"] = metrics(views).encode()
     files["index.html"] = _page(pages, "index.html", papers=all_papers, views=views, words=WORDS)
     files["data.html"] = _page(
         pages, "data.html", papers=all_papers, cards=[data.card(name) for name in data.names()], uses=_uses(views)

@@ -8,8 +8,9 @@ from typing import Literal
 from regard_lab.claims import Verdict, headline, judge
 from regard_lab.errors import UserError
 from regard_lab.figures import QUICK
-from regard_lab.paper import Claim, Column, Paper, PublishedRow, PublishedTable
+from regard_lab.paper import Claim, Paper, PublishedTable
 from regard_lab.results import SCALES, DataUse, Key, Metric, Result, Row, Scale, Status
+from regard_lab.table_file import Column, PublishedRow
 from regard_lab.wording import label, number, parts, signed, step
 
 NOT_KNOWN = "not known"
@@ -162,7 +163,8 @@ class TableView:
 
     def _lines(self, scale: Scale | None) -> list[Line]:
         result = self.results[scale] if scale else None
-        listed = [row.key for row in self.published.rows]
+        elsewhere = self.published.elsewhere.get(scale, ()) if scale else ()
+        listed = [row.key for row in self.published.rows if row.key not in elsewhere]
         ours = [row.key for row in result.rows if row.key not in listed] if result else []
         return [self._line(key, result) for key in [*listed, *ours]]
 
@@ -194,7 +196,7 @@ class TableView:
             where = f"results of {self.paper}/{self.name} at scale {result.scale}, row {label(row.key)}"
             if ours.unit != column.unit:
                 raise UserError(
-                    f"{where}: {column.name} is in {ours.unit!r}, but paper.yaml gives it in {column.unit!r}"
+                    f"{where}: {column.name} is in {ours.unit!r}, but tables/{self.name}.yaml gives it in {column.unit!r}"
                 )
             if not len(ours.values) == len(row.seeds) == ours.n:
                 raise UserError(

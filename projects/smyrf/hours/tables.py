@@ -9,7 +9,9 @@ from projects.smyrf.hours.generators import of_swaps, of_trainings
 from projects.smyrf.hours.texts import of_texts
 from projects.smyrf.hours.work import Work
 from projects.smyrf.project import PROJECT, Config
-from regard_lab.config import as_overrides, compose, compose_rows, typed
+from regard_lab.config import typed
+from regard_lab.table_file import read_table
+from regard_lab.tables import compose_rows
 
 TABLES: dict[str, Callable[[list[Config]], list[Work]]] = {
     "biggan_swap": of_swaps,
@@ -27,9 +29,7 @@ TABLES: dict[str, Callable[[list[Config]], list[Work]]] = {
 
 def cells_of(table: str, root: Path) -> list[Config]:
     """The configs of every row and seed of a table at `paper` scale."""
-    base = [f"table={table}", "scale=paper"]
-    spec = compose(PROJECT.conf(root), base).table
-    assert spec is not None
-    rows = compose_rows(PROJECT.conf(root), base, [as_overrides(key, spec.vary) for key in spec.rows])
-    configs = [typed(Config, row.config) for row in rows]
-    return [replace(config, seed=seed) for config in configs for seed in range(spec.seeds)]
+    file = read_table(PROJECT.folder(root), table)
+    rows = compose_rows(PROJECT, root, file, "paper")
+    seeds = range(file.to_run().seeds["paper"])
+    return [replace(typed(Config, row.config), seed=seed) for _, row in rows for seed in seeds]

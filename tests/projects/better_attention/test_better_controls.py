@@ -9,19 +9,18 @@ import torch
 from projects.better_attention.controls import CONTROLS, OrthogonalAttention, SuperUnmasked, inner_width
 from projects.better_attention.model import Encoder, attention_class, attention_layer
 from projects.better_attention.project import CONTROLS as NAMES
-from projects.better_attention.project import PROJECT, Config, modules
+from projects.better_attention.project import PROJECT, modules
 from regard.certification import certify
 from regard.mechanisms.super import SuperAttention
 from regard.registry import build, list_mechanisms
-from regard_lab.config import compose, typed
+from tests.configs import configs_of
 
 ROOT = Path(__file__).resolve().parents[3]
 SIZES = {"width": 12, "heads": 3}
 LENGTH = 7
 
 
-def config_of(*overrides: str) -> Config:
-    return typed(Config, compose(PROJECT.conf(ROOT), list(overrides)).config)
+config_of = configs_of(PROJECT, default="experiment=imdb")
 
 
 def layer_of(name: str, **sizes: int) -> torch.nn.Module:

@@ -12,12 +12,12 @@ from projects.better_attention.check import check
 from projects.better_attention.edge import quantised
 from projects.better_attention.fresh import in_a_fresh_process
 from projects.better_attention.inference import Run, built, file_mib, flops_of, held_mib, in_turns, inputs
-from projects.better_attention.project import FOUR, PROJECT, Config, inference_rows, modules
+from projects.better_attention.project import FOUR, PROJECT, modules
 from regard.attention import Attention
-from regard_lab.config import compose, typed
 from regard_lab.errors import UserError
-from regard_lab.paper import load_paper
+from regard_lab.table_file import read_table
 from regard_lab.tables import load_table
+from tests.configs import configs_of
 
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = [
@@ -30,8 +30,7 @@ SMALL = [
 ]
 
 
-def config_of(*overrides: str) -> Config:
-    return typed(Config, compose(PROJECT.conf(ROOT), ["table=inference", *overrides]).config)
+config_of = configs_of(PROJECT, default="table=inference")
 
 
 def run_of(*overrides: str) -> Run:
@@ -39,18 +38,11 @@ def run_of(*overrides: str) -> Run:
     return Run(config.data, config.model, config.inference, 2, 0)
 
 
-def test_rows_are_the_sizes_with_each_mechanism():
-    rows = list(inference_rows([("layer", 32, 1, 8), ("int8", 16, 2, 4)]))
-    assert len(rows) == 8
-    assert rows[5] == {"attention": "optimised", "part": "int8", "width": 16, "batch": 2, "length": 4}
-
-
-def test_the_sequences_rows_and_columns_are_those_of_the_paper_file():
-    paper = load_paper(ROOT / "projects" / "better_attention")
-    for table in ("translation", "lm", "inference"):
-        spec = compose(PROJECT.conf(ROOT), [f"table={table}", "scale=laptop"]).table
-        assert {column.name: column.unit for column in paper.tables[table].columns} == spec.metrics, table
-        assert [row.key for row in paper.tables[table].rows] == spec.rows, table
+@pytest.mark.parametrize(("scale", "sizes"), [("quick", 5), ("laptop", 21), ("paper", 27)])
+def test_every_size_is_timed_with_each_mechanism(scale, sizes):
+    rows = read_table(ROOT / "projects" / "better_attention", "inference").to_run().rows[scale]
+    assert [row["attention"] for row in rows] == list(FOUR) * sizes
+    assert any(row["part"] == "layer_gpu" for row in rows) == (scale == "paper")
 
 
 def test_a_cell_of_inference_hangs_on_all_four():
@@ -201,9 +193,9 @@ def test_a_cell_measures_and_the_rows_of_a_size_share_a_run(part, tmp_path, monk
         ("inference.batch=0", "inference.batch must be at least 1, got 0"),
         ("inference.seconds=0", "inference.seconds must be positive, got 0"),
         ("model.heads=3", "width = 128 and heads = 3"),
-        ("data=mnist", "data set mnist needs length and vocabulary"),
+        ("data.length=null", "data set imdb needs length and vocabulary"),
     ],
 )
 def test_what_cannot_be_timed_is_refused_with_the_numbers(override, message):
     with pytest.raises(ValueError, match=message):
-        check(config_of(override, *(["model=inference"] if override.startswith("data=") else [])))
+        check(config_of(override))

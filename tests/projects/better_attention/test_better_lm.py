@@ -9,11 +9,11 @@ import torch
 from projects.better_attention import lm
 from projects.better_attention.check import check
 from projects.better_attention.lm import LanguageModel, cache_bytes_a_token, windows
-from projects.better_attention.project import FOUR, PROJECT, Config
+from projects.better_attention.project import FOUR, PROJECT
 from projects.better_attention.rotary import rotary_layer, state_bytes, turned
 from regard.mechanisms.softmax import naive_softmax
-from regard_lab.config import compose, typed
 from regard_lab.data.texts import Texts
+from tests.configs import configs_of
 
 ROOT = Path(__file__).resolve().parents[3]
 TINY = [
@@ -26,8 +26,7 @@ TINY = [
 ]
 
 
-def config_of(*overrides: str) -> Config:
-    return typed(Config, compose(PROJECT.conf(ROOT), ["table=lm", *overrides]).config)
+config_of = configs_of(PROJECT, default="table=lm")
 
 
 def model_of(attention: str, *overrides: str) -> LanguageModel:

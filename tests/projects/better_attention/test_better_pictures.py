@@ -15,17 +15,16 @@ from projects.better_attention.learning import some
 from projects.better_attention.maps import effective, exhibits, packed, unpacked
 from projects.better_attention.model import Encoder, check, tokens_of
 from projects.better_attention.pixels import Pixels, augmented, moments, patches
-from projects.better_attention.project import PROJECT, Config, leaves_maps
+from projects.better_attention.project import PROJECT, leaves_maps
 from projects.better_attention.train import correlation, squared_error, train
 from regard.observers import observe
 from regard_lab import pictures
-from regard_lab.config import compose, typed
+from tests.configs import configs_of
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def config_of(*overrides: str) -> Config:
-    return typed(Config, compose(PROJECT.conf(ROOT), list(overrides)).config)
+config_of = configs_of(PROJECT, default="experiment=imdb")
 
 
 def test_patches_by_hand():
@@ -146,9 +145,9 @@ def made_up_data(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("override", "tokens", "name"),
     [
-        ("data=cifar", 144, "cifar100"),
-        ("data=imagenet training.devices=1 training.strategy=auto", 144, "imagenet_1k"),
-        ("data=amazon", 32, "amazon_polarity"),
+        ("experiment=cifar", 144, "cifar100"),
+        ("experiment=imagenet training.devices=1 training.strategy=auto", 144, "imagenet_1k"),
+        ("experiment=amazon", 32, "amazon_polarity"),
         ("table=controls_vision model.attention=super_per_head", 49, "fashion_mnist"),
     ],
 )
@@ -163,15 +162,15 @@ def test_the_published_setting_runs_a_step(made_up_data, tmp_path, override, tok
 
 
 def test_imagenet_at_paper_scale_is_distributed():
-    training = config_of("data=imagenet", "scale=paper").training
+    training = config_of("experiment=imagenet", "scale=paper").training
     assert (training.devices, training.strategy) == (4, "ddp")
-    assert config_of("data=imagenet").training.devices == 1
+    assert config_of("experiment=imagenet").training.devices == 1
 
 
 @pytest.mark.parametrize("data", ["cifar", "imagenet"])
 def test_a_picture_cell_learns(made_up_data, tmp_path, data):
     config = config_of(
-        f"data={data}",
+        f"experiment={data}",
         "model.attention=super",
         "data.augment=false",
         "budget.epochs=12",
@@ -182,7 +181,7 @@ def test_a_picture_cell_learns(made_up_data, tmp_path, data):
 
 
 def test_rated_sentences_as_classes_and_as_ratings(made_up_data, tmp_path):
-    config = config_of("data=amazon", "budget.epochs=10", "training.batch_size=8", "training.learning_rate=0.02")
+    config = config_of("experiment=amazon", "budget.epochs=10", "training.batch_size=8", "training.learning_rate=0.02")
     tokens, labels = splits(config.data, tmp_path)["train"]
     assert len(tokens) == 48  # a rating of 0 is in no class
     assert labels[:3].tolist() == [0, 1, 1]

@@ -12,21 +12,20 @@ from torch.nn import functional as F
 from projects.better_attention import translation, translation_data
 from projects.better_attention.check import check
 from projects.better_attention.decoding import beam_search, greedy
-from projects.better_attention.project import FOUR, PROJECT, Config
+from projects.better_attention.project import FOUR, PROJECT
 from projects.better_attention.subwords import BEGIN, END, LEAST, PADDING, decoded, encoded, learnt
 from projects.better_attention.translation_data import bilingual
 from projects.better_attention.translation_scores import bleu, chrf, signatures
 from projects.better_attention.translator import Translator
-from regard_lab.config import compose, typed
 from regard_lab.data.pairs import Pairs
+from tests.configs import configs_of
 
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = ["data.length=6", "model.width=8", "model.heads=2", "model.hidden=[8]"]
 TINY = ["data.vocabulary=260", *SMALL]
 
 
-def config_of(*overrides: str) -> Config:
-    return typed(Config, compose(PROJECT.conf(ROOT), ["table=translation", *overrides]).config)
+config_of = configs_of(PROJECT, default="table=translation")
 
 
 def model_of(attention: str, *overrides: str) -> Translator:

@@ -7,7 +7,8 @@ import pytest
 
 from projects.cab import lm, lstf, translation
 from projects.cab.project import PROJECT, Config
-from regard_lab.config import compose, typed
+from regard_lab.composition import compose
+from regard_lab.config import typed
 from regard_lab.data.pairs import Pairs
 from regard_lab.data.series import Series
 from regard_lab.data.texts import Texts
@@ -23,11 +24,11 @@ SMALL = {
 def config_of(*overrides: str) -> Config:
     """The composed config; sizes of sections that the table does not use are left out."""
     table = next((word for word in overrides if word.startswith("table=")), "")
-    config = compose(PROJECT.conf(ROOT), [table] if table else []).config
+    config = compose(PROJECT, ROOT, [table or "experiment=index"]).config
     there = [
         word for word in overrides if (section := word.partition(".")[0]) not in SMALL or config[section] is not None
     ]
-    return typed(Config, compose(PROJECT.conf(ROOT), there).config)
+    return typed(Config, compose(PROJECT, ROOT, there if table else ["experiment=index", *there]).config)
 
 
 def series(name: str, split: str) -> Series:

@@ -1,13 +1,14 @@
 """What is recomputed from the published numbers: the golden vector of the released script, every leaderboard, constants, correlations, lengths."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from projects.cab import published
+from projects.cab import project, published
 from projects.cab.index import Constant, mean_z, z_score
-from projects.cab.project import PROJECT, Config
-from regard_lab.config import compose, typed
+from projects.cab.project import PROJECT
+from tests.configs import configs_of
 
 ROOT = Path(__file__).resolve().parents[3]
 # What the released script prints for vanilla; its causal language model has the placeholder −100 for a perplexity.
@@ -19,8 +20,7 @@ GOLDEN = {
 }
 
 
-def config_of(*overrides: str) -> Config:
-    return typed(Config, compose(PROJECT.conf(ROOT), list(overrides)).config)
+config_of = configs_of(PROJECT, default="experiment=certification")
 
 
 def test_a_z_score_by_hand():
@@ -117,8 +117,14 @@ def test_the_other_efficiency_lengths_from_the_figure_to_one_per_cent():
             assert length == pytest.approx(row.values["efficiency_length"], rel=0.01)
 
 
-def test_the_checksum_of_the_published_numbers_is_part_of_a_cell():
-    from regard_lab.files import sha256
-
-    config = config_of("table=published_causal_self")
-    assert config.published.sha256 == sha256(ROOT / "projects" / "cab" / "paper.yaml")
+def test_the_checksum_of_the_published_numbers_is_part_of_a_cell(tmp_path, monkeypatch):
+    """A number that changes makes the cells anew; a word about it does not."""
+    assert config_of("table=published_causal_self").published.sha256 == project.published_checksum()
+    shutil.copytree(project.FOLDER / "tables", tmp_path / "tables")
+    monkeypatch.setattr(project, "FOLDER", tmp_path)
+    before = project.published_checksum()
+    table = tmp_path / "tables" / "raw_causal_self.yaml"
+    table.write_text(table.read_text().replace("title: Raw", "title: The raw"))
+    assert project.published_checksum() == before
+    table.write_text(table.read_text().replace("lm_perplexity: 31.53", "lm_perplexity: 31.54"))
+    assert project.published_checksum() != before

@@ -10,9 +10,8 @@ from cab_data import (
 )
 
 from projects.cab import score
-from projects.cab.project import PROJECT
 from regard import registry
-from regard_lab.config import compose
+from regard_lab.composition import compose
 from regard_lab.results import Metric, Result, Row, read_result
 
 OWN = """
@@ -41,8 +40,8 @@ def small(made_up, tmp_path, monkeypatch):  # noqa: F811
     (tmp_path / "mine.py").write_text(OWN)
     few = [word for word in made_up if word.startswith(("lstf.", "lm.", "translation."))]
 
-    def composed(conf: Path, overrides: list[str]):
-        found = compose(PROJECT.conf(ROOT), [*overrides, *few])
+    def composed(project, root: Path, overrides: list[str]):
+        found = compose(project, ROOT, [*overrides, *few])
         found.config["constants"] = {"perplexity": {"mean": 10.0, "sd": 2.0}}
         return found
 

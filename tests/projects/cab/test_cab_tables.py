@@ -7,28 +7,27 @@ import pytest
 from projects.cab import efficiency, patterns
 from projects.cab.check import check
 from projects.cab.freeze import constants_of
-from projects.cab.project import NONE, PROJECT, Config, modules_of, own_checksum
+from projects.cab.project import NONE, PROJECT, modules_of, own_checksum
 from projects.cab.tasks import MODULES, TABLES
 from regard import cost
 from regard.common.patterns import ALL_PATTERNS
 from regard.registry import mechanism_class
-from regard_lab.config import compose, typed
+from regard_lab.composition import compose
 from regard_lab.errors import UserError
-from regard_lab.paper import load_paper
 from regard_lab.results import Metric, Result, Row
 from regard_lab.tables import load_table
+from tests.configs import configs_of
 
 ROOT = Path(__file__).resolve().parents[3]
 SCALES = ("quick", "laptop", "paper")
 SMALL = [name for name in PROJECT.tables(ROOT) if name != "index"]  # that one has the rows of all others
 
 
-def config_of(*overrides: str) -> Config:
-    return typed(Config, compose(PROJECT.conf(ROOT), list(overrides)).config)
+config_of = configs_of(PROJECT, default="experiment=certification")
 
 
 def rows_of(table: str) -> list[dict]:
-    return compose(PROJECT.conf(ROOT), [f"table={table}", "scale=quick"]).table.rows
+    return compose(PROJECT, ROOT, [f"table={table}", "scale=quick"]).spec.rows
 
 
 def compared(pattern: str) -> set[str]:
@@ -41,7 +40,7 @@ def compared(pattern: str) -> set[str]:
 def test_every_scale_composes_and_passes_its_check(table, scale):
     config = config_of(f"table={table}", f"scale={scale}")
     check(config)
-    seeds = compose(PROJECT.conf(ROOT), [f"table={table}", f"scale={scale}"]).table.seeds
+    seeds = compose(PROJECT, ROOT, [f"table={table}", f"scale={scale}"]).spec.seeds
     assert seeds == (1 if scale == "quick" else 3)
 
 
@@ -72,15 +71,6 @@ def test_the_rows_of_index_and_efficiency_are_the_compared_mechanisms():
 
     linear = {name for name in compared("noncausal_self") if not grows_as_softmax(name)}
     assert {row["attention"] for row in rows_of("efficiency")} == linear
-
-
-def test_every_table_has_its_columns_and_rows_in_the_paper_file():
-    paper = load_paper(ROOT / "projects" / "cab")
-    for name in PROJECT.tables(ROOT):
-        spec = compose(PROJECT.conf(ROOT), [f"table={name}", "scale=quick"]).table
-        published = paper.tables[name]
-        assert {column.name: column.unit for column in published.columns} == spec.metrics, name
-        assert [row.key for row in published.rows] == spec.rows, name
 
 
 @pytest.mark.parametrize(

@@ -153,9 +153,9 @@ def table_metrics(table: str) -> set[str]:
     from cab_data import ROOT
 
     from projects.cab.project import PROJECT
-    from regard_lab.config import compose
+    from regard_lab.composition import compose
 
-    return set(compose(PROJECT.conf(ROOT), [f"table={table}", "scale=quick"]).table.metrics)
+    return set(compose(PROJECT, ROOT, [f"table={table}", "scale=quick"]).spec.metrics)
 
 
 def test_the_index_by_hand_and_the_gain_over_none(made_up, tmp_path):  # noqa: F811

@@ -6,39 +6,32 @@ import pytest
 
 from projects.explaining.check import check
 from projects.explaining.project import PROJECT, Config
-from regard_lab.config import as_overrides, compose, typed
-from regard_lab.paper import load_paper
+from regard_lab.config import typed
+from regard_lab.tables import load_table
+from tests.configs import configs_of
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def config_of(*overrides: str) -> Config:
-    return typed(Config, compose(PROJECT.conf(ROOT), list(overrides)).config)
+config_of = configs_of(PROJECT, default="experiment=encoder_imdb")
 
 
 @pytest.mark.parametrize("scale", ["quick", "laptop", "paper"])
 @pytest.mark.parametrize("table", PROJECT.tables(ROOT))
-def test_rows_compose_and_stand_in_the_papers_file(table, scale):
-    spec = compose(PROJECT.conf(ROOT), [f"table={table}", f"scale={scale}"]).table
-    published = load_paper(PROJECT.conf(ROOT).parent).tables[table]
-    assert [row.key for row in published.rows] == spec.rows
-    assert {column.name: column.unit for column in published.columns} == spec.metrics
-    assert spec.seeds == {"quick": 1, "laptop": 3, "paper": 5}[scale]
-    kinds = {}  # one row of each kind is enough: composing one takes a tenth of a second
-    for row in spec.rows:
-        kinds.setdefault((row.get("data"), row.get("model")), row)
-    for row in kinds.values():
-        composed = compose(PROJECT.conf(ROOT), [f"table={table}", f"scale={scale}", *as_overrides(row, spec.vary)])
-        config = typed(Config, composed.config)
+def test_every_row_composes_and_passes_its_check(table, scale):
+    loaded = load_table("explaining", table, scale, ROOT)
+    kinds = {(cell.key.get("data"), cell.key.get("model")): cell for cell in loaded.cells}
+    for cell in kinds.values():
+        config = typed(Config, cell.config)
         check(config)
-        assert config.data.kind == "made" or config.data.name in spec.data_sets
+        assert config.data.kind == "made" or config.data.name in loaded.spec.data_sets
 
 
 @pytest.mark.parametrize(
     ("override", "message"),
     [
         ("analysis.attention=E7", "analysis.attention must be one of raw, E1, .*got 'E7'"),
-        ("data=majority model=bert", "no words that a pre-trained model knows"),
+        ("experiment=bert_imdb data.kind=made data.name=majority", "no words that a pre-trained model knows"),
         ("data.kept=[1]", r"data.kept must name data.classes = 2 labels, two at least, got \[1\]"),
         ("analysis.length=200", "analysis.length must be 2 to data.length = 96, got 200"),
         ("analysis.texts=101", "analysis.texts = 101 of training.test_texts = 100"),

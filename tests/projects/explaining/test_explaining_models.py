@@ -15,10 +15,11 @@ from projects.explaining.bert import Bert, hidden_of
 from projects.explaining.erasure import erased, removed_to_flip
 from projects.explaining.importance import gradient_importance, occlusion_importance
 from projects.explaining.looked import cut
-from projects.explaining.project import PROJECT, Config
+from projects.explaining.project import PROJECT
 from projects.explaining.training import Learning, build
 from regard.effective import effective_attention
-from regard_lab.config import compose, typed
+from regard_lab.composition import compose
+from tests.configs import configs_of
 
 ROOT = Path(__file__).resolve().parents[3]
 RUNS = {
@@ -39,8 +40,7 @@ SMALL = (
 )
 
 
-def config_of(*overrides: str) -> Config:
-    return typed(Config, compose(PROJECT.conf(ROOT), list(overrides)).config)
+config_of = configs_of(PROJECT, default="experiment=encoder_imdb")
 
 
 def tiny_bert() -> BertModel:
@@ -90,7 +90,7 @@ def place(monkeypatch, tmp_path):
 
 
 def models() -> list:
-    config = config_of("data=majority")
+    config = config_of("experiment=encoder_majority")
     encoder = build(Learning(config.data, config.model, config.training, 0), ROOT)
     return [encoder.eval(), Bert(tiny_bert(), 2, uniform=False, frozen=True).eval()]
 
@@ -145,9 +145,9 @@ def test_texts_are_cut_with_their_end_mark():
 @pytest.mark.parametrize(
     "overrides",
     [
-        ("data=majority", "model.value_width=4", "data.length=12", "analysis.rows=12"),
-        ("data=movie_snippets", "model=bert", "model.checkpoint=tiny"),
-        ("data=newsgroups", "data.kept=[0,1]", "scale=paper", "model=bert"),
+        ("experiment=encoder_majority", "model.value_width=4", "data.length=12", "analysis.rows=12"),
+        ("experiment=bert_movie_snippets", "model.checkpoint=tiny"),
+        ("experiment=bert_newsgroups", "data.kept=[0,1]", "scale=paper"),
     ],
     ids=["encoder", "bert", "paper"],
 )
@@ -157,7 +157,7 @@ def test_a_cell_of_every_table(place, overrides):
         names = ("raw", "E1") if table == "faithfulness" else ("E1", "E4")
         for name in names if table != "identifiability" else ("raw",):
             measured = module.run(config_of(*shared, f"analysis.attention={name}"), place)
-            spec = compose(PROJECT.conf(ROOT), [f"table={table}"]).table
+            spec = compose(PROJECT, ROOT, [f"table={table}"]).spec
             assert set(measured.metrics) == set(spec.metrics)
             assert all(math.isfinite(value) for value in measured.metrics.values())
             if table == "definitions":
@@ -172,7 +172,7 @@ def test_a_cell_of_every_table(place, overrides):
 
 def test_importance_of_a_token_that_decides(place):
     """With one value kept and a linear head, leaving out a token or its gradient can be worked out from the model itself."""
-    found = looked.looked(config_of("data=majority", "data.length=8", *SMALL), place)
+    found = looked.looked(config_of("experiment=encoder_majority", "data.length=8", *SMALL), place)
     flow = gradient_importance(found)
     assert torch.allclose(flow.sum(-1), torch.ones(4).double())
     left_out = occlusion_importance(found, 1)[0]
@@ -184,7 +184,7 @@ def test_importance_of_a_token_that_decides(place):
 
 
 def test_erasure_by_hand(place):
-    found = looked.looked(config_of("data=majority", "data.length=8", *SMALL), place)
+    found = looked.looked(config_of("experiment=encoder_majority", "data.length=8", *SMALL), place)
     rows = found.seen.attention
     gone = torch.zeros_like(found.seen.mask)
     gone[:, 0] = True

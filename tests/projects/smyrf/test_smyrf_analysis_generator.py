@@ -16,7 +16,8 @@ from projects.smyrf.check import check
 from projects.smyrf.gan.networks import Attend, Generator
 from projects.smyrf.gan.recipe import Network
 from projects.smyrf.project import PROJECT, Config
-from regard_lab.config import compose, typed
+from regard_lab.composition import compose
+from regard_lab.config import typed
 
 ROOT = Path(__file__).parents[3]
 
@@ -87,15 +88,20 @@ def test_a_cell_of_every_table_runs_on_the_generator(
     table: str, scale: str, queries: int, untrained: list, tmp_path: Path
 ) -> None:
     """At `paper` scale on two latents, with narrow maps of the released size in place of the released weights."""
-    words = [f"table={table}", f"scale={scale}", "analysis=gan", "seed=3", *SMALL]
+    words = [
+        f"table={table}",
+        f"scale={scale}",
+        f"experiment={'ablation' if table == 'lsh_ablation' else 'analysis'}_gan",
+        "seed=3",
+        *SMALL,
+    ]
     words += ["analysis.examples=2"] if scale == "paper" else []
-    composed = compose(PROJECT.conf(ROOT), words)
+    composed = compose(PROJECT, ROOT, words)
     config = typed(Config, composed.config)
     check(config)
     measured = TABLES[table].measure(config, tmp_path)
     assert untrained == [(0, "softmax")]  # one generator, whatever the cell's seed
-    assert composed.table is not None
-    assert set(measured.metrics) == set(composed.table.metrics)
+    assert set(measured.metrics) == set(composed.spec.metrics)
     assert all(math.isfinite(value) for value in measured.metrics.values())
     if table == "lsh_ablation":
         assert measured.metrics["score_memory"] == pytest.approx(100 * config.attention.rounds * 64 / queries)
@@ -105,8 +111,8 @@ def test_a_cell_of_every_table_runs_on_the_generator(
 
 
 def test_seeds_are_other_latents_and_the_first_shows_its_picture(untrained: list, tmp_path: Path) -> None:
-    words = ["table=cluster_membership", "scale=quick", "analysis=gan", *SMALL]
-    one, other = (typed(Config, compose(PROJECT.conf(ROOT), [*words, f"seed={seed}"]).config) for seed in (0, 1))
+    words = ["table=cluster_membership", "scale=quick", "experiment=analysis_gan", *SMALL]
+    one, other = (typed(Config, compose(PROJECT, ROOT, [*words, f"seed={seed}"]).config) for seed in (0, 1))
     first = subjects.subject_of(one, tmp_path)
     assert first.pictures.shape == (2, 32, 32)
     assert not torch.equal(first.pictures, subjects.subject_of(other, tmp_path).pictures)
@@ -114,7 +120,7 @@ def test_seeds_are_other_latents_and_the_first_shows_its_picture(untrained: list
 
 
 def test_the_paper_scale_takes_the_released_generator() -> None:
-    composed = compose(PROJECT.conf(ROOT), ["table=singular_values", "scale=paper", "analysis=gan"]).config
+    composed = compose(PROJECT, ROOT, ["table=singular_values", "scale=paper", "experiment=analysis_gan"]).config
     check(typed(Config, composed))
     assert composed["analysis"]["tokens"] == 4096
     assert composed["gan"]["evaluation"]["released"] is True

@@ -12,19 +12,20 @@ from projects.smyrf.gan import figures, generators, inception, pictures, resolut
 from projects.smyrf.gan.networks import Attend, Generator
 from projects.smyrf.gan.recipe import Trained
 from projects.smyrf.project import PROJECT, Config
-from regard_lab.config import compose, typed
+from regard_lab.composition import compose
+from regard_lab.config import typed
 from regard_lab.figures import Results
 from regard_lab.files import read_json
 from regard_lab.pictures import decode
 from regard_lab.results import Curve, DataUse, Metric, Result, Row
 from regard_lab.tables import load_table
+from tests.configs import configs_of
 
 ROOT = Path(__file__).resolve().parents[3]
 TABLES = ("biggan_swap", "celeba_training")
 
 
-def config_of(*overrides: str) -> Config:
-    return typed(Config, compose(PROJECT.conf(ROOT), list(overrides)).config)
+config_of = configs_of(PROJECT, default="table=glue")
 
 
 TINY = (
@@ -135,14 +136,14 @@ def test_cells_share_a_generator_and_swap_its_attention(toy_data, tmp_path):
 
 def test_a_training_is_scored_at_every_snapshot(toy_data, tmp_path):
     overrides = ("table=celeba_training", *TINY, "attention.name=softmax", "gan.network.attention_resolution=16")
-    composed = compose(PROJECT.conf(ROOT), list(overrides))
+    composed = compose(PROJECT, ROOT, list(overrides))
     measured = resolutions.run(typed(Config, composed.config), tmp_path)
     assert len(measured.curves["fid"]) == 2
     assert measured.curves["fid"][-1] == measured.metrics["fid"]
     assert measured.metrics["score_entries"] == 256 * 64
     (left,) = (tmp_path / "runs/artefacts").glob("train-*/training.json")
     assert measured.metrics["seconds_per_step"] == read_json(left)["seconds_per_step"]  # whatever the clock said
-    assert set(composed.table.metrics) == set(measured.metrics)
+    assert set(composed.spec.metrics) == set(measured.metrics)
 
 
 def test_latents_are_those_of_the_seed_whatever_the_attention():
@@ -213,11 +214,9 @@ def test_a_swap_of_released_size_runs_dry(large_pictures, monkeypatch, tmp_path)
     """Every setting of `paper` scale but the width, the number of pictures and the weights."""
     state = Generator(config_of("table=biggan_swap", *NARROW).gan.network, Attend("softmax")).state_dict()
     monkeypatch.setattr(generators, "released", lambda checkpoint: state)
-    composed = compose(
-        PROJECT.conf(ROOT), ["table=biggan_swap", *NARROW, "attention.rounds=4", "attention.cluster_size=32"]
-    )
+    composed = compose(PROJECT, ROOT, ["table=biggan_swap", *NARROW, "attention.rounds=4", "attention.cluster_size=32"])
     measured = swap.run(typed(Config, composed.config), tmp_path)
-    assert set(measured.metrics) == set(composed.table.metrics)
+    assert set(measured.metrics) == set(composed.spec.metrics)
     assert measured.metrics["score_memory"] == 3.125  # the script's default, of 4,096 queries
     assert measured.metrics["fid"] == measured.metrics["inception_score"] == 4
     assert decode(measured.exhibits["pictures"]).shape[:2] == (4 * 128 + 3, 128)
@@ -226,14 +225,14 @@ def test_a_swap_of_released_size_runs_dry(large_pictures, monkeypatch, tmp_path)
 @pytest.mark.parametrize(
     "row",
     [
-        ("attention=softmax", "gan.network.attention_resolution=64"),
+        ("attention.name=softmax", "gan.network.attention_resolution=64"),
         (
-            "attention=smyrf",
+            "attention.name=smyrf",
             "gan.network.attention_resolution=128",
             "attention.rounds=4",
             "attention.cluster_size=2048",
         ),
-        ("attention=softmax", "gan.network.attention_resolution=128"),
+        ("attention.name=softmax", "gan.network.attention_resolution=128"),
     ],
 )
 def test_a_training_of_released_size_runs_dry(row, large_pictures, monkeypatch, tmp_path):
@@ -244,12 +243,12 @@ def test_a_training_of_released_size_runs_dry(row, large_pictures, monkeypatch, 
         "gan.training.chunk_steps=1",
         "gan.training.snapshots=1",
     )
-    composed = compose(PROJECT.conf(ROOT), ["table=celeba_training", *NARROW, *few, *row])
+    composed = compose(PROJECT, ROOT, ["table=celeba_training", *NARROW, *few, *row])
     config = typed(Config, composed.config)
     check(config)
     assert config.gan.training.discriminator_steps == 2
     measured = resolutions.run(config, tmp_path)
-    assert set(measured.metrics) == set(composed.table.metrics)
+    assert set(measured.metrics) == set(composed.spec.metrics)
     assert measured.curves["fid"] == [4]
     queries = config.gan.network.attention_resolution**2
     share = 0.5 if config.attention.name == "smyrf" else 1

@@ -13,10 +13,10 @@ from projects.smyrf.gan.recipe import Network
 from projects.smyrf.hours import analyses, counting, generators, report, tables, texts, transformer_models, work
 from projects.smyrf.hours.generators import Costs
 from projects.smyrf.hours.work import Work
-from projects.smyrf.project import PROJECT, Attention, Config
+from projects.smyrf.project import PROJECT, Attention
 from projects.smyrf.text.model import Classifier
-from regard_lab.config import compose, typed
 from regard_lab.errors import UserError
+from tests.configs import configs_of
 
 ROOT = Path(__file__).resolve().parents[3]
 SMYRF = Attention("smyrf", 2, 5, "asymmetric", False)
@@ -26,8 +26,7 @@ DENSE = LAYERS * 2 * TOKENS**2 * (WIDTH + WIDTH)  # q · k, and weights · v
 SMALL = Network(16, 1, 3, 8, [2, 2, 1], [1, 2], 12, 5, True, 16)
 
 
-def config_of(*overrides: str) -> Config:
-    return typed(Config, compose(PROJECT.conf(ROOT), list(overrides)).config)
+config_of = configs_of(PROJECT, default="table=glue")
 
 
 def tiny(implementation: str):
@@ -107,7 +106,7 @@ def test_the_networks_of_a_gan_by_hand():
 
 
 def test_attention_of_a_generator_is_as_torch_counts_it(monkeypatch):
-    config = config_of("table=biggan_swap", "attention=softmax")
+    config = config_of("table=biggan_swap", "attention.name=softmax")
     config = replace(config, gan=replace(config.gan, network=SMALL))
     generator, label = Generator(SMALL, Attend("softmax")).eval(), torch.zeros(1, dtype=torch.long)
 
@@ -126,13 +125,13 @@ def test_works_of_a_training_by_hand(monkeypatch):
     )
     monkeypatch.setattr(counting, "_known", {})
     own = 2 * 4 * 1 * (2 + 2)  # the kernel's one width
-    config = config_of("table=celeba_training", "scale=paper", "attention=softmax")
+    config = config_of("table=celeba_training", "scale=paper", "attention.name=softmax")
     assert generators.of_trainings([config, config]) == 2 * [
         Work("generator steps", 120_000, 32 * (2 * (1000 + own + 2 * 200) + 5000 + 3 * own), gpu=True),
         Work("pictures made", 5 * 30_000, 1000 + own),
         Work("pictures through Inception-v3", 30_000 + 5 * 2 * 30_000, generators.INCEPTION),
     ]
-    config = config_of("table=biggan_swap", "scale=paper", "attention=softmax")
+    config = config_of("table=biggan_swap", "scale=paper", "attention.name=softmax")
     assert generators.of_swaps([config]) == [
         Work("pictures made", 50_000 + 21 * 50, 1000 + own),
         Work("pictures made", 50_000, 1000 + own),

@@ -15,34 +15,31 @@ from projects.smyrf.pretrained.figures import FIGURES
 from projects.smyrf.pretrained.inputs import pixels
 from projects.smyrf.pretrained.probe import DECAY, fit
 from projects.smyrf.project import PROJECT, Config
-from regard_lab.config import as_overrides, compose, typed
+from regard_lab.composition import compose
+from regard_lab.config import typed
 from regard_lab.data.images import Images
 from regard_lab.data.texts import Texts
 from regard_lab.figures import Results
-from regard_lab.paper import load_paper
 from regard_lab.results import Metric, Result, Row
+from regard_lab.tables import load_table
+from tests.configs import configs_of
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def config_of(*overrides: str) -> Config:
-    return typed(Config, compose(PROJECT.conf(ROOT), ["table=pretrained_swap", *overrides]).config)
+config_of = configs_of(PROJECT, default="table=pretrained_swap")
 
 
 @pytest.mark.parametrize("scale", ["quick", "laptop", "paper"])
-def test_every_row_stands_in_the_papers_table_and_can_run(scale):
-    """The last row of each model is composed; the others differ in a number alone."""
-    spec = compose(PROJECT.conf(ROOT), ["table=pretrained_swap", f"scale={scale}"]).table
-    published = load_paper(ROOT / "projects" / "smyrf").tables["pretrained_swap"]
-    assert spec.rows == [row.key for row in published.rows]
-    assert set(spec.metrics) == {column.name for column in published.columns}
-    assert spec.seeds == {"quick": 1, "laptop": 3, "paper": 5}[scale]
+def test_every_row_can_run(scale):
     data_sets = {"vit": "cifar10", "smollm2": "imdb", "minilm": "imdb"}
-    for row in {row["model"]: row for row in spec.rows}.values():
-        config = config_of(f"scale={scale}", *as_overrides(row, spec.vary))
+    for cells in load_table("smyrf", "pretrained_swap", scale, ROOT).rows:
+        row, config = cells[0].key, typed(Config, cells[0].config)
         check(config)
         assert config.data.name == data_sets[row["model"]]
-        assert (config.attention.rounds, config.attention.dedup) == (row["rounds"], row["dedup"])
+        whole = row["attention"] == "softmax"
+        assert config.attention.rounds == (1 if whole else row["rounds"])
+        assert config.attention.dedup is (False if whole else row["dedup"])
         assert config.pretrained.checkpoint == row["model"] or scale == "paper"
 
 
@@ -52,7 +49,7 @@ def test_every_row_stands_in_the_papers_table_and_can_run(scale):
         ("pretrained.reads=sound", "must be one of texts, pictures, got 'sound'"),
         ("pretrained.timed=3 pretrained.examples=2", "got 3 of 2 examples"),
         ("pretrained.classes=10 pretrained.train_examples=9", "got 10 classes and 9 examples"),
-        ("attention=smyrf attention.cluster_size=1369", "one cluster of 1369 holds all 1369 tokens"),
+        ("attention.name=smyrf attention.cluster_size=1369", "one cluster of 1369 holds all 1369 tokens"),
     ],
 )
 def test_a_config_that_cannot_run_is_refused_with_the_numbers(override, message):
@@ -136,18 +133,18 @@ def test_a_cell(model, scale, made_up, tmp_path):
     """At `paper` scale a tiny checkpoint stands where the hub's name does."""
     given = [
         f"scale={scale}",
-        f"pretrained={model}",
+        f"experiment=pretrained_{model}",
         f"pretrained.checkpoint={made_up[model]}",
         "pretrained.examples=10",
         "pretrained.timed=1",
     ]
     given += SETTINGS[model].split()
-    whole = quality.measure(config_of(*given, "attention=softmax"), tmp_path).metrics
-    assert set(whole) == set(compose(PROJECT.conf(ROOT), ["table=pretrained_swap", f"scale={scale}"]).table.metrics)
+    whole = quality.measure(config_of(*given, "attention.name=softmax"), tmp_path).metrics
+    assert set(whole) == set(compose(PROJECT, ROOT, ["table=pretrained_swap", f"scale={scale}"]).spec.metrics)
     assert whole["score_memory"] == 100
     assert whole["cosine"] == pytest.approx(1, abs=1e-5)
     assert whole["agreement"] == 100
-    swap = ["attention=smyrf", "attention.rounds=2", "attention.cluster_size=4"]
+    swap = ["attention.name=smyrf", "attention.rounds=2", "attention.cluster_size=4"]
     first = quality.measure(config_of(*given, *swap), tmp_path).metrics
     again = quality.measure(config_of(*given, *swap), tmp_path).metrics
     once = quality.measure(config_of(*given, *swap, "attention.dedup=true"), tmp_path).metrics

@@ -11,7 +11,8 @@ from projects.smyrf.text import data as text_data
 from projects.smyrf.text import finetuning, glue, imdb, mask_bug, scores
 from projects.smyrf.text.cell import trained_of
 from regard_lab import artefacts
-from regard_lab.config import compose, typed
+from regard_lab.composition import compose
+from regard_lab.config import typed
 from regard_lab.data.sentences import Sentences
 from regard_lab.data.texts import Texts
 from regard_lab.training import Task as Training
@@ -101,16 +102,16 @@ def test_a_resumed_run_is_the_run(made_up, tmp_path, monkeypatch, attention):
 @pytest.mark.parametrize(
     "row",
     [
-        ["attention=smyrf", "attention.rounds=2", "attention.cluster_size=16"],
-        ["attention=softmax", "text.finetuning.tokens=32"],
+        ["attention.name=smyrf", "attention.rounds=2", "attention.cluster_size=16"],
+        ["attention.name=softmax", "text.finetuning.tokens=32"],
     ],
 )
 @pytest.mark.parametrize("scale", ["laptop", "paper"])
 def test_a_glue_cell(made_up, tmp_path, scale, row):
-    composed = compose(PROJECT.conf(ROOT), ["table=glue", f"scale={scale}", *row])
+    composed = compose(PROJECT, ROOT, ["table=glue", f"scale={scale}", *row])
     config = tiny(typed(Config, composed.config))
     measured = glue.measure(config, tmp_path / "cell")
-    assert set(measured.metrics) == set(composed.table.metrics)
+    assert set(measured.metrics) == set(composed.spec.metrics)
     columns = [column for task in config.text.tasks.values() for column in task.held_out]
     assert measured.metrics["average"] == pytest.approx(np.mean([measured.metrics[column] for column in columns]))
     assert set(measured.exhibits["tasks"]) == set(config.text.tasks)
@@ -134,10 +135,10 @@ def test_inference_modes_share_weights(made_up, tmp_path, monkeypatch, model):
             "attention.rounds=2",
             "attention.cluster_size=4",
         ]
-        composed = compose(PROJECT.conf(ROOT), ["table=imdb", f"scale={scale}", f"text.finetuning.model={model}", *row])
+        composed = compose(PROJECT, ROOT, ["table=imdb", f"scale={scale}", f"text.finetuning.model={model}", *row])
         config = tiny(typed(Config, composed.config))
         found[trained, inferred] = imdb.measure(config, tmp_path).metrics
-        assert set(found[trained, inferred]) == set(composed.table.metrics)
+        assert set(found[trained, inferred]) == set(composed.spec.metrics)
     assert len(runs) == 2
     assert found["smyrf", "smyrf"]["test_loss"] != found["smyrf", "softmax"]["test_loss"]
     assert found["softmax", "smyrf"]["training_memory"] == 100
@@ -149,9 +150,9 @@ def test_the_mask_table(made_up, tmp_path, scale):
     found = {}
     for training, inference in [("right", "right"), ("released", "released"), ("released", "right")]:
         row = [f"text.training_mask={training}", f"text.inference_mask={inference}", "attention.cluster_size=4"]
-        composed = compose(PROJECT.conf(ROOT), ["table=mask_bug", f"scale={scale}", *row])
+        composed = compose(PROJECT, ROOT, ["table=mask_bug", f"scale={scale}", *row])
         metrics = mask_bug.measure(tiny(typed(Config, composed.config)), tmp_path).metrics
-        assert set(metrics) == set(composed.table.metrics)
+        assert set(metrics) == set(composed.spec.metrics)
         found[training, inference] = metrics
     assert found["right", "right"]["wrong_rows"] == 0
     assert 60 < found["released", "released"]["wrong_rows"] <= 87.5  # batches of 8: 7 in 8, fewer where lengths agree

@@ -18,7 +18,7 @@ from projects.smyrf.text.data import Buckets, Encoded, encoded, labelled
 from regard_lab.config import typed
 from regard_lab.data.sentences import Sentences
 from regard_lab.data.texts import Texts
-from regard_lab.paper import load_paper
+from regard_lab.table_file import read_table
 from regard_lab.tables import load_table
 from tests.projects.smyrf.tiny_texts import ROOT, config_of, tiny_tokenizer
 
@@ -93,7 +93,7 @@ def test_score_memory_is_rounds_times_keys_a_cluster_over_keys():
 
 def test_the_published_averages_are_the_means_of_nine_columns():
     columns = ("cola", "mnli_m", "mnli_mm", "mrpc", "qnli", "qqp", "rte", "sst2", "stsb")
-    for row in load_paper(ROOT / "projects" / "smyrf").tables["glue"].rows:
+    for row in read_table(ROOT / "projects" / "smyrf", "glue").published:
         assert round(np.mean([row.values[column] for column in columns]), 2) == row.values["average"]
 
 

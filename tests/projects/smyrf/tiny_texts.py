@@ -6,10 +6,10 @@ from pathlib import Path
 
 import torch
 
-from projects.smyrf.project import PROJECT, Config
+from projects.smyrf.project import PROJECT
 from projects.smyrf.text.attention import put
 from projects.smyrf.text.model import Classifier
-from regard_lab.config import compose, typed
+from tests.configs import configs_of
 
 ROOT = Path(__file__).resolve().parents[3]
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "film", "the", "a", "very", "plot"]
@@ -23,9 +23,7 @@ SIZES = {
 }
 
 
-@functools.cache
-def config_of(*overrides: str) -> Config:
-    return typed(Config, compose(PROJECT.conf(ROOT), list(overrides)).config)
+config_of = functools.cache(configs_of(PROJECT, default="table=glue"))
 
 
 def tiny_encoder(name: str = "bert"):

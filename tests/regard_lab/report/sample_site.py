@@ -14,30 +14,35 @@ authors: [A. Nobody, B. Else]
 year: 2024
 arxiv: "0000.00001"
 summary: One line.
-tables:
-  scores:
-    title: Scores | of_all
-    source: table 1
-    note: A note on scores.
-    columns:
-      accuracy: {label: accuracy, unit: "%", digits: 1}
-      memory: {label: memory, unit: MiB}
-    rows:
-      - {key: {attention: old}, values: {accuracy: 70, memory: 10}, sources: {accuracy: a reader}}
-      - {key: {attention: new}, values: {accuracy: 72}, approximate: [accuracy]}
-      - {key: {attention: missing}, values: {}}
-  later:
-    title: Later
-    source: table 2
-    columns: {speed: {label: speed, unit: ×}}
-    rows: [{key: {attention: old, length: 4}, values: {speed: 2}}]
+tables: []
+other_tables: [scores, later]
 not_reproduced: [{what: Table 9, why: no data}]
 """
-CLAIMS = """
-- {id: better, says: New is better., source: abstract, check: better, table: scores, metric: accuracy,
-   row: {attention: new}, against: {attention: old}}
-- {id: fast, says: Old is fast., source: section 2, check: bound, table: later, metric: speed, row: {attention: old, length: 4}, at_least: 1}
-"""
+TABLES = {
+    "scores": """
+title: Scores | of_all
+source: table 1
+note: A note on scores.
+columns:
+  accuracy: {label: accuracy, unit: "%", digits: 1}
+  memory: {label: memory, unit: MiB}
+published:
+  - {row: {attention: old}, values: {accuracy: 70, memory: 10}, sources: {accuracy: a reader}}
+  - {row: {attention: new}, values: {accuracy: 72}, approximate: [accuracy]}
+  - {row: {attention: missing}, values: {}}
+claims:
+  - {id: better, says: New is better., source: abstract, check: better, metric: accuracy,
+     row: {attention: new}, against: {attention: old}}
+""",
+    "later": """
+title: Later
+source: table 2
+columns: {speed: {label: speed, unit: ×}}
+published: [{row: {attention: old, length: 4}, values: {speed: 2}}]
+claims:
+  - {id: fast, says: Old is fast., source: section 2, check: bound, metric: speed, row: {attention: old, length: 4}, at_least: 1}
+""",
+}
 FIGURES = '''
 from regard_lab.figures import seed_dots
 

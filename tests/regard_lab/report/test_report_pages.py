@@ -68,9 +68,8 @@ def test_what_is_not_reproduced(root: Path) -> None:
 
 
 def test_a_table_without_rows_lacks_nothing(root: Path) -> None:
-    paper = root / "projects" / "sample" / "paper.yaml"
-    paper.write_text(paper.read_text().split("    rows: [{key: {attention: old, length: 4}")[0] + "    rows: []\n")
-    (root / "projects" / "sample" / "claims.yaml").unlink()
+    later = root / "projects" / "sample" / "tables" / "later.yaml"
+    later.write_text(later.read_text().split("published:")[0])
     soup = page(root)
     assert soup.select("#later")
     assert not soup.select("#later tbody tr")
@@ -78,10 +77,8 @@ def test_a_table_without_rows_lacks_nothing(root: Path) -> None:
 
 
 def test_an_input_is_shown_as_published_and_never_as_missing(root: Path) -> None:
-    paper = root / "projects" / "sample" / "paper.yaml"
-    paper.write_text(paper.read_text().replace("source: table 2", "source: table 2\n    input: true"))
-    claims = root / "projects" / "sample" / "claims.yaml"
-    claims.write_text(claims.read_text().split("- {id: fast")[0])
+    later = root / "projects" / "sample" / "tables" / "later.yaml"
+    later.write_text("input: true\n" + later.read_text().split("claims:")[0])
     soup = page(root)
     assert "Published numbers that other tables are computed from; nothing to run." in words(soup.select_one("#later"))
     assert words(soup.select_one("#later tbody td.run")) == "— no data input"

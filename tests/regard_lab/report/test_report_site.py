@@ -1,3 +1,4 @@
+import json
 import runpy
 import sys
 from dataclasses import replace
@@ -68,7 +69,7 @@ def run(root: Path, monkeypatch: pytest.MonkeyPatch) -> int:
 
 def test_the_command(root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(root, monkeypatch) == 0
-    assert "reports/index.html: 13 files, 13 changed, 0 removed" in capsys.readouterr().out
+    assert "reports/index.html: 15 files, 15 changed, 0 removed" in capsys.readouterr().out
     soup = BeautifulSoup((root / "reports" / "sample.html").read_text(), "html.parser")
     assert soup.select("#scores .stale"), "a table that the code does not know any more is stale"
 
@@ -95,7 +96,7 @@ def test_a_result_cut_in_half_ends_in_one_sentence(
         (replace(LAPTOP, table="other"), "says it is sample/other at scale laptop"),
         (
             replace(LAPTOP, rows=[row({"attention": "old"}, {"accuracy": [0.7]}, unit="1")]),
-            "is in '1', but paper.yaml gives it in '%'",
+            "is in '1', but tables/scores.yaml gives it in '%'",
         ),
         (
             replace(LAPTOP, rows=[row({"attention": "old"}, {"accuracy": [70.0]}, seeds=[0, 1])]),
@@ -124,3 +125,17 @@ def test_the_shipped_papers_render() -> None:
     files = render(Path(__file__).parents[3], current)
     assert "better_attention.html" in files
     assert "tables/better_attention-inference.csv" in files
+
+
+def test_dvc_reads_small_files(root: Path) -> None:
+    """`dvc metrics show` and `dvc plots show`: verdicts and what has been run, and one metric of each table at the best scale."""
+    files = render(root, current)
+    said = json.loads(files["metrics.json"])["sample"]
+    assert said["claims"] == {"holds": 1, "fails": 0, "undecided": 0, "not run": 1}
+    assert (said["tables"], said["stale"]) == ({"paper": 0, "laptop": 1, "quick": 0, "none": 1}, 0)
+    assert files["plots/sample-scores.csv"].decode().splitlines() == [
+        "row,value,metric,scale",
+        "old,70.5,accuracy,laptop",
+        "new,73.6,accuracy,laptop",
+    ]
+    assert "plots/sample-later.csv" not in files
