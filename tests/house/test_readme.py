@@ -1,5 +1,6 @@
 """The README's words are commands that exist, and its matrix is that of the registry."""
 
+import itertools
 import re
 import shlex
 from pathlib import Path
@@ -49,7 +50,12 @@ def test_training_commands_compose(command):
     words = shlex.split(command)
     paper = words[2].split(".")[1]
     if words[2].endswith(".train") and "--help" not in words:  # the other commands have arguments of their own
-        compose(find_project(paper, ROOT), ROOT, words[3:])
+        own = [word for word in words[3:] if word not in ("-m", "--cfg", "job")]
+        swept = [
+            [f"{key}={value}" for value in values.split(",")] for key, _, values in (w.partition("=") for w in own)
+        ]
+        for overrides in itertools.product(*swept):
+            compose(find_project(paper, ROOT), ROOT, list(overrides))
     place = ROOT.joinpath(*words[2].split("."))
     assert place.with_suffix(".py").exists() or (place / "__main__.py").exists()  # a module, or a folder that runs
 
