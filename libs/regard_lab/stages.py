@@ -3,8 +3,8 @@
     <paper>/<table>-<scale>.json     the code, the configs and the data of that table: one hash per cell, one per data set
     report.json                      the code of the report and of the figures, the published numbers and claims, and which results are stale
 
-The stage that runs this is always run, and changes a file only when that table's code or config really changed. So DVC sees a formula,
-and is blind to comments, docstrings and layout. Where no source has changed since the last call, by its bytes, nothing is composed.
+The stage that runs this is always run, and changes a file only when what that table reaches has really changed. So DVC sees a formula,
+and is blind to names, places, messages and layout. Where no source has changed since the last call, by its bytes, nothing is composed.
 """
 
 import concurrent.futures
