@@ -6,7 +6,8 @@ that it names in that name's place. So it depends on what a definition says and 
 renamed or moved to another file, a message, a docstring or an annotation may change, and the fingerprint stays; a formula changes exactly what
 uses it.
 
-Of a class, those members count that the code reached mentions by name, or that code from outside may call. Statements that run when a module is
+Of a class, those members count that the code reached mentions by name, or that code from outside may call; a name that is only computed
+(`getattr(layer, f"{kind}_scale")`) is not seen, so write it out. Statements that run when a module is
 imported count for every module that is imported on the way. Packages from outside are named and not followed (their versions stand in a record).
 """
 

@@ -101,6 +101,8 @@ def restamp(
     for data_set in table.spec.data_sets:
         data.ensure(data_set, root, table.cells[0].config["data"]["source"])
     cells = one_of_each_kind(result, table)
+    if not cells:
+        raise UserError(f"{paper}/{name} at {scale} is stale though no cell of it has changed: run it again")
     with ThreadPoolExecutor(2) as pool:  # the old code's process beside those of the new one
         old_runs = pool.submit(_old_records, result, cells, against, root) if against else None
         new = _new_records(table, cells, root, workers)
@@ -212,8 +214,11 @@ def _check_same_shape(result: Result, table: Table) -> None:
     where = f"{table.paper}/{table.name} at {table.scale} cannot be restamped, run it again: "
     if [row.key for row in result.rows] != [cells[0].key for cells in table.rows]:
         raise UserError(f"{where}its rows have changed")
-    if missing := [cell.id for cell in table.cells if cell.id not in result.records]:
-        raise UserError(f"{where}the result lacks {len(missing)} of {len(table.cells)} cells ({missing[0]} …)")
+    ids = [cell.id for cell in table.cells]
+    if missing := [name for name in ids if name not in result.records]:
+        raise UserError(f"{where}the result lacks {len(missing)} of {len(ids)} cells ({missing[0]} …)")
+    if more := [name for name in result.records if name not in ids]:
+        raise UserError(f"{where}the result has {len(more)} cells that the table has no more ({more[0]} …)")
     names = {name for row in result.rows for name in row.metrics}
     if names != set(table.spec.metrics):
         raise UserError(f"{where}its metrics have changed: {_words(names ^ set(table.spec.metrics))}")
