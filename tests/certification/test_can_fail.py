@@ -149,7 +149,8 @@ class DetachesTheKeys(Right):
 class DrawsFromTheSystem(Right):
     def __init__(self, **sizes: Any) -> None:
         super().__init__(**sizes)
-        self.register_buffer("shift", torch.tensor(os.urandom(8)[0] + 1.0) * torch.rand(()))
+        drawn = int.from_bytes(os.urandom(6), "big") / 2**48  # one byte alone is drawn twice in 256 tries
+        self.register_buffer("shift", torch.tensor(1.0 + drawn, dtype=torch.float64) * torch.rand(()))
 
 
 class UnseededNoiseInTraining(Right):
