@@ -25,8 +25,8 @@ from tqdm import tqdm
 import regard
 from regard.adapters import huggingface
 from regard_lab import data, models
-from regard_lab.errors import command
-from regard_lab.files import write_atomically
+from regard_lab.common.errors import command
+from regard_lab.common.files import write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = Path("benchmarks/results/minilm_swap.csv")

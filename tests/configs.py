@@ -4,9 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from regard_lab.composition import compose
-from regard_lab.config import typed
-from regard_lab.project import Project
+from regard_lab.experiment.composition import compose
+from regard_lab.experiment.config import typed
+from regard_lab.experiment.project import Project
 
 ROOT = Path(__file__).resolve().parents[1]
 

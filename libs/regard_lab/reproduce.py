@@ -20,14 +20,15 @@ from typing import Any
 import yaml
 from tqdm import tqdm
 
-from regard_lab import data, files
-from regard_lab.cells import Finished, finished_record, run_cell
-from regard_lab.errors import DataMissing, UserError, command
-from regard_lab.executors import EXECUTORS, as_finished, executor, import_early
-from regard_lab.experiments import check_scale
-from regard_lab.project import find_project, papers
-from regard_lab.results import read_result, result_path, write_result
-from regard_lab.tables import Table, check_table, checksums, load_table, result_of
+from regard_lab import data
+from regard_lab.common import files
+from regard_lab.common.errors import DataMissing, UserError, command
+from regard_lab.experiment.cells import Finished, finished_record, run_cell
+from regard_lab.experiment.executors import EXECUTORS, as_finished, executor, import_early
+from regard_lab.experiment.experiments import check_scale
+from regard_lab.experiment.project import find_project, papers
+from regard_lab.experiment.results import read_result, result_path, write_result
+from regard_lab.experiment.tables import Table, check_table, checksums, load_table, result_of
 
 
 def reproduce_tables(

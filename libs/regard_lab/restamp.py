@@ -24,14 +24,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from regard_lab import data, files, machine
-from regard_lab.cells import Cell, Finished, run_cell
-from regard_lab.errors import UserError, command
-from regard_lab.executors import executor
-from regard_lab.experiments import check_scale
-from regard_lab.results import DataUse, Restamp, Result, Row, read_result, result_path, write_result
+from regard_lab import data
+from regard_lab.common import files, machine
+from regard_lab.common.errors import UserError, command
+from regard_lab.experiment.cells import Cell, Finished, run_cell
+from regard_lab.experiment.executors import executor
+from regard_lab.experiment.experiments import check_scale
+from regard_lab.experiment.results import DataUse, Restamp, Result, Row, read_result, result_path, write_result
+from regard_lab.experiment.tables import Table, check_table, load_table
 from regard_lab.status import config_changes
-from regard_lab.tables import Table, check_table, load_table
 
 RECORD = "the record"
 FOLDER = Path("runs/restamp")
@@ -47,8 +48,8 @@ try:
     from regard_lab.experiment.cells import run_cell
     from regard_lab.experiment.tables import load_table
 except ImportError:
-    from regard_lab.cells import run_cell
-    from regard_lab.tables import load_table
+    from regard_lab.experiment.cells import run_cell
+    from regard_lab.experiment.tables import load_table
 paper, name, scale, *wanted = sys.argv[1:]
 table = load_table(paper, name, scale, Path.cwd())
 print(table.fingerprint)

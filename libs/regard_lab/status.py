@@ -14,12 +14,12 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-from regard_lab.errors import UserError, command
-from regard_lab.experiments import check_scale
-from regard_lab.project import find_project, papers
-from regard_lab.results import SCALES, Code, Result, read_result, result_path
-from regard_lab.tables import Table, load_table
-from regard_lab.wording import label
+from regard_lab.common.errors import UserError, command
+from regard_lab.common.formatting import label
+from regard_lab.experiment.experiments import check_scale
+from regard_lab.experiment.project import find_project, papers
+from regard_lab.experiment.results import SCALES, Code, Result, read_result, result_path
+from regard_lab.experiment.tables import Table, load_table
 
 # More changes than this are counted, not listed.
 LISTED = 4

@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 from projects.better_attention.model import attention_class, tokens_of
 from projects.better_attention.project import Config
 from regard.attention import Attention
-from regard_lab.measured import Measured
+from regard_lab.experiment.run_result import RunResult
 
 
 class Products(TorchFunctionMode):
@@ -40,13 +40,13 @@ class Products(TorchFunctionMode):
         self.flops += 2 * entries * inner
 
 
-def count(config: Config, folder: Path) -> Measured:
+def count(config: Config, folder: Path) -> RunResult:
     """Of one layer: `parameters` (biases among them), `matmuls_per_head` (without W^O, as the paper counts), `flop_ratio` to Standard."""
     model, length = config.model, tokens_of(config.data)
     sizes = {"width": model.width, "length": length}
     layer = layer_of(model.attention, **sizes, heads=model.heads)
     flops = products(layer, length).flops
-    return Measured(
+    return RunResult(
         metrics={
             "parameters": parameters(layer),
             "matmuls_per_head": products(layer_of(model.attention, **sizes, heads=1), length).count - 1,
@@ -55,7 +55,7 @@ def count(config: Config, folder: Path) -> Measured:
     )
 
 
-def break_even(config: Config, folder: Path) -> Measured:
+def break_even(config: Config, folder: Path) -> RunResult:
     """The longest input at which the configured attention still holds fewer parameters, or multiplies less, than Standard of the same width.
 
     Found by halving between 1 and 4 w on real layers; without biases, as the paper's break-even is of the weights.
@@ -71,7 +71,7 @@ def break_even(config: Config, folder: Path) -> Measured:
         return ours.flops < standard.flops
 
     longest = {"parameters": last_true(fewer_parameters, 4 * width), "flops": last_true(fewer_flops, 4 * width)}
-    return Measured(metrics={f"longest_{what}": float(length) for what, length in longest.items()})
+    return RunResult(metrics={f"longest_{what}": float(length) for what, length in longest.items()})
 
 
 def last_true(holds: Callable[[int], bool], most: int) -> int:

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from projects.better_attention import sequence_figures
 from projects.better_attention.looks import digit_maps, review_maps
 from projects.better_attention.worth import should_i_use_it
-from regard_lab.figures import COLOURS, Maker, Results, house_style, scale_words, seed_dots, training_curves
+from regard_lab.report.figures import COLOURS, Maker, Results, house_style, scale_words, seed_dots, training_curves
 
 
 def imdb_accuracy(results: Results) -> Figure | None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from projects.better_attention.project import Config
 from projects.better_attention.project import Training as TrainingConfig
 from regard.bench.timing import elapsed_s
-from regard_lab.training import History, Task, fit, loader
+from regard_lab.training.trainer import History, Task, fit, loader
 
 Score = Callable[[nn.Module, Any], dict[str, Tensor]]
 OPTIMISERS: dict[str, Callable[..., torch.optim.Optimizer]] = {

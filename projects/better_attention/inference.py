@@ -22,10 +22,10 @@ from projects.better_attention.project import FOUR, Config, Data, Inference, Mod
 from regard import cost
 from regard.bench.memory import peak_of
 from regard.bench.timing import elapsed_s
-from regard_lab import files
-from regard_lab.artefacts import artefact
-from regard_lab.errors import UserError
-from regard_lab.measured import Measured
+from regard_lab.common import files
+from regard_lab.common.errors import UserError
+from regard_lab.experiment.artefacts import artefact
+from regard_lab.experiment.run_result import RunResult
 
 ROUND_S = 0.01  # how long one timed round should last: long against the clock, short against what else the machine does
 TWIN, FLOAT32 = "softmax twin", "softmax in float32"
@@ -54,7 +54,7 @@ class Run:
         return replace(self, model=replace(self.model, attention=attention), inference=inference)
 
 
-def measure(config: Config, folder: Path) -> Measured:
+def measure(config: Config, folder: Path) -> RunResult:
     """Least time of a call (ms), its ratios to softmax attention's, that of FLOPs, the weights as a file (MiB), the peak of memory (MiB).
 
     `speedup` is over the same with softmax attention, `speedup_float32` over that in torch's float32, which differs on the edge alone. The row of
@@ -75,7 +75,7 @@ def measure(config: Config, folder: Path) -> Measured:
     found = files.read_json(made / FOUND)
     time_s = found["time_s"]
     own = time_s[TWIN if name == "softmax" else name]
-    return Measured(
+    return RunResult(
         metrics={
             "time_ms": 1e3 * own,
             "speedup": time_s["softmax"] / own,

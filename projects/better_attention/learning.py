@@ -16,7 +16,7 @@ from projects.better_attention.fitting import latency_ms, optimiser
 from projects.better_attention.model import Encoder
 from projects.better_attention.project import Config
 from regard_lab.data.subsets import drawn
-from regard_lab.training import Task, evaluate, fit, load_weights, loader
+from regard_lab.training.trainer import Task, evaluate, fit, load_weights, loader
 
 EVALUATION_BATCH = 500  # larger batches only make evaluation faster
 Score = Callable[[nn.Module, tuple[Tensor, ...]], dict[str, Tensor]]

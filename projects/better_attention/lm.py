@@ -19,13 +19,13 @@ from projects.better_attention.project import Config, Data
 from projects.better_attention.rotary import rotary_layer, state_bytes
 from projects.better_attention.subwords import LEAST, encoded, learnt
 from regard_lab import data
-from regard_lab.measured import Measured
-from regard_lab.training import evaluate, load_weights, loader
+from regard_lab.experiment.run_result import RunResult
+from regard_lab.training.trainer import evaluate, load_weights, loader
 
 START_SD = 0.02  # [authors' release]
 
 
-def train(config: Config, folder: Path) -> Measured:
+def train(config: Config, folder: Path) -> RunResult:
     """Train the configured model; its perplexity by the epoch of least validation loss and by the last one, and what its state keeps of a token."""
     assert config.lm is not None
     wanted = {"train": config.budget.train_examples}
@@ -42,7 +42,7 @@ def train(config: Config, folder: Path) -> Measured:
     load_weights(task, folder, "best")
     nats = evaluate(task, test)["loss"]
     curves = {name: [epoch[name] for epoch in history.epochs] for name in ("train_loss", "validation_loss")}
-    return Measured(
+    return RunResult(
         metrics={
             "attention_parameters": float(model.attention_parameters()),
             "test_loss": nats,

@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from projects.better_attention.maps import unpacked
-from regard_lab import pictures
-from regard_lab.figures import QUICK, Results, house_style
-from regard_lab.results import Result
+from regard_lab.common import images
+from regard_lab.experiment.results import Result
+from regard_lab.report.figures import QUICK, Results, house_style
 
 COLUMNS = (  # attention, which matrix, title
     ("softmax", "weights", "softmax: weights"),
@@ -30,7 +30,7 @@ def digit_maps(results: Results) -> Figure | None:
         figure = Figure(figsize=(7.2, 1.9 * len(shown["softmax"]) + 0.3), layout="constrained")
         grid = figure.subplots(len(shown["softmax"]), 1 + len(COLUMNS), squeeze=False)
         for place, line in enumerate(grid):
-            picture = pictures.decode(shown["softmax"][place]["picture"])
+            picture = images.decode(shown["softmax"][place]["picture"])
             _bare(line[0]).imshow(picture, cmap="gray_r")
             for axes, (attention, which, title) in zip(line[1:], COLUMNS, strict=True):
                 seen = unpacked(shown[attention][place][which]).mean(0)

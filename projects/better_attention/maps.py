@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from projects.better_attention.data import PADDING, words
 from projects.better_attention.project import Config
 from regard.observers import Observation, observe
-from regard_lab import pictures
+from regard_lab.common import images
 
 
 def exhibits(config: Config, model: nn.Module, inputs: Tensor) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def exhibits(config: Config, model: nn.Module, inputs: Tensor) -> dict[str, Any]
     shown = []
     for example in chosen:
         if config.data.vocabulary is None:
-            what: dict[str, Any] = {"picture": pictures.encode(example.numpy())}
+            what: dict[str, Any] = {"picture": images.encode(example.numpy())}
         else:
             spoken = words(config.data, Path.cwd())
             what = {"words": [spoken[number] for number in example.tolist()]}
@@ -58,10 +58,10 @@ def packed(matrix: Tensor) -> dict[str, Any]:
     """A matrix in 8 bits: {"picture", "low", "high"}."""
     low, high = float(matrix.min()), float(matrix.max())
     levels = (matrix.cpu().double() - low) / max(high - low, 1e-12) * 255
-    return {"picture": pictures.encode(levels.round().numpy().astype(np.uint8)), "low": low, "high": high}
+    return {"picture": images.encode(levels.round().numpy().astype(np.uint8)), "low": low, "high": high}
 
 
 def unpacked(stored: dict[str, Any]) -> np.ndarray:
     """The matrix that `packed` wrote, to 1/255 of its range."""
-    matrix: np.ndarray = stored["low"] + pictures.decode(stored["picture"]) / 255 * (stored["high"] - stored["low"])
+    matrix: np.ndarray = stored["low"] + images.decode(stored["picture"]) / 255 * (stored["high"] - stored["low"])
     return matrix

@@ -9,14 +9,14 @@ from projects.better_attention.model import tokens_of
 from projects.better_attention.project import Config, modules
 from projects.better_attention.train import train
 from regard import cost
-from regard_lab.artefacts import artefact
-from regard_lab.files import read_json, write_json
-from regard_lab.measured import Measured
+from regard_lab.common.files import read_json, write_json
+from regard_lab.experiment.artefacts import artefact
+from regard_lab.experiment.run_result import RunResult
 
 MEASURED = "measured.json"
 
 
-def measure(config: Config, folder: Path) -> Measured:
+def measure(config: Config, folder: Path) -> RunResult:
     """What `train` measures, out of `runs/artefacts` if it is there."""
     made = artefact(
         make,
@@ -27,7 +27,7 @@ def measure(config: Config, folder: Path) -> Measured:
         modules=modules(config),
     )
     found = read_json(made / MEASURED)
-    return Measured(metrics=found["metrics"], curves=found["curves"])
+    return RunResult(metrics=found["metrics"], curves=found["curves"])
 
 
 def make(config: Config, folder: Path) -> None:
@@ -37,7 +37,7 @@ def make(config: Config, folder: Path) -> None:
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
 
 
-def ablate(config: Config, folder: Path) -> Measured:
+def ablate(config: Config, folder: Path) -> RunResult:
     """`measure`, and of the attention layer by itself: `flop_ratio` to Standard, and `folding_error` (see `folding`)."""
     measured, model = measure(config, folder), config.model
     length = tokens_of(config.data)

@@ -13,15 +13,15 @@ from projects.better_attention.data import PADDING
 from projects.better_attention.learning import fitted
 from projects.better_attention.project import Config
 from projects.better_attention.train import score
-from regard_lab.measured import Measured
+from regard_lab.experiment.run_result import RunResult
 
 
-def measure(config: Config, folder: Path) -> Measured:
+def measure(config: Config, folder: Path) -> RunResult:
     """`changed_predictions`: test texts (%) of which the model says something else once their padding is cut off; accuracies (%) with and without."""
     done = fitted(config, folder, score, "validation_accuracy", "max", ("validation_accuracy",))
     tokens, labels = done.test
     padded, cut = positive(done.model, tokens), positive_unpadded(done.model, tokens)
-    return Measured(
+    return RunResult(
         metrics={
             "padded_texts": 100 * float((tokens == PADDING).any(1).float().mean()),
             "test_accuracy": 100 * float((padded == labels).float().mean()),

@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 
 from projects.better_attention.project import FOUR
 from projects.better_attention.worth import colour_of
-from regard_lab.figures import LINES, Maker, Results, house_style, scale_words, seed_dots
-from regard_lab.results import Result, Row
+from regard_lab.experiment.results import Result, Row
+from regard_lab.report.figures import LINES, Maker, Results, house_style, scale_words, seed_dots
 
 TITLES = {"int8": "model, int8", "onnx": "model, ONNX Runtime", "layer_gpu": "layer, GPU", "model_gpu": "model, GPU"}
 LINE = 104  # letters of a line of sentences

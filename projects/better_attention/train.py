@@ -10,11 +10,11 @@ from torch.nn import functional as F
 from projects.better_attention.learning import EVALUATION_BATCH, fitted
 from projects.better_attention.maps import exhibits
 from projects.better_attention.project import PROJECT, Config, leaves_maps
-from regard_lab.measured import Measured
-from regard_lab.one_cell import command_of
+from regard_lab.experiment.run_one import command_of
+from regard_lab.experiment.run_result import RunResult
 
 
-def train(config: Config, folder: Path) -> Measured:
+def train(config: Config, folder: Path) -> RunResult:
     """Train the configured model and measure it: by the epoch of best validation accuracy, as the paper does, and by the last one.
 
     Accuracies are in %, losses in nats a text or picture; all in evaluation mode over whole splits. Of ratings there are root mean square errors and
@@ -23,11 +23,11 @@ def train(config: Config, folder: Path) -> Measured:
     return rated(config, folder) if config.data.target == "rating" else classified(config, folder)
 
 
-def classified(config: Config, folder: Path) -> Measured:
+def classified(config: Config, folder: Path) -> RunResult:
     """Classes."""
     curves = ("train_loss", "validation_loss", "validation_accuracy")
     done = fitted(config, folder, score, "validation_accuracy", "max", curves)
-    return Measured(
+    return RunResult(
         metrics={
             **done.common,
             "train_accuracy": done.train["accuracy"],
@@ -42,10 +42,10 @@ def classified(config: Config, folder: Path) -> Measured:
     )
 
 
-def rated(config: Config, folder: Path) -> Measured:
+def rated(config: Config, folder: Path) -> RunResult:
     """Ratings. Errors are in the ratings' own points."""
     done = fitted(config, folder, squared_error, "validation_loss", "min", ("train_loss", "validation_loss"))
-    return Measured(
+    return RunResult(
         metrics={
             **done.common,
             "train_rmse": done.train["loss"] ** 0.5,

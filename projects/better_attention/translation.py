@@ -18,11 +18,11 @@ from projects.better_attention.subwords import LEAST, PADDING, decoded
 from projects.better_attention.translation_data import Parallel, bilingual
 from projects.better_attention.translation_scores import bleu, chrf, signatures
 from projects.better_attention.translator import Translator
-from regard_lab.measured import Measured
-from regard_lab.training import Task, evaluate, load_weights, loader
+from regard_lab.experiment.run_result import RunResult
+from regard_lab.training.trainer import Task, evaluate, load_weights, loader
 
 
-def train(config: Config, folder: Path) -> Measured:
+def train(config: Config, folder: Path) -> RunResult:
     """Train the configured translator and have it translate the test split, greedily and by beam search.
 
     Losses are in nats a target subword, END included, given the true ones before it; perplexity is their exponential. Weights are those of the epoch
@@ -50,7 +50,7 @@ def train(config: Config, folder: Path) -> Measured:
         ),
     }
     curves = {name: [epoch[name] for epoch in history.epochs] for name in ("train_loss", "validation_loss")}
-    return Measured(
+    return RunResult(
         metrics={
             "attention_parameters": float(model.attention_parameters()),
             "test_loss": nats,

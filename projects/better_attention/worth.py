@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from regard_lab.figures import QUICK, Results, colour, house_style
-from regard_lab.results import Result, Row
+from regard_lab.experiment.results import Result, Row
+from regard_lab.report.figures import QUICK, Results, colour, house_style
 
 STANDARD = "softmax"
 MECHANISMS = ("optimised", "efficient", "super")

@@ -19,13 +19,13 @@ from regard.bench import memory
 from regard.bench.cases import LIBRARY, PLAIN, Case, Inputs, prepare
 from regard.bench.fits import polynomial
 from regard.bench.timing import elapsed_s
-from regard_lab.measured import Measured
+from regard_lab.experiment.run_result import RunResult
 
 MOST = 1_000_000  # a crossing beyond it, or none, is said to be here
 THREADS = 1
 
 
-def measure(config: Config, folder: Path) -> Measured:
+def measure(config: Config, folder: Path) -> RunResult:
     """Lengths from which the mechanism costs less (by fits), and its cost at the longest length over that of both forms of softmax attention."""
     assert config.efficiency is not None
     cases = {
@@ -44,7 +44,7 @@ def measure(config: Config, folder: Path) -> Measured:
     longest = max(config.efficiency.lengths)
     own, unfused, fused = (times[name][longest] for name in ("own", "unfused", "fused"))
     held = {name: max(peak[longest], 0.01) for name, peak in peaks.items()}
-    return Measured(
+    return RunResult(
         {
             "time_length": crossing(times["unfused"], without_first(times["own"])),
             "time_length_fused": crossing(times["fused"], without_first(times["own"])),

@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from regard_lab.figures import LINES, Maker, Results, colour, house_style, scale_words
-from regard_lab.results import Result, Row
+from regard_lab.experiment.results import Result, Row
+from regard_lab.report.figures import LINES, Maker, Results, colour, house_style, scale_words
 
 PATTERNS = ("noncausal_self", "causal_self", "noncausal_cross", "causal_cross")
 CONTEXTS = {"perplexity_quarter": "¼", "perplexity_half": "½", "perplexity": "1", "perplexity_double": "2"}

@@ -15,10 +15,10 @@ import yaml
 from projects.cab.index import Constant
 from projects.cab.project import FOLDER, NONE
 from projects.cab.tasks import MODULES, TABLES
-from regard_lab.errors import UserError, command
-from regard_lab.experiments import check_scale
-from regard_lab.files import write_atomically
-from regard_lab.results import Result, read_result, result_path
+from regard_lab.common.errors import UserError, command
+from regard_lab.common.files import write_atomically
+from regard_lab.experiment.experiments import check_scale
+from regard_lab.experiment.results import Result, read_result, result_path
 
 HEAD = """# The frozen constants of our compositional index, by scale and pattern: written by `python -m projects.cab.freeze`, not by hand.
 # Those of quick come from a quick run and mean as little as it does.

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from projects.cab.project import Attention, Config, Fitting, modules_of
-from regard_lab.artefacts import artefact
-from regard_lab.files import read_json, write_json
-from regard_lab.training import Task, fit, load_weights, loader
+from regard_lab.common.files import read_json, write_json
+from regard_lab.experiment.artefacts import artefact
+from regard_lab.training.trainer import Task, fit, load_weights, loader
 
 METRICS = "metrics.json"
 Score = Callable[[nn.Module, Any], dict[str, Tensor]]

@@ -18,18 +18,18 @@ from projects.cab.project import Attention, Config, Lm
 from projects.cab.slots import SelfBlock, Slots, positions
 from regard_lab import data
 from regard_lab.data.subsets import drawn
-from regard_lab.measured import Measured
-from regard_lab.training import evaluate
+from regard_lab.experiment.run_result import RunResult
+from regard_lab.training.trainer import evaluate
 
 INDEX_METRICS = ("perplexity",)
 UNKNOWN = 0
 CONTEXTS = {"quarter": 0.25, "half": 0.5, "full": 1.0, "double": 2.0}  # of the context in training
 
 
-def measure(config: Config, folder: Path) -> Measured:
+def measure(config: Config, folder: Path) -> RunResult:
     """Perplexity at four contexts, the parameters of the layers under test, and the seconds of training."""
     assert config.lm is not None
-    return Measured(learnt(config, train, config.lm, [config.lm.set]))
+    return RunResult(learnt(config, train, config.lm, [config.lm.set]))
 
 
 def train(what: Learning, folder: Path) -> None:

@@ -19,17 +19,17 @@ from projects.cab.slots import CrossBlock, SelfBlock, Slots, positions, softmax_
 from regard_lab import data
 from regard_lab.data.series import Series
 from regard_lab.data.subsets import drawn
-from regard_lab.measured import Measured
-from regard_lab.training import evaluate
+from regard_lab.experiment.run_result import RunResult
+from regard_lab.training.trainer import evaluate
 
 INDEX_METRICS = ("household_power_mse", "household_power_mae", "appliances_mse", "appliances_mae")
 CLOCK = 4  # sine and cosine of the hour of the day and of the day of the week
 
 
-def measure(config: Config, folder: Path) -> Measured:
+def measure(config: Config, folder: Path) -> RunResult:
     """MSE and MAE of the test windows of each series, the parameters of the layers under test, and the seconds of training."""
     assert config.lstf is not None
-    return Measured(learnt(config, train, config.lstf, config.lstf.sets))
+    return RunResult(learnt(config, train, config.lstf, config.lstf.sets))
 
 
 def train(what: Learning, folder: Path) -> None:

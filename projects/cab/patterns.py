@@ -5,10 +5,10 @@ from pathlib import Path
 from projects.cab.project import Config
 from regard.certification import PROPERTIES, certify
 from regard.common.patterns import ALL_PATTERNS
-from regard_lab.measured import Measured
+from regard_lab.experiment.run_result import RunResult
 
 
-def certified(config: Config, folder: Path) -> Measured:
+def certified(config: Config, folder: Path) -> RunResult:
     """1 for a pattern in which all properties asked for hold, 0 for one not declared or where one fails; how many fail, and were asked for."""
     assert config.certification is not None
     asked = [name for name, _ in PROPERTIES if config.certification.compiled or name != "compilation"]
@@ -18,6 +18,6 @@ def certified(config: Config, folder: Path) -> Measured:
         here = [outcome.passed for outcome in outcomes if outcome.pattern == pattern]
         metrics[pattern] = float(bool(here) and all(here))
     failed = [f"{outcome.pattern}, {outcome.property}: {outcome.detail}" for outcome in outcomes if not outcome.passed]
-    return Measured(
+    return RunResult(
         {**metrics, "failures": float(len(failed)), "properties": float(len(asked))}, exhibits={"failed": failed}
     )

@@ -1,4 +1,4 @@
-"""The typed config of a cell, and what the lab must know of this project. Imports no torch: see `regard_lab.project`.
+"""The typed config of a cell, and what the lab must know of this project. Imports no torch: see `regard_lab.experiment.project`.
 
 The tables need different things, so a config has a section for each; those that a table does not use are null. Three resolvers put into a config
 what a cell depends on beside code and data, so that a change of it is a change of the cell:
@@ -16,10 +16,10 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from regard_lab.errors import UserError
-from regard_lab.files import combined_sha256, sha256
-from regard_lab.project import Project
-from regard_lab.table_file import read_table
+from regard_lab.common.errors import UserError
+from regard_lab.common.files import combined_sha256, sha256
+from regard_lab.experiment.project import Project
+from regard_lab.experiment.table_file import read_table
 
 FOLDER = Path(__file__).parent
 NONE = "none"  # in the place of a mechanism's name: the layer is left out

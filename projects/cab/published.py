@@ -16,9 +16,9 @@ from statistics import correlation as pearson
 from projects.cab.index import Constant, mean_z
 from projects.cab.project import Config, Published
 from regard.bench.fits import CAB_LENGTHS, CAB_TIME_LENGTHS, efficiency_length
-from regard_lab.measured import Measured
-from regard_lab.paper import Paper, load_paper
-from regard_lab.results import Key
+from regard_lab.common.formatting import Key
+from regard_lab.evidence.paper import Paper, load_paper
+from regard_lab.experiment.run_result import RunResult
 
 FOLDER = Path(__file__).parent
 TTS, SUM = ("tts_mcd", "tts_msd"), ("rouge_1", "rouge_2", "rouge_l")
@@ -49,17 +49,17 @@ PENALTIES = {
 TURNED = {("causal_self", "tts", "local")}
 
 
-def leaderboard(config: Config, folder: Path) -> Measured:
+def leaderboard(config: Config, folder: Path) -> RunResult:
     """An attention's index in every task of its pattern, their average, and the largest difference to the leaderboard's numbers."""
     attention = asked(config).attention
     assert attention is not None
     found = recomputed(config.pattern, attention)
     printed = published(f"published_{config.pattern}", {"attention": attention})
     off = {task: abs(value - known) for task, value in found.items() if (known := printed[task]) is not None}
-    return Measured({**found, "largest_difference": max(off.values())})
+    return RunResult({**found, "largest_difference": max(off.values())})
 
 
-def single(config: Config, folder: Path) -> Measured:
+def single(config: Config, folder: Path) -> RunResult:
     """An attention's index in one task, where it lacks another of its pattern, and the difference to the leaderboard."""
     wanted = asked(config)
     assert wanted.attention is not None
@@ -68,21 +68,21 @@ def single(config: Config, folder: Path) -> Measured:
     key: Key = {"attention": wanted.attention, "pattern": config.pattern, "task": wanted.task}
     printed = published("published_single", key)["index"]
     assert printed is not None
-    return Measured({"index": value, "difference": value - printed})
+    return RunResult({"index": value, "difference": value - printed})
 
 
-def constants(config: Config, folder: Path) -> Measured:
+def constants(config: Config, folder: Path) -> RunResult:
     """How far the shipped constants of a pattern are from mean and sample standard deviation of the raw metrics."""
     frozen, again = shipped(config.pattern), retaken(config.pattern)
     means = [abs(again[name].mean - each.mean) / again[name].sd for name, each in frozen.items()]
     deviations = [100 * abs(again[name].sd / each.sd - 1) for name, each in frozen.items()]
-    return Measured(
+    return RunResult(
         {"metrics": float(len(frozen)), "mean_off": max(means), "deviation_off": max(deviations)},
         exhibits={"constants": {name: [each.mean, each.sd] for name, each in again.items()}},
     )
 
 
-def correlations(config: Config, folder: Path) -> Measured:
+def correlations(config: Config, folder: Path) -> RunResult:
     """The correlation of two patterns over the attentions that they share, and how far the printed correlations of their tasks are off."""
     wanted = asked(config)
     assert wanted.first is not None
@@ -102,7 +102,7 @@ def correlations(config: Config, folder: Path) -> Measured:
             if value is not None:
                 differences.append(abs(value - printed))
                 again |= {" × ".join(pair): value} if each else {}
-    return Measured(
+    return RunResult(
         {
             "correlation": plain,
             "undone": undone,
@@ -121,7 +121,7 @@ def correlation(first: str, second: str, *, undone: bool) -> float | None:
     return pearson([a[name] for name in shared], [b[name] for name in shared]) if len(shared) > 1 else None
 
 
-def efficiency(config: Config, folder: Path) -> Measured:
+def efficiency(config: Config, folder: Path) -> RunResult:
     """The length from which an attention costs less than vanilla, by the fits of `regard.bench.fits` to the paper's costs."""
     wanted = asked(config)
     assert wanted.attention is not None
@@ -131,7 +131,7 @@ def efficiency(config: Config, folder: Path) -> Measured:
     found = efficiency_length(vanilla, own, line_lengths=lengths)
     if found is None:
         raise ArithmeticError(f"the fits of {wanted.attention}'s {wanted.cost} and of vanilla's do not cross")
-    return Measured({"efficiency_length": found})
+    return RunResult({"efficiency_length": found})
 
 
 def recomputed(pattern: str, attention: str) -> dict[str, float]:

@@ -21,16 +21,16 @@ from regard.common.patterns import ALL_PATTERNS, Pattern
 from regard.loading import BadRequest, find_class, key_and_value
 from regard.registry import UnknownMechanism, UnsupportedPattern
 from regard_lab import data
-from regard_lab.cells import Cell
-from regard_lab.composition import compose
-from regard_lab.errors import UserError, command
-from regard_lab.executors import EXECUTORS
-from regard_lab.experiments import check_scale
+from regard_lab.common.errors import UserError, command
+from regard_lab.common.formatting import number, signed
+from regard_lab.experiment.cells import Cell
+from regard_lab.experiment.composition import compose
+from regard_lab.experiment.executors import EXECUTORS
+from regard_lab.experiment.experiments import check_scale
+from regard_lab.experiment.results import Metric, Result, Row, Scale, read_result, result_path, write_result
+from regard_lab.experiment.table_file import TableSpec
+from regard_lab.experiment.tables import Table, check_config, make_cell, result_of
 from regard_lab.reproduce import run_cells
-from regard_lab.results import Metric, Result, Row, Scale, read_result, result_path, write_result
-from regard_lab.table_file import TableSpec
-from regard_lab.tables import Table, check_config, make_cell, result_of
-from regard_lab.wording import number, signed
 
 OWN = "own"
 METRICS = {"index": "", "over_none": "", "attention_parameters": "", "train_time_s": "s"}

@@ -9,8 +9,8 @@ from projects.cab.index import Constant, mean_z
 from projects.cab.learning import learnt
 from projects.cab.project import NONE, Config
 from regard.common.patterns import Pattern
-from regard_lab.errors import DataMissing
-from regard_lab.measured import Measured
+from regard_lab.common.errors import DataMissing
+from regard_lab.experiment.run_result import RunResult
 
 TABLES: dict[Pattern, str] = {
     "noncausal_self": "lstf_self",
@@ -26,30 +26,30 @@ MODULES: dict[Pattern, ModuleType] = {
 }
 
 
-def train(config: Config, folder: Path) -> Measured:
+def train(config: Config, folder: Path) -> RunResult:
     """The metrics of the task of the config's pattern."""
-    return Measured(task_metrics(config))
+    return RunResult(task_metrics(config))
 
 
-def index(config: Config, folder: Path) -> Measured:
+def index(config: Config, folder: Path) -> RunResult:
     """The index of a mechanism in the config's pattern, and what it gains over the same model without that attention."""
     own, without = index_of(config, None), index_of(config, NONE)
-    return Measured({"index": own, "over_none": own - without})
+    return RunResult({"index": own, "over_none": own - without})
 
 
-def own(config: Config, folder: Path) -> Measured:
+def own(config: Config, folder: Path) -> RunResult:
     """As `index`, with the size of the layers and the time of training: a row of a user's own mechanism."""
     metrics = task_metrics(config)
     more = {name: metrics[name] for name in ("attention_parameters", "train_time_s")}
-    return Measured({**index(config, folder).metrics, **more})
+    return RunResult({**index(config, folder).metrics, **more})
 
 
-def benefit(config: Config, folder: Path) -> Measured:
+def benefit(config: Config, folder: Path) -> RunResult:
     """The index with softmax attention, without attention, and the difference."""
     found = {
         name: index_of(config, attention) for name, attention in (("with_attention", "softmax"), ("without", NONE))
     }
-    return Measured({**found, "benefit": found["with_attention"] - found["without"]})
+    return RunResult({**found, "benefit": found["with_attention"] - found["without"]})
 
 
 def index_of(config: Config, attention: str | None) -> float:

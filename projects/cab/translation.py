@@ -21,18 +21,18 @@ from projects.cab.project import Attention, Config, Translation
 from projects.cab.slots import CrossBlock, SelfBlock, Slots, positions
 from regard_lab import data
 from regard_lab.data.subsets import drawn
-from regard_lab.measured import Measured
-from regard_lab.training import evaluate
+from regard_lab.experiment.run_result import RunResult
+from regard_lab.training.trainer import evaluate
 
 INDEX_METRICS = ("perplexity",)
 PADDING, UNKNOWN, BEGIN, END = range(4)
 _WORD = re.compile(r"\w+|[^\w\s]")
 
 
-def measure(config: Config, folder: Path) -> Measured:
+def measure(config: Config, folder: Path) -> RunResult:
     """Perplexity and accuracy of the next word on test sentences, the parameters of the layers under test, and the seconds of training."""
     assert config.translation is not None
-    return Measured(learnt(config, train, config.translation, [config.translation.set]))
+    return RunResult(learnt(config, train, config.translation, [config.translation.set]))
 
 
 def train(what: Learning, folder: Path) -> None:

@@ -3,7 +3,7 @@
 from projects.explaining.project import Config
 from projects.explaining.replacements import NAMES
 from projects.explaining.synthetic import TASKS
-from regard_lab.errors import nearest
+from regard_lab.common.errors import nearest
 
 
 def check(config: Config) -> None:

@@ -10,20 +10,20 @@ from projects.explaining.looked import Looked, cut, looked, percent
 from projects.explaining.project import Config
 from projects.explaining.replacements import effective
 from regard.effective import distributions, effective_attention, output_error
-from regard_lab.measured import Measured
+from regard_lab.experiment.run_result import RunResult
 
 KEEPS = 1e-8  # of the output, beside values of size 1: a solver that did not arrive is far from it
 SHOWN = 48  # tokens of the text that figures show, as near as one can get
 
 
-def run(config: Config, folder: Path) -> Measured:
+def run(config: Config, folder: Path) -> RunResult:
     """One definition on the explained rows of the texts; and on every row of every layer, for the logits of one text."""
     found = looked(config, Path.cwd())
     with torch.no_grad():
         return measured(found, config)
 
 
-def measured(found: Looked, config: Config) -> Measured:
+def measured(found: Looked, config: Config) -> RunResult:
     seen, name = found.seen, config.analysis.attention
     began = time.process_time()
     rows = effective(name, seen)
@@ -31,7 +31,7 @@ def measured(found: Looked, config: Config) -> Measured:
     error = output_error(rows[:, :, None], seen.attention[:, :, None], seen.values)
     sums = (rows.sum(-1) - 1).abs()
     removed = (rows - seen.attention).norm(dim=-1) / seen.attention.norm(dim=-1)
-    return Measured(
+    return RunResult(
         metrics={
             "output_error": float(error.max()),
             "output_kept": percent(error <= KEEPS),

@@ -19,12 +19,12 @@ from projects.explaining.measures import jsd, kendall, positive
 from projects.explaining.project import Config
 from projects.explaining.replacements import replaced
 from projects.explaining.training import uniform_accuracy
-from regard_lab.measured import Measured
+from regard_lab.experiment.run_result import RunResult
 
 SIGNIFICANT = 0.05
 
 
-def run(config: Config, folder: Path) -> Measured:
+def run(config: Config, folder: Path) -> RunResult:
     """Raw attention or one definition, on one set."""
     root, name = Path.cwd(), config.analysis.attention
     uniform = uniform_accuracy(config, root)
@@ -35,7 +35,7 @@ def run(config: Config, folder: Path) -> Measured:
     weights = rows.mean(1)
     few = min(config.analysis.occluded, len(weights))
     settings = config.analysis
-    return Measured(
+    return RunResult(
         metrics={
             "tau_raw": agreement(found, weights, found.seen.attention.mean(1))[0],
             "jsd_raw": mean(jsd(positive(rows), found.seen.attention)),

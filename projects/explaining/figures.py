@@ -6,8 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from regard_lab.figures import Maker, Results, house_style, scale_words
-from regard_lab.results import Result, Row
+from regard_lab.experiment.results import Result, Row
+from regard_lab.report.figures import Maker, Results, house_style, scale_words
 
 DEFINITIONS = ("E1", "E2", "E3", "E4", "E5")
 COLOURS = {

@@ -20,21 +20,21 @@ from projects.explaining.project import Config
 from projects.explaining.replacements import effective
 from regard.effective import null_dimension, output_error
 from regard.effective.spaces import basis
-from regard_lab.measured import Measured
+from regard_lab.experiment.run_result import RunResult
 
 FIXED = 1e-6  # a weight that cannot move further than this
 PROGRAMS = 16  # texts of which ranges are computed
 KEEPS = 1e-8
 
 
-def run(config: Config, folder: Path) -> Measured:
+def run(config: Config, folder: Path) -> RunResult:
     """The explained rows of texts cut to `analysis.length`; those that are shorter are left out, unless all are."""
     found = looked(config, Path.cwd())
     with torch.no_grad():
         return measured(found, config)
 
 
-def measured(found: Looked, config: Config) -> Measured:
+def measured(found: Looked, config: Config) -> RunResult:
     seen = found.seen
     full = seen.mask.all(-1)
     seen = seen.part(full) if full.any() else seen
@@ -47,7 +47,7 @@ def measured(found: Looked, config: Config) -> Measured:
         moved[definition] = mean((rows - seen.attention).abs().sum(-1) / 2)
         kept[definition] = output_error(rows[:, :, None], seen.attention[:, :, None], seen.values) <= KEEPS
     top, other = ranges(seen, config.analysis.ranges)
-    return Measured(
+    return RunResult(
         metrics={
             "tokens": mean(seen.mask.sum(-1)),
             "null_dimension": mean(null_dimension(seen.values, key_mask=real)),

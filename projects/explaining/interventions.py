@@ -14,12 +14,12 @@ from projects.explaining.minimality import VISIBLE, needed, rank_with_ones
 from projects.explaining.project import Config
 from projects.explaining.replacements import replaced
 from projects.explaining.training import uniform_accuracy
-from regard_lab.measured import Measured
+from regard_lab.experiment.run_result import RunResult
 
 MOST_TEXTS = 12  # of which each weight is taken away in turn
 
 
-def run(config: Config, folder: Path) -> Measured:
+def run(config: Config, folder: Path) -> RunResult:
     """One replacement in the explained layer of the texts."""
     uniform = uniform_accuracy(config, Path.cwd())
     found = looked(config, Path.cwd())
@@ -27,12 +27,12 @@ def run(config: Config, folder: Path) -> Measured:
         return measured(found, config, uniform)
 
 
-def measured(found: Looked, config: Config, uniform: float) -> Measured:
+def measured(found: Looked, config: Config, uniform: float) -> RunResult:
     seen = found.seen
     instead = replaced(config.analysis.attention, seen, found.special, config.seed)
     kept, removed = (found.probabilities(weights) for weights in (instead, seen.attention - instead))
     few = min(MOST_TEXTS, len(seen.mask))
-    return Measured(
+    return RunResult(
         metrics={
             "kept_jsd": mean(jsd(kept, found.before)),
             "kept_tvd": mean(tvd(kept, found.before)),

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from projects.explaining.figures import exhibit
-from regard_lab.errors import UserError, command
-from regard_lab.files import write_atomically
-from regard_lab.results import SCALES, read_result, result_path
+from regard_lab.common.errors import UserError, command
+from regard_lab.common.files import write_atomically
+from regard_lab.experiment.results import SCALES, read_result, result_path
 
 PAGE = """<!doctype html>
 <html lang="en">

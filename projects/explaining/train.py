@@ -3,7 +3,7 @@
 import sys
 
 from projects.explaining.project import PROJECT
-from regard_lab.one_cell import command_of
+from regard_lab.experiment.run_one import command_of
 
 if __name__ == "__main__":
     sys.exit(command_of(PROJECT))

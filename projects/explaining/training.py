@@ -17,10 +17,10 @@ from projects.explaining.data import Encoded, encoded
 from projects.explaining.encoder import Encoder
 from projects.explaining.looking import Classifier
 from projects.explaining.project import Config, Data, Model, Training, modules
-from regard_lab import files
-from regard_lab.artefacts import artefact
-from regard_lab.pretrained import pretrained, tokenizer_of
-from regard_lab.training import Task, evaluate, fit, load_weights, loader
+from regard_lab.common import files
+from regard_lab.experiment.artefacts import artefact
+from regard_lab.training.pretrained import pretrained, tokenizer_of
+from regard_lab.training.trainer import Task, evaluate, fit, load_weights, loader
 
 EVALUATION_BATCH = 128
 MODEL, SCORES = "model.pt", "scores.json"

@@ -1,4 +1,4 @@
-"""The typed config of a cell, and what the lab must know of this project. Imports no torch: see `regard_lab.project`.
+"""The typed config of a cell, and what the lab must know of this project. Imports no torch: see `regard_lab.experiment.project`.
 
 The tables need different things, so a config has a section for each area; those that a table does not use are null.
 """
@@ -11,7 +11,7 @@ from projects.smyrf.pretrained.config import Pretrained
 from projects.smyrf.speed.config import Speed
 from projects.smyrf.text.config import Text
 from regard_lab import models
-from regard_lab.project import Project
+from regard_lab.experiment.project import Project
 
 
 @dataclass

@@ -20,8 +20,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from regard_lab.errors import UserError, command
-from regard_lab.files import write_atomically
+from regard_lab.common.errors import UserError, command
+from regard_lab.common.files import write_atomically
 
 if TYPE_CHECKING:
     from projects.smyrf.pretrained.comparison import Comparison

@@ -5,6 +5,6 @@ import sys
 from projects.smyrf.project import PROJECT
 
 if __name__ == "__main__":
-    from regard_lab.one_cell import command_of
+    from regard_lab.experiment.run_one import command_of
 
     sys.exit(command_of(PROJECT))

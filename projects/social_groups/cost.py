@@ -12,12 +12,12 @@ from projects.social_groups.model import SocialGroups
 from projects.social_groups.project import Config
 from projects.social_groups.train import optimiser, score
 from regard.bench.memory import peak_of
-from regard_lab.measured import Measured
+from regard_lab.experiment.run_result import RunResult
 
 TRUE_GROUPS, PERSONS = 1, 12
 
 
-def measure(config: Config, folder: Path) -> Measured:
+def measure(config: Config, folder: Path) -> RunResult:
     """One thread, CPU; `timing_batch` scenes; times are the least of the repeats: other work can only make one longer.
 
     `attention_s` and `attention_mib`: one layer's self attention, forward and backward. `step_s`: a whole training step of the network on
@@ -46,7 +46,7 @@ def measure(config: Config, folder: Path) -> Measured:
 
     attend()  # the first call loads kernels
     peak = peak_of(attend)
-    return Measured(
+    return RunResult(
         metrics={
             "parameters": sum(p.numel() for p in network.parameters()),
             "attention_parameters": sum(p.numel() for p in own.parameters()),

@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from regard_lab.figures import COLOURS, LINES, Maker, Results, house_style, scale_words, seed_dots
-from regard_lab.results import Result
+from regard_lab.experiment.results import Result
+from regard_lab.report.figures import COLOURS, LINES, Maker, Results, house_style, scale_words, seed_dots
 
 NAMES = {
     "court": [f"{side} {kind}" for side in ("right", "left") for kind in ("set", "spike", "pass", "win")],

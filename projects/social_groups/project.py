@@ -1,8 +1,8 @@
-"""The typed config of a cell, and what the lab must know of this project. Imports no torch: see `regard_lab.project`."""
+"""The typed config of a cell, and what the lab must know of this project. Imports no torch: see `regard_lab.experiment.project`."""
 
 from dataclasses import dataclass
 
-from regard_lab.project import Project
+from regard_lab.experiment.project import Project
 
 
 @dataclass

@@ -32,7 +32,7 @@ from projects.social_groups.project import Config
 from regard_lab.data.crowds import World
 from regard_lab.data.scenes import NOBODY, PLACES, UNIT, Scenes
 from regard_lab.data.sets import court, plaza
-from regard_lab.measured import Measured
+from regard_lab.experiment.run_result import RunResult
 
 Array = NDArray[Any]
 WORLDS: dict[str, World] = {"court": court.WORLD, "plaza": plaza.WORLD}
@@ -43,7 +43,7 @@ BINS = (6, 10)
 ASPECT = 96 / 160
 
 
-def measure(config: Config, folder: Path) -> Measured:
+def measure(config: Config, folder: Path) -> RunResult:
     """What the configured probe tells, in %: the activity it names right, the persons it groups right, and what chance would."""
     world, loaded = WORLDS[config.data.name], scenes_of(config.data, Path.cwd())
     most = {
@@ -66,7 +66,7 @@ def measure(config: Config, folder: Path) -> Measured:
         found["membership_acc"] = grouped(guesses, known)
         right = [metrics.persons_right(mine, truth, True) for mine, truth in zip(guesses, known, strict=True)]
         found["activity_acc"] = 100 * float(np.mean(right))
-    return Measured(
+    return RunResult(
         metrics={
             **found,
             "activity_above_chance": found["activity_acc"] - 100 / len(world.activities),

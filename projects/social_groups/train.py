@@ -20,16 +20,16 @@ from projects.social_groups.model import SocialGroups
 from projects.social_groups.persons import person_losses
 from projects.social_groups.project import PROJECT, Config, Weights
 from projects.social_groups.project import Training as TrainingConfig
-from regard_lab.measured import Measured
-from regard_lab.one_cell import command_of
-from regard_lab.training import Task, fit, load_weights, loader
+from regard_lab.experiment.run_one import command_of
+from regard_lab.experiment.run_result import RunResult
+from regard_lab.training.trainer import Task, fit, load_weights, loader
 
 EVALUATION_BATCH = 100  # larger batches only make evaluation faster
 SHOWN = 3  # scenes in a cell's exhibits
 CURVES = ("train_loss", "validation_loss", "validation_points")
 
 
-def train(config: Config, folder: Path) -> Measured:
+def train(config: Config, folder: Path) -> RunResult:
     """Train the configured model and measure it on the test scenes, with the weights of the epoch of least validation loss."""
     parts = splits(config.data, config.budget, Path.cwd())
     torch.manual_seed(config.seed)
@@ -59,7 +59,7 @@ def train(config: Config, folder: Path) -> Measured:
     maps, boxes, _, groups, activities = parts["test"]
     predicted = predict(model, maps)
     slots = model.group_queries.slots
-    return Measured(
+    return RunResult(
         metrics={
             **scores(predicted, boxes, groups, activities, threshold),
             "threshold": threshold,

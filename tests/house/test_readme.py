@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 import regard
-from regard_lab.composition import compose
-from regard_lab.paper import load_paper
-from regard_lab.project import find_project, papers
-from regard_lab.tables import load_table
+from regard_lab.evidence.paper import load_paper
+from regard_lab.experiment.composition import compose
+from regard_lab.experiment.project import find_project, papers
+from regard_lab.experiment.tables import load_table
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "projects").glob("*/README.md"))]

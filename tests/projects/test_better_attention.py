@@ -13,7 +13,7 @@ from projects.better_attention.data import PADDING, UNKNOWN, encode, vocabulary_
 from projects.better_attention.model import Encoder, check, tokens_of
 from projects.better_attention.project import CONTROLS, PROJECT
 from projects.better_attention.train import score, train
-from regard_lab.tables import load_table
+from regard_lab.experiment.tables import load_table
 from tests.configs import configs_of
 
 ROOT = Path(__file__).resolve().parents[2]

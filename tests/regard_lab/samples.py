@@ -1,6 +1,7 @@
 """Small results to test with; every number in them is made up for the test that uses it."""
 
-from regard_lab.results import Curve, DataUse, Key, Metric, Result, Row, Scale, Status
+from regard_lab.common.formatting import Key
+from regard_lab.experiment.results import Curve, DataUse, Metric, Result, Row, Scale, Status
 
 
 def row(

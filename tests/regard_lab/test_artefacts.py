@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from regard_lab import artefacts
-from regard_lab.artefacts import artefact
+from regard_lab.experiment import artefacts
+from regard_lab.experiment.artefacts import artefact
 
 
 @dataclass

@@ -7,13 +7,13 @@ import sys
 import pytest
 import toy
 
-from regard_lab import files
-from regard_lab.cells import finished_record, run_cell
-from regard_lab.errors import UserError
+from regard_lab.common import files
+from regard_lab.common.errors import UserError
+from regard_lab.experiment.cells import finished_record, run_cell
+from regard_lab.experiment.results import read_result, result_path
+from regard_lab.experiment.tables import current_fingerprint, load_table
 from regard_lab.reproduce import line, main, read_scales, reproduce_table
-from regard_lab.results import read_result, result_path
-from regard_lab.stages import keep_up, known_fingerprint, write_fingerprints
-from regard_lab.tables import current_fingerprint, load_table
+from regard_lab.write_fingerprints import keep_up, known_fingerprint, write_fingerprints
 
 
 @pytest.fixture
@@ -225,7 +225,7 @@ def test_params_are_checked(root, content, message):
 
 
 def test_fingerprints_change_only_with_their_table(root, monkeypatch):
-    monkeypatch.setattr("regard_lab.stages.report_fingerprint", lambda root: "report")
+    monkeypatch.setattr("regard_lab.write_fingerprints.report_fingerprint", lambda root: "report")
     paths = write_fingerprints(root)
     mine = next(path for path in paths if path.name == "lines-quick.json")
     before, touched = mine.read_text(), mine.stat().st_mtime_ns
@@ -240,7 +240,7 @@ def test_fingerprints_change_only_with_their_table(root, monkeypatch):
 
 
 def test_nothing_is_composed_while_no_source_has_changed(root, monkeypatch):
-    monkeypatch.setattr("regard_lab.stages.report_fingerprint", lambda root: "report")
+    monkeypatch.setattr("regard_lab.write_fingerprints.report_fingerprint", lambda root: "report")
     assert keep_up(root) == "2 written"
     assert keep_up(root) == "no source has changed"
     change(root / "projects/toy/run.py", "# A comment.", "")
@@ -257,7 +257,7 @@ def test_nothing_is_composed_while_no_source_has_changed(root, monkeypatch):
 
 
 def test_a_result_of_old_code_is_seen_to_be_stale(root, monkeypatch):
-    monkeypatch.setattr("regard_lab.stages.report_fingerprint", lambda root: "report")
+    monkeypatch.setattr("regard_lab.write_fingerprints.report_fingerprint", lambda root: "report")
     reproduce(root)
     reproduce(root, "laptop")
     report = root / "runs/fingerprints/report.json"

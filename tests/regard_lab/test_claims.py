@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regard_lab.claims import Verdict, headline, judge
-from regard_lab.errors import UserError
-from regard_lab.paper import Claim
-from regard_lab.results import Key, Result
+from regard_lab.common.errors import UserError
+from regard_lab.common.formatting import Key
+from regard_lab.evidence.claims import Verdict, headline, judge
+from regard_lab.evidence.paper import Claim
+from regard_lab.experiment.results import Result
 from tests.regard_lab.samples import result, row
 
 NEW: Key = {"attention": "new"}

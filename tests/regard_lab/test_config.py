@@ -6,12 +6,12 @@ import pytest
 import toy
 
 from projects.better_attention.project import PROJECT, Config
-from regard_lab.composition import compose
-from regard_lab.config import typed
-from regard_lab.errors import UserError
-from regard_lab.project import find_project
-from regard_lab.table_file import read_table
-from regard_lab.tables import compose_rows
+from regard_lab.common.errors import UserError
+from regard_lab.experiment.composition import compose
+from regard_lab.experiment.config import typed
+from regard_lab.experiment.project import find_project
+from regard_lab.experiment.table_file import read_table
+from regard_lab.experiment.tables import compose_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 

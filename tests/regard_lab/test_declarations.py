@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from regard_lab.declarations import Node, read_yaml
-from regard_lab.errors import UserError
+from regard_lab.common.errors import UserError
+from regard_lab.common.strict_yaml import Node, read_yaml
 
 
 def node(value: object) -> Node:

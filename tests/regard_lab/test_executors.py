@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from regard_lab.errors import UserError
-from regard_lab.executors import as_finished, executor
+from regard_lab.common.errors import UserError
+from regard_lab.experiment.executors import as_finished, executor
 
 
 def check(pool) -> None:
@@ -35,7 +35,7 @@ def test_processes():
 
 FORKED = """
 import os
-from regard_lab.executors import executor
+from regard_lab.experiment.executors import executor
 if __name__ == "__main__":
     with executor("processes", workers=2) as pool:
         assert pool.submit(os.getpid).result() != os.getpid()
@@ -54,7 +54,7 @@ def test_processes_have_torch_before_they_are_asked(tmp_path):
 
 KILLED = """
 import os, time
-from regard_lab.executors import executor
+from regard_lab.experiment.executors import executor
 if __name__ == "__main__":
     with executor("processes", workers=2) as pool:
         print(pool.submit(os.getpid).result(), flush=True)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from regard_lab.declarations import Node
-from regard_lab.errors import UserError
-from regard_lab.experiments import by_scale, check_scale, key_paths, lay_over, read_experiment, set_value
+from regard_lab.common.errors import UserError
+from regard_lab.common.strict_yaml import Node
+from regard_lab.experiment.experiments import by_scale, check_scale, key_paths, lay_over, read_experiment, set_value
 
 WHOLE = """
 run: projects.toy.run:run

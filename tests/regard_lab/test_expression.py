@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regard_lab.errors import UserError
-from regard_lab.expression import evaluate, names
+from regard_lab.common.errors import UserError
+from regard_lab.evidence.expression import evaluate, names
 
 
 def test_parameters_of_super_attention() -> None:

@@ -7,8 +7,18 @@ from hypothesis import strategies as st
 from matplotlib.colors import is_color_like
 from matplotlib.figure import Figure
 
-from regard_lab.figures import COLOURS, QUICK, Results, colour, house_style, save, seed_dots, svg, training_curves
-from regard_lab.results import Result
+from regard_lab.experiment.results import Result
+from regard_lab.report.figures import (
+    COLOURS,
+    QUICK,
+    Results,
+    colour,
+    house_style,
+    save,
+    seed_dots,
+    svg,
+    training_curves,
+)
 from tests.regard_lab.samples import result, row
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from regard_lab.fingerprint import code_fingerprint, definition_hashes, find, reach
+from regard_lab.experiment.fingerprint import code_fingerprint, definition_hashes, find, reach
 
 A = '''"""Docstring."""
 import math
@@ -121,6 +121,7 @@ PROJECT, LIBRARY = "projects/a.py", "libs/regard/tools.py"
     [
         [(PROJECT, "# comment", "# another comment")],
         [(PROJECT, '"""Docstring."""', '"""Other words."""')],
+        [(LIBRARY, "FACTORS =", '"""What the next line holds."""\nFACTORS =')],
         [(PROJECT, "total + scaled(x)", "(total\n            + scaled(x))")],
         [(PROJECT, 'f"below zero, got {total}"', 'f"{total} is below {other()}"')],
         [(LIBRARY, '"below zero"', '"less than zero"')],
@@ -392,5 +393,7 @@ def test_mechanisms_do_not_know_each_other(house):
         "regard.mechanisms.softmax",
     }
     assert not {
-        name for name in modules if name.startswith(("regard_lab.report", "regard_lab.reproduce", "regard_lab.cells"))
+        name
+        for name in modules
+        if name.startswith(("regard_lab.report", "regard_lab.reproduce", "regard_lab.experiment.cells"))
     }

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from regard_lab import models
+from regard_lab.common.errors import DataMissing, UserError
+from regard_lab.common.files import sha256
 from regard_lab.data.packages import Package
-from regard_lab.errors import DataMissing, UserError
-from regard_lab.files import sha256
 from regard_lab.models import __main__ as command
 
 ROOT = Path(__file__).parents[2]

@@ -3,9 +3,9 @@
 import pytest
 import toy
 
-from regard_lab.errors import UserError
-from regard_lab.one_cell import train
-from regard_lab.project import find_project
+from regard_lab.common.errors import UserError
+from regard_lab.experiment.project import find_project
+from regard_lab.experiment.run_one import train
 from regard_lab.reproduce import reproduce_table
 
 

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from regard_lab.errors import UserError
-from regard_lab.paper import Paper, load_paper, papers
+from regard_lab.common.errors import UserError
+from regard_lab.evidence.paper import Paper, load_paper, papers
 
 ROOT = Path(__file__).parents[2]
 PAPER = """

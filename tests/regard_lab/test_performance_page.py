@@ -8,7 +8,7 @@ from bs4 import BeautifulSoup, Tag
 
 from regard.bench.cases import Case
 from regard.bench.table import FOLDER, Environment, Row, write
-from regard_lab.errors import UserError
+from regard_lab.common.errors import UserError
 from regard_lab.report.performance import grid, mebibytes, performance, seconds
 from regard_lab.report.site import render
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from regard_lab.pictures import decode, encode, grid
+from regard_lab.common.images import decode, encode, grid
 
 
 @pytest.mark.parametrize("shape", [(5, 7), (5, 7, 3)])

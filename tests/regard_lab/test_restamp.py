@@ -6,13 +6,13 @@ import pytest
 import toy
 
 from regard_lab import restamp as module
-from regard_lab.errors import UserError
-from regard_lab.files import read_json, write_json
+from regard_lab.common.errors import UserError
+from regard_lab.common.files import read_json, write_json
+from regard_lab.experiment.results import read_result, result_path
+from regard_lab.experiment.tables import current_fingerprint, load_table
 from regard_lab.reproduce import reproduce_table
 from regard_lab.restamp import compare, is_timed, one_of_each_kind, restamp
-from regard_lab.results import read_result, result_path
 from regard_lab.status import standing, tables_of
-from regard_lab.tables import current_fingerprint, load_table
 
 NAMED = ("toy", "lines", "laptop")
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from regard_lab import statistics
+from regard_lab.evidence import statistics
 
 values = st.lists(st.integers(-1000, 1000).map(float), min_size=3, max_size=8)
 pairs = st.lists(st.tuples(st.integers(-99, 99), st.integers(-99, 99)), min_size=3, max_size=8)

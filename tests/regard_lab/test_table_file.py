@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from regard_lab.errors import UserError
-from regard_lab.experiments import read_experiment
-from regard_lab.results import Key
-from regard_lab.table_file import TableFile, read_table
+from regard_lab.common.errors import UserError
+from regard_lab.common.formatting import Key
+from regard_lab.experiment.experiments import read_experiment
+from regard_lab.experiment.table_file import TableFile, read_table
 
 TABLE = """
 title: Heads

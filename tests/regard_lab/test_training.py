@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from regard_lab.training import Batches, Task, evaluate, fit, load_weights, loader, seed_of
+from regard_lab.training.trainer import Batches, Task, evaluate, fit, load_weights, loader, seed_of
 
 X = torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
 Y = (X.sum(1) > 0).long()
@@ -168,7 +168,7 @@ def test_ranks_share_the_batches(monkeypatch, seed):
     whole = list(Batches(70, 8, seed))  # nine batches
     parts = []
     for rank in range(2):
-        monkeypatch.setattr("regard_lab.training._rank_and_world", lambda rank=rank: (rank, 2))
+        monkeypatch.setattr("regard_lab.training.trainer._rank_and_world", lambda rank=rank: (rank, 2))
         batches = Batches(70, 8, seed)
         parts.append(list(batches))
         assert len(parts[-1]) == len(batches)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regard_lab.wording import label, number, parts, signed, step
+from regard_lab.common.formatting import label, number, parts, signed, step
 
 
 def test_labels() -> None:

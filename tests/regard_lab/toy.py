@@ -41,7 +41,7 @@ FILES = {
     """,
     "project.py": """
         from dataclasses import dataclass
-        from regard_lab.project import Project
+        from regard_lab.experiment.project import Project
 
         @dataclass
         class Data:
@@ -66,7 +66,7 @@ FILES = {
     "run.py": '''
         """Docstring."""
         from pathlib import Path
-        from regard_lab.measured import Measured
+        from regard_lab.experiment.run_result import RunResult
 
         def run(config, folder):
             # A comment.
@@ -75,7 +75,7 @@ FILES = {
             if config.fail:
                 raise ArithmeticError("no height")
             height = config.slope * (1 + config.seed)
-            return Measured({"height": height}, {"climb": [height] * config.epochs})
+            return RunResult({"height": height}, {"climb": [height] * config.epochs})
     ''',
 }
 

@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from regard_lab.common.errors import DataMissing, UserError, nearest
+from regard_lab.common.files import combined_sha256, read_json, sha256, write_atomically, write_json
 from regard_lab.data.card import Card, Source
 from regard_lab.data.packages import fetch
-from regard_lab.errors import DataMissing, UserError, nearest
-from regard_lab.files import combined_sha256, read_json, sha256, write_atomically, write_json
 
 __all__ = ["Card", "card", "checksum", "ensure", "expected_checksum", "folder_of", "load", "names", "prepare"]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from regard_lab import data
-from regard_lab.errors import UserError, command
-from regard_lab.files import read_json
+from regard_lab.common.errors import UserError, command
+from regard_lab.common.files import read_json
 
 MIB = 2**20
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from regard_lab.common.errors import UserError
 from regard_lab.data.packages import Package
-from regard_lab.errors import UserError
 
 SourceName = Literal["package", "hub", "folder"]
 

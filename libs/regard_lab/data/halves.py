@@ -1,7 +1,7 @@
 """Official halves of an image set as three splits that share no image."""
 
+from regard_lab.common.errors import UserError
 from regard_lab.data.images import Images
-from regard_lab.errors import UserError
 
 
 def three_splits(train: Images, test: Images, validation: int, name: str) -> dict[str, Images]:

@@ -3,7 +3,7 @@
 import importlib
 from typing import Any
 
-from regard_lab.errors import DataMissing
+from regard_lab.common.errors import DataMissing
 
 LIMIT_S = 30
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from regard_lab.errors import UserError
+from regard_lab.common.errors import UserError
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from regard_lab.errors import DataMissing, UserError, nearest
-from regard_lab.files import sha256
+from regard_lab.common.errors import DataMissing, UserError, nearest
+from regard_lab.common.files import sha256
 
 Registry = Literal["npm", "pypi", "debian"]
 TITLES: dict[Registry, str] = {"npm": "npm", "pypi": "PyPI", "debian": "Debian"}

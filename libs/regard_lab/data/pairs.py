@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from regard_lab.common.errors import UserError
 from regard_lab.data.texts import normalised
-from regard_lab.errors import UserError
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from regard_lab.common.errors import UserError
 from regard_lab.data.images import Images
-from regard_lab.errors import UserError
 
 ENDINGS = (".jpg", ".jpeg", ".png")
 

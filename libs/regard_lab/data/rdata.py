@@ -8,7 +8,7 @@ import struct
 import zlib
 from typing import Any
 
-from regard_lab.errors import UserError
+from regard_lab.common.errors import UserError
 
 PAIRLIST = 2
 ATTRIBUTES, TAG = 0x200, 0x400

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from regard_lab.common.errors import UserError
 from regard_lab.data.texts import normalised
-from regard_lab.errors import UserError
 
 Row = tuple[str, str, float]
 

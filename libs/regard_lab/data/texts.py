@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from regard_lab.errors import UserError
+from regard_lab.common.errors import UserError
 
 WORD = re.compile(r"\w+")
 LINE_BREAK = re.compile(r"<br\s*/?>")

@@ -13,9 +13,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from regard_lab.common.errors import DataMissing, UserError, nearest
+from regard_lab.common.files import read_json, sha256, write_atomically, write_json
 from regard_lab.data.packages import fetch as fetch_package
-from regard_lab.errors import DataMissing, UserError, nearest
-from regard_lab.files import read_json, sha256, write_atomically, write_json
 
 MANIFEST = "manifest.json"
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from regard_lab import models
-from regard_lab.errors import command
+from regard_lab.common.errors import command
 
 
 @command

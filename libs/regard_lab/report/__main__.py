@@ -7,9 +7,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from regard_lab.errors import command
+from regard_lab.common.errors import command
 from regard_lab.report.site import publish, render
-from regard_lab.stages import known_fingerprint, up_to_date
+from regard_lab.write_fingerprints import known_fingerprint, up_to_date
 
 
 @command

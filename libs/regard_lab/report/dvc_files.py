@@ -9,8 +9,8 @@ import io
 import json
 from collections import Counter
 
+from regard_lab.common.formatting import label
 from regard_lab.report.view import PaperView, TableView
-from regard_lab.wording import label
 
 
 def metrics(views: list[PaperView]) -> str:

@@ -1,4 +1,4 @@
-"""The performance page: what `benchmarks/results/*.csv` hold, and nothing else. Measured by `python -m regard bench`."""
+"""The performance page: what `benchmarks/results/*.csv` hold, and nothing else. RunResult by `python -m regard bench`."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from regard.bench.fits import CAB_LENGTHS, crossing, efficiency_length, exponent
 from regard.bench.table import FOLDER, Environment, Row, files, read
 from regard.bench.targets import Check, checks
 from regard.loading import BadRequest
-from regard_lab.errors import UserError
+from regard_lab.common.errors import UserError
 
 LONG = 4096  # growth is read from here on: below it, what a call costs by itself counts
 NONE = "—"
 
 
 @dataclass(frozen=True)
-class Measured:
+class RunResult:
     """One kind at one length, in words; `speed` and `peak` are relative, to fused softmax attention and to q + k + v + out."""
 
     time: str
@@ -36,7 +36,7 @@ class Line:
     detail: str
     form: str
     script: str | None
-    cells: list[Measured | None]
+    cells: list[RunResult | None]
 
     @property
     def quiet(self) -> bool:
@@ -205,9 +205,9 @@ def settings(case: Case) -> str:
     return ", ".join(part.replace("=", " ").replace("_", " ") for part in case.options.split())
 
 
-def _cell(row: Row, is_baseline: bool) -> Measured:
+def _cell(row: Row, is_baseline: bool) -> RunResult:
     speed, ratio = (None if is_baseline else row.speed), row.peak_ratio
-    return Measured(
+    return RunResult(
         time=seconds(row.time_s),
         spread=seconds(row.spread_s),
         speed=NONE if speed is None else f"{speed:.2f}×" if speed < 10 else f"{speed:.1f}×",

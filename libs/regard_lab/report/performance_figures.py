@@ -8,7 +8,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
 from regard.bench.cases import FUSED, LIBRARY, Case
 from regard.bench.table import Row
-from regard_lab.figures import LINES, colour, house_style
+from regard_lab.report.figures import LINES, colour, house_style
 from regard_lab.report.performance import Machine, grid, settings
 
 FUSED_COLOUR = "#000000"

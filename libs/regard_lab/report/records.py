@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from regard_lab.results import Result, Row
+from regard_lab.experiment.results import Result, Row
 
 FIRST = {
     "seed": "seed",

@@ -12,18 +12,18 @@ from typing import Any
 import jinja2
 
 from regard_lab import data
-from regard_lab.claims import WORDS
-from regard_lab.errors import UserError
-from regard_lab.figures import Maker, Results, house_style, svg
-from regard_lab.files import read_json, write_atomically
-from regard_lab.paper import Paper, papers
+from regard_lab.common.errors import UserError
+from regard_lab.common.files import read_json, write_atomically
+from regard_lab.evidence.claims import WORDS
+from regard_lab.evidence.paper import Paper, papers
+from regard_lab.experiment.results import Result, Scale, read_result, result_path
 from regard_lab.report import performance_figures
 from regard_lab.report.dvc_files import metrics, plot
+from regard_lab.report.figures import Maker, Results, house_style, svg
 from regard_lab.report.formats import as_csv, as_markdown, as_tex
 from regard_lab.report.performance import Performance, performance
 from regard_lab.report.records import anchor, runs
 from regard_lab.report.view import SHOWN, Fingerprint, PaperView, TableView, paper_view
-from regard_lab.results import Result, Scale, read_result, result_path
 
 MANIFEST = "files.json"
 ASSETS = Path(__file__).parent / "assets"

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from regard_lab.claims import Verdict, headline, judge
-from regard_lab.errors import UserError
-from regard_lab.figures import QUICK
-from regard_lab.paper import Claim, Paper, PublishedTable
-from regard_lab.results import SCALES, DataUse, Key, Metric, Result, Row, Scale, Status
-from regard_lab.table_file import Column, PublishedRow
-from regard_lab.wording import label, number, parts, signed, step
+from regard_lab.common.errors import UserError
+from regard_lab.common.formatting import Key, label, number, parts, signed, step
+from regard_lab.evidence.claims import Verdict, headline, judge
+from regard_lab.evidence.paper import Claim, Paper, PublishedTable
+from regard_lab.experiment.results import SCALES, DataUse, Metric, Result, Row, Scale, Status
+from regard_lab.experiment.table_file import Column, PublishedRow
+from regard_lab.report.figures import QUICK
 
 NOT_KNOWN = "not known"
 NOT_COMPARED = "not compared"

@@ -16,14 +16,14 @@ from projects.smyrf.analysis.clusters import Clustering, seen
 from projects.smyrf.analysis.subjects import captured_of, subject_of
 from projects.smyrf.analysis.vectors import Vectors, dense, result_with
 from regard.cost import score_memory
-from regard_lab.measured import Measured
+from regard_lab.experiment.run_result import RunResult
 
 if TYPE_CHECKING:
     from projects.smyrf.project import Config
 
 
 @torch.inference_mode()
-def measure(config: Config, folder: Path) -> Measured:
+def measure(config: Config, folder: Path) -> RunResult:
     """Means over the measured layers, and over heads, queries and inputs:
 
     score_memory      rounds · keys a cluster, in % of all keys
@@ -44,7 +44,7 @@ def measure(config: Config, folder: Path) -> Measured:
         lambda place, x: clustering.attend(x, clustering.directions(x, config.seed, place)),
     )
     share = key_share(captured.layers[0], clustering)
-    return Measured(
+    return RunResult(
         metrics={
             "score_memory": 100 * clustering.rounds * share,
             "captured_mass": 100 * mass,

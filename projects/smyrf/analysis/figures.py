@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from regard_lab.figures import LINES, Maker, Results, house_style, scale_note, seed_dots
-from regard_lab.pictures import decode
-from regard_lab.results import Result, Row
+from regard_lab.common.images import decode
+from regard_lab.experiment.results import Result, Row
+from regard_lab.report.figures import LINES, Maker, Results, house_style, scale_note, seed_dots
 
 SCHEMES = {
     "random": "#4d4d4d",

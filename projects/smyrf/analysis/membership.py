@@ -14,8 +14,8 @@ from projects.smyrf.analysis.ablation import layers_of
 from projects.smyrf.analysis.clusters import Clustering, seen
 from projects.smyrf.analysis.subjects import captured_of, subject_of
 from projects.smyrf.analysis.vectors import Subject, Vectors
-from regard_lab.measured import Measured
-from regard_lab.pictures import encode
+from regard_lab.common.images import encode
+from regard_lab.experiment.run_result import RunResult
 
 if TYPE_CHECKING:
     from projects.smyrf.project import Config
@@ -26,7 +26,7 @@ THUMBNAIL = 96  # pixels of a side of the picture that is shown beside it
 
 
 @torch.inference_mode()
-def measure(config: Config, folder: Path) -> Measured:
+def measure(config: Config, folder: Path) -> RunResult:
     """One round of clusters over all queries of a layer; means over the measured layers, heads and inputs:
 
     clusters             their number
@@ -53,7 +53,7 @@ def measure(config: Config, folder: Path) -> Measured:
     exhibits = shown(subject, x, queries[:, :1], keys[:, :1]) if config.seed == 0 else {}
     number = clustering.number(captured.layers[0].q.shape[2])
     metrics = {"clusters": number, "neighbours_together": mean, "chance": chance, "times_chance": mean / chance}
-    return Measured(metrics=metrics, exhibits=exhibits | ({"layer": places[-1]} if exhibits else {}))
+    return RunResult(metrics=metrics, exhibits=exhibits | ({"layer": places[-1]} if exhibits else {}))
 
 
 def grid_of(labels: Tensor, grid: tuple[int, int]) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from projects.smyrf.analysis.ablation import layers_of
 from projects.smyrf.analysis.subjects import captured_of
-from regard_lab.measured import Measured
+from regard_lab.experiment.run_result import RunResult
 
 if TYPE_CHECKING:
     from projects.smyrf.project import Config
@@ -25,7 +25,7 @@ SMALL = 0.01  # [code]
 
 
 @torch.inference_mode()
-def measure(config: Config, folder: Path) -> Measured:
+def measure(config: Config, folder: Path) -> RunResult:
     """Mean and standard deviation over maps (every head of the measured layers, on each input):
 
     under_mean     weights below K/N = 1/N, in %
@@ -39,7 +39,7 @@ def measure(config: Config, folder: Path) -> Measured:
     names = ("under_mean", "under_small", "largest")
     means, sds = of_maps.mean(0).tolist(), of_maps.std(0).tolist()
     spread = {f"{name}_sd": sd for name, sd in zip(names, sds, strict=True)}
-    return Measured(metrics=dict(zip(names, means, strict=True)) | spread)
+    return RunResult(metrics=dict(zip(names, means, strict=True)) | spread)
 
 
 def statistics(weights: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from projects.smyrf.analysis.ablation import layers_of
 from projects.smyrf.analysis.subjects import captured_of
-from regard_lab.measured import Measured
+from regard_lab.experiment.run_result import RunResult
 
 if TYPE_CHECKING:
     from projects.smyrf.project import Config
@@ -21,7 +21,7 @@ POINTS = 48  # of a curve in the exhibits: enough for a figure, little enough fo
 
 
 @torch.inference_mode()
-def measure(config: Config, folder: Path) -> Measured:
+def measure(config: Config, folder: Path) -> RunResult:
     """Over all heads of the measured layers, on each input: how large the largest singular value is, and how soon they become small.
 
     index_median, index_lower, index_upper   median and quartiles of the index, from 0, of the first singular value below a tenth of the largest
@@ -37,7 +37,7 @@ def measure(config: Config, folder: Path) -> Measured:
     places = layers_of(config.analysis.layers, len(captured.layers))
     spectra = torch.stack([torch.linalg.svdvals(captured.layers[place].weights()) for place in places])  # layers b h s
     exhibits = {"layers": places, **curves(spectra[:, 0])} if config.seed == 0 else {}
-    return Measured(metrics=summary(spectra.flatten(0, 2)), exhibits=exhibits)
+    return RunResult(metrics=summary(spectra.flatten(0, 2)), exhibits=exhibits)
 
 
 def summary(spectra: Tensor) -> dict[str, float]:

@@ -22,8 +22,8 @@ from projects.smyrf.analysis.vectors import Captured, Subject, attending, captur
 from projects.smyrf.gan import generators
 from regard_lab import data
 from regard_lab.models import minilm, vit  # noqa: F401 (another pinned package is another code)
-from regard_lab.pretrained import pretrained, tokenizer_of
-from regard_lab.training import seed_of
+from regard_lab.training.pretrained import pretrained, tokenizer_of
+from regard_lab.training.trainer import seed_of
 
 if TYPE_CHECKING:
     from projects.smyrf.project import Config

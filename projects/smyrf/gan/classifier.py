@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from projects.smyrf.gan.config import Judge
 from projects.smyrf.gan.pictures import load
-from regard_lab.files import write_json
-from regard_lab.training import Task, evaluate, fit, load_weights, loader
+from regard_lab.common.files import write_json
+from regard_lab.training.trainer import Task, evaluate, fit, load_weights, loader
 
 FEATURES = 64  # few enough for the covariance of 5,000 pictures
 RATE, BATCH = 1e-3, 128  # [our choice] Adam

@@ -6,10 +6,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, MaxNLocator, ScalarFormatter
 
-from regard_lab.figures import COLOURS, LINES, Maker, Results, house_style, scale_note
-from regard_lab.pictures import decode
-from regard_lab.results import Result, Row
-from regard_lab.wording import label
+from regard_lab.common.formatting import label
+from regard_lab.common.images import decode
+from regard_lab.experiment.results import Result, Row
+from regard_lab.report.figures import COLOURS, LINES, Maker, Results, house_style, scale_note
 
 
 def biggan_degradation(results: Results) -> Figure | None:

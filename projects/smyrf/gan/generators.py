@@ -14,8 +14,8 @@ from projects.smyrf.gan.released import released
 from projects.smyrf.gan.training import drawn, train
 from regard.mechanisms import smyrf, softmax  # noqa: F401 (a cell depends on what its generator was trained with and on what it runs)
 from regard_lab import data
-from regard_lab.artefacts import artefact
-from regard_lab.training import seed_of
+from regard_lab.experiment.artefacts import artefact
+from regard_lab.training.trainer import seed_of
 
 if TYPE_CHECKING:
     from projects.smyrf.project import Attention, Config

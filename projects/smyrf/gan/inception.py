@@ -8,7 +8,7 @@ from torch import Tensor
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.inception import InceptionScore
 
-from regard_lab.errors import DataMissing
+from regard_lab.common.errors import DataMissing
 
 
 class Inception:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from regard_lab.errors import DataMissing
+from regard_lab.common.errors import DataMissing
 
 NORMED = "parametrizations.weight"
 

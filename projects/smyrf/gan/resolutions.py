@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 from projects.smyrf.gan.generators import generator, pictures, snapshots, trained
 from projects.smyrf.gan.scores import judge_of
 from projects.smyrf.gan.swap import score_memory
-from regard_lab.files import read_json
-from regard_lab.measured import Measured
+from regard_lab.common.files import read_json
+from regard_lab.experiment.run_result import RunResult
 
 if TYPE_CHECKING:
     from projects.smyrf.project import Config
 
 
-def run(config: "Config", folder: Path) -> Measured:
+def run(config: "Config", folder: Path) -> RunResult:
     """Score every snapshot of a training with the cell's attention; the metrics are those of the last.
 
     score_entries      entries of the score matrix of one picture
@@ -30,7 +30,7 @@ def run(config: "Config", folder: Path) -> Measured:
         scores.append(judge.scores(batches, evaluation.images))
         gamma = abs(float(made.attention.gamma.detach()))
     share = score_memory(config.attention, edge**2)
-    return Measured(
+    return RunResult(
         metrics=scores[-1]
         | {
             "score_entries": share / 100 * edge**4 / 4,

@@ -21,8 +21,8 @@ from projects.smyrf.gan.config import Judge
 from projects.smyrf.gan.inception import Inception
 from projects.smyrf.gan.pictures import load
 from regard_lab import data
-from regard_lab.artefacts import artefact
-from regard_lab.files import read_json
+from regard_lab.common.files import read_json
+from regard_lab.experiment.artefacts import artefact
 
 if TYPE_CHECKING:
     from projects.smyrf.project import Config

@@ -16,8 +16,8 @@ from projects.smyrf.gan.pictures import as_bytes
 from projects.smyrf.gan.scores import judge_of
 from regard.attention import identity_values
 from regard.bench.memory import peak_of
-from regard_lab.measured import Measured
-from regard_lab.pictures import encode, grid
+from regard_lab.common.images import encode, grid
+from regard_lab.experiment.run_result import RunResult
 
 if TYPE_CHECKING:
     from projects.smyrf.project import Attention, Config
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 LOOKED_AT = 8  # pictures whose attention maps are laid open
 
 
-def run(config: "Config", folder: Path) -> Measured:
+def run(config: "Config", folder: Path) -> RunResult:
     """Score the pictures of a trained generator with the cell's attention in its block.
 
     score_memory    entries of the score matrix, in % of the dense one
@@ -48,7 +48,7 @@ def run(config: "Config", folder: Path) -> Measured:
     shown = as_bytes(of_classes(made, evaluation.shown, seed, evaluation.clamp))
     q, k, v = attended(made, evaluation.batch_size, seed)
     attend = made.attention.attend
-    return Measured(
+    return RunResult(
         metrics=scores
         | likeness.means()
         | {

@@ -23,8 +23,8 @@ from torch.nn import functional as F
 from projects.smyrf.gan.networks import Attend, Discriminator, Generator
 from projects.smyrf.gan.pictures import load
 from projects.smyrf.gan.recipe import Network, Recipe
-from regard_lab.files import write_json
-from regard_lab.training import CHECKPOINT, History, SeedEachStep, loader, seed_of
+from regard_lab.common.files import write_json
+from regard_lab.training.trainer import CHECKPOINT, History, SeedEachStep, loader, seed_of
 
 STANDING_BATCHES, STANDING_SIZE = 20, 100  # over which the average generator's batch statistics are taken
 SHOWN = 64  # pictures in TensorBoard's grid

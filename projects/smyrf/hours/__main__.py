@@ -7,7 +7,7 @@ from projects.smyrf import hours
 from projects.smyrf.hours.report import report
 from projects.smyrf.hours.tables import TABLES, cells_of
 from projects.smyrf.hours.work import together
-from regard_lab.errors import command
+from regard_lab.common.errors import command
 
 
 @command

@@ -9,9 +9,9 @@ from projects.smyrf.hours.generators import of_swaps, of_trainings
 from projects.smyrf.hours.texts import of_texts
 from projects.smyrf.hours.work import Work
 from projects.smyrf.project import PROJECT, Config
-from regard_lab.config import typed
-from regard_lab.table_file import read_table
-from regard_lab.tables import compose_rows
+from regard_lab.experiment.config import typed
+from regard_lab.experiment.table_file import read_table
+from regard_lab.experiment.tables import compose_rows
 
 TABLES: dict[str, Callable[[list[Config]], list[Work]]] = {
     "biggan_swap": of_swaps,

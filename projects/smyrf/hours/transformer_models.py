@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from projects.smyrf.hours.counting import attention_flops, counted, once
 from projects.smyrf.project import Attention
-from regard_lab.errors import UserError
+from regard_lab.common.errors import UserError
 
 NOTHING = "smyrf-hours"  # the name that transformers knows `nothing` by
 

@@ -9,9 +9,9 @@ import torch
 
 from projects.smyrf.pretrained.swapping import is_causal, modules_of
 from regard_lab import models
-from regard_lab.errors import UserError
+from regard_lab.common.errors import UserError
 from regard_lab.models import minilm, smollm2, vit  # noqa: F401 (another pinned package is another code)
-from regard_lab.pretrained import from_transformers, pretrained, tokenizer_of
+from regard_lab.training.pretrained import from_transformers, pretrained, tokenizer_of
 
 LANGUAGE_MODELS = ("ForCausalLM", "LMHeadModel")
 Kind = Literal["text", "causal", "image"]

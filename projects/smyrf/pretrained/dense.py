@@ -11,7 +11,7 @@ from projects.smyrf.pretrained.inputs import Wanted, inputs_of
 from projects.smyrf.pretrained.outputs import Output, output
 from projects.smyrf.pretrained.probe import Probe, fit
 from projects.smyrf.pretrained.swapping import swapped
-from regard_lab.artefacts import artefact
+from regard_lab.experiment.artefacts import artefact
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from regard_lab.figures import COLOURS, Maker, Results, house_style, scale_note
-from regard_lab.results import Result, Row
+from regard_lab.experiment.results import Result, Row
+from regard_lab.report.figures import COLOURS, Maker, Results, house_style, scale_note
 
 MODELS = {"vit": "ViT-S/14, 1,370 tokens", "smollm2": "SmolLM2-135M, causal, 1,024", "minilm": "MiniLM-L6, 128"}
 MARKERS = {2: "o", 4: "s", 8: "D"}  # by rounds

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from projects.smyrf.pretrained.checkpoints import Checkpoint
 from projects.smyrf.pretrained.inputs import pixels
-from regard_lab.errors import UserError
+from regard_lab.common.errors import UserError
 
 PICTURES = (".png", ".jpg", ".jpeg")
 MOST_TOKENS = 1024  # of a text, where neither the user nor the model says fewer

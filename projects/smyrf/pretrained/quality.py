@@ -16,13 +16,13 @@ from projects.smyrf.pretrained.inputs import inputs_of
 from projects.smyrf.pretrained.outputs import Output, cosine, forward, output, tokens_of
 from projects.smyrf.pretrained.swapping import Swap, swapped
 from regard.bench.timing import elapsed_s
-from regard_lab.measured import Measured
+from regard_lab.experiment.run_result import RunResult
 
 if TYPE_CHECKING:
     from projects.smyrf.project import Config
 
 
-def measure(config: Config, folder: Path) -> Measured:
+def measure(config: Config, folder: Path) -> RunResult:
     """Over a seed's inputs, the same for every row; the seed draws the directions too.
 
     score_memory   score entries in % of dense attention's n²
@@ -51,7 +51,7 @@ def measure(config: Config, folder: Path) -> Measured:
             classes(probe.logits(torch.cat([each.vectors for each in outputs])), labels) for outputs in (before, after)
         )
     n = tokens_of(model, tensors[0])
-    return Measured(
+    return RunResult(
         metrics={
             "score_memory": 100.0 if swap is None else 100 * swap.score_memory(n, model.kind == "causal", model.layers),
             "cosine": sum(map(cosine, before, after)) / len(tensors),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from regard.mechanisms.smyrf.hashing import SCHEMES
-from regard_lab.errors import UserError, nearest
+from regard_lab.common.errors import UserError, nearest
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, StrMethodFormatter
 
-from regard_lab.figures import COLOURS, LINES, Maker, Results, house_style, scale_note
-from regard_lab.results import Key, Result, Row
+from regard_lab.common.formatting import Key
+from regard_lab.experiment.results import Result, Row
+from regard_lab.report.figures import COLOURS, LINES, Maker, Results, house_style, scale_note
 
 ROUNDS = {1: "#56b4e9", 2: COLOURS["smyrf"], 4: "#882255"}
 SIZES = dict(zip((16, 32, 64, 128), LINES, strict=True))

@@ -11,13 +11,13 @@ from projects.smyrf.speed.config import Speed
 from regard import cost
 from regard.bench.cases import LIBRARY, PLAIN, Case
 from regard.bench.memory import Peak, in_a_fresh_process
-from regard_lab.measured import Measured
+from regard_lab.experiment.run_result import RunResult
 
 if TYPE_CHECKING:
     from projects.smyrf.project import Attention, Config
 
 
-def measure(config: Config, folder: Path) -> Measured:
+def measure(config: Config, folder: Path) -> RunResult:
     """One attention layer with its four maps, forward, one thread:
 
     score_memory     score entries in % of the dense ones: the paper's count
@@ -34,7 +34,7 @@ def measure(config: Config, folder: Path) -> Measured:
     n, head_width = section.tokens, section.width // section.heads
     options = {"rounds": attention.rounds, "cluster_size": attention.cluster_size} if smyrf else {}
     floats = released_floats(n, head_width, attention.rounds, attention.cluster_size) if smyrf else 2 * n**2
-    return Measured(
+    return RunResult(
         metrics={
             "score_memory": 100 * cost.score_memory(attention.name, n=n, **options),
             "released_floats": floats / (2 * n**2),

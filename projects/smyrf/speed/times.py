@@ -19,9 +19,9 @@ from regard import cost
 from regard.adapters import huggingface
 from regard.bench.timing import elapsed_s
 from regard.registry import build
-from regard_lab import files
-from regard_lab.artefacts import artefact
-from regard_lab.measured import Measured
+from regard_lab.common import files
+from regard_lab.experiment.artefacts import artefact
+from regard_lab.experiment.run_result import RunResult
 
 if TYPE_CHECKING:
     from projects.smyrf.project import Config
@@ -39,7 +39,7 @@ class Run:
     seed: int
 
 
-def measure(config: Config, folder: Path) -> Measured:
+def measure(config: Config, folder: Path) -> RunResult:
     """`time_s` a pass; `speedup`, dense over own time in the same run; `score_memory`, score entries in % of the dense ones."""
     section, attention = config.speed, config.attention
     assert section is not None
@@ -49,7 +49,7 @@ def measure(config: Config, folder: Path) -> Measured:
     smyrf = attention.name == "smyrf"
     own = times[name_of(attention.rounds, attention.cluster_size) if smyrf else "dense"]
     options = {"rounds": attention.rounds, "cluster_size": attention.cluster_size} if smyrf else {}
-    return Measured(
+    return RunResult(
         metrics={
             "time_s": own,
             "speedup": times["dense"] / own,

@@ -17,7 +17,7 @@ from projects.smyrf.text.config import Task
 from regard_lab import data
 from regard_lab.data.subsets import drawn
 from regard_lab.data.texts import Texts
-from regard_lab.training import Batches, seed_of
+from regard_lab.training.trainer import Batches, seed_of
 
 Batch = tuple[Tensor, Tensor, Tensor]
 POOL = 16  # batches whose texts are sorted together by length

@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from regard_lab.figures import Maker, Results, seed_dots
+from regard_lab.report.figures import Maker, Results, seed_dots
 
 
 def glue_average(results: Results) -> Figure | None:

@@ -13,9 +13,9 @@ from projects.smyrf.text.config import Finetuning, Task
 from projects.smyrf.text.data import Batch, Encoded, encoded, loader
 from projects.smyrf.text.model import Classifier
 from projects.smyrf.text.scores import loss
-from regard_lab.pretrained import pretrained, tokenizer_of
-from regard_lab.training import Task as Training
-from regard_lab.training import fit
+from regard_lab.training.pretrained import pretrained, tokenizer_of
+from regard_lab.training.trainer import Task as Training
+from regard_lab.training.trainer import fit
 
 # What Lightning says of layers that are frozen, and in evaluation mode so that they have no dropout.
 warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")

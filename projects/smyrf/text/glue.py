@@ -10,14 +10,14 @@ from projects.smyrf.text.cell import shape, trained_of
 from projects.smyrf.text.config import Text
 from projects.smyrf.text.finetuning import Trained, finetune, predict, split_of
 from projects.smyrf.text.scores import score
-from regard_lab import files
-from regard_lab.measured import Measured
+from regard_lab.common import files
+from regard_lab.experiment.run_result import RunResult
 
 if TYPE_CHECKING:
     from projects.smyrf.project import Config
 
 
-def measure(config: "Config", folder: Path) -> Measured:
+def measure(config: "Config", folder: Path) -> RunResult:
     """Fine-tune on every task and score its held-out splits, all in %; `average` is the mean of the columns.
 
     Beside it: `score_memory`, of texts as long as the cut; `real_score_memory`, of the held-out texts as long as they are; the share of held-out
@@ -30,7 +30,7 @@ def measure(config: "Config", folder: Path) -> Measured:
     lengths = [length for task in tasks.values() for length in task["lengths"]]
     sizes = {"rounds": attention.rounds, "cluster_size": attention.cluster_size}
     kind = (attention.name, attention.cluster_size)
-    return Measured(
+    return RunResult(
         metrics={
             **columns,
             "average": fmean(columns.values()),

@@ -8,14 +8,14 @@ from projects.smyrf.text.cell import shape, trained_of
 from projects.smyrf.text.finetuning import predict, restored, split_of, train
 from projects.smyrf.text.scores import loss, score
 from regard.mechanisms.smyrf import SmyrfAttention
-from regard_lab.artefacts import artefact
-from regard_lab.measured import Measured
+from regard_lab.experiment.artefacts import artefact
+from regard_lab.experiment.run_result import RunResult
 
 if TYPE_CHECKING:
     from projects.smyrf.project import Config
 
 
-def measure(config: "Config", folder: Path) -> Measured:
+def measure(config: "Config", folder: Path) -> RunResult:
     """Accuracy (%) and cross entropy (nats) on held-out reviews with the attention of `text.inference`, after training with `attention.name`.
 
     The weights are an artefact that rows with the same training share. `training_memory` and `inference_memory`: score memory in % of dense
@@ -36,7 +36,7 @@ def measure(config: "Config", folder: Path) -> Measured:
     outputs, labels = predict(model, split, trained.finetuning.batch_size, config.seed)
     kinds = {name: SmyrfAttention if name == "smyrf" else name for name in (attention.name, text.inference)}
     tokens = [trained.finetuning.tokens]
-    return Measured(
+    return RunResult(
         metrics={
             column: score(task.metric, outputs, labels),
             "test_loss": float(loss(outputs, labels)),

@@ -11,14 +11,14 @@ from projects.smyrf.text.data import Encoded, loader
 from projects.smyrf.text.finetuning import predict, restored, split_of, train
 from projects.smyrf.text.mask_order import wrong_rows
 from projects.smyrf.text.scores import loss, score
-from regard_lab.artefacts import artefact
-from regard_lab.measured import Measured
+from regard_lab.experiment.artefacts import artefact
+from regard_lab.experiment.run_result import RunResult
 
 if TYPE_CHECKING:
     from projects.smyrf.project import Config
 
 
-def measure(config: "Config", folder: Path) -> Measured:
+def measure(config: "Config", folder: Path) -> RunResult:
     """Accuracy (%) and cross entropy (nats) with the masks of inference in one order, after training with one order.
 
     The batches of inference are as large as those of training, and unsorted. `wrong_rows`: the share of their (text, head) rows whose mask is not
@@ -38,7 +38,7 @@ def measure(config: "Config", folder: Path) -> Measured:
     batch_size = trained.finetuning.batch_size
     outputs, labels = predict(model, split, batch_size, config.seed, bucketed=trained.finetuning.bucketed)
     heads = model.encoder.config.num_attention_heads
-    return Measured(
+    return RunResult(
         metrics={
             column: score(task.metric, outputs, labels),
             "test_loss": float(loss(outputs, labels)),

@@ -20,9 +20,9 @@ from projects.better_attention.project import PROJECT
 from projects.better_attention.train import train
 from regard import cost
 from regard.registry import build
-from regard_lab.files import read_json
-from regard_lab.paper import load_paper
-from regard_lab.tables import load_table
+from regard_lab.common.files import read_json
+from regard_lab.evidence.paper import load_paper
+from regard_lab.experiment.tables import load_table
 from tests.configs import configs_of
 
 ROOT = Path(__file__).resolve().parents[3]

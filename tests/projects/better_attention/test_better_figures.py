@@ -7,9 +7,9 @@ import torch
 from projects.better_attention.figures import FIGURES
 from projects.better_attention.maps import packed
 from projects.better_attention.worth import CONTROL_TABLES, TABLES, Quality, gain_of, should_i_use_it
-from regard_lab import pictures
-from regard_lab.figures import Results, svg
-from regard_lab.results import DataUse, Metric, Result, Row
+from regard_lab.common import images
+from regard_lab.experiment.results import DataUse, Metric, Result, Row
+from regard_lab.report.figures import Results, svg
 
 FOUR = ("softmax", "optimised", "efficient", "super")
 
@@ -117,7 +117,7 @@ def maps(inputs):
 
 
 def test_digits_and_their_maps():
-    digit = pictures.encode(np.arange(16, dtype=np.uint8).reshape(4, 4))
+    digit = images.encode(np.arange(16, dtype=np.uint8).reshape(4, 4))
     rows, records = maps([{"picture": digit}, {"picture": digit}])
     figure = FIGURES["digit_maps"](Results([result("mnist", rows, data="mnist", records=records)]))
     assert len(figure.axes) == 8

@@ -14,9 +14,9 @@ from projects.better_attention.fresh import in_a_fresh_process
 from projects.better_attention.inference import Run, built, file_mib, flops_of, held_mib, in_turns, inputs
 from projects.better_attention.project import FOUR, PROJECT, modules
 from regard.attention import Attention
-from regard_lab.errors import UserError
-from regard_lab.table_file import read_table
-from regard_lab.tables import load_table
+from regard_lab.common.errors import UserError
+from regard_lab.experiment.table_file import read_table
+from regard_lab.experiment.tables import load_table
 from tests.configs import configs_of
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -18,7 +18,7 @@ from projects.better_attention.pixels import Pixels, augmented, moments, patches
 from projects.better_attention.project import PROJECT, leaves_maps
 from projects.better_attention.train import correlation, squared_error, train
 from regard.observers import observe
-from regard_lab import pictures
+from regard_lab.common import images
 from tests.configs import configs_of
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -227,7 +227,7 @@ def test_seed_0_leaves_attention_maps(made_up_data, tmp_path, data):
     assert np.abs(stored - by_hand.numpy()).max() <= reach / 255
     assert unpacked(shown[0]["weights"]).sum(1) == pytest.approx(np.ones(len(stored)), abs=len(stored) * reach / 255)
     if data == "mnist":
-        assert np.array_equal(pictures.decode(shown[1]["picture"]), inputs[1].numpy())
+        assert np.array_equal(images.decode(shown[1]["picture"]), inputs[1].numpy())
     else:
         assert shown[0]["words"] == ["bad"] * 32
     assert leaves_maps(config)

@@ -7,11 +7,11 @@ import pytest
 
 from projects.cab import lm, lstf, translation
 from projects.cab.project import PROJECT, Config
-from regard_lab.composition import compose
-from regard_lab.config import typed
 from regard_lab.data.pairs import Pairs
 from regard_lab.data.series import Series
 from regard_lab.data.texts import Texts
+from regard_lab.experiment.composition import compose
+from regard_lab.experiment.config import typed
 
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = {

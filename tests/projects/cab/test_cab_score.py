@@ -11,8 +11,8 @@ from cab_data import (
 
 from projects.cab import score
 from regard import registry
-from regard_lab.composition import compose
-from regard_lab.results import Metric, Result, Row, read_result
+from regard_lab.experiment.composition import compose
+from regard_lab.experiment.results import Metric, Result, Row, read_result
 
 OWN = """
 from regard.attention import Attention

@@ -12,10 +12,10 @@ from projects.cab.tasks import MODULES, TABLES
 from regard import cost
 from regard.common.patterns import ALL_PATTERNS
 from regard.registry import mechanism_class
-from regard_lab.composition import compose
-from regard_lab.errors import UserError
-from regard_lab.results import Metric, Result, Row
-from regard_lab.tables import load_table
+from regard_lab.common.errors import UserError
+from regard_lab.experiment.composition import compose
+from regard_lab.experiment.results import Metric, Result, Row
+from regard_lab.experiment.tables import load_table
 from tests.configs import configs_of
 
 ROOT = Path(__file__).resolve().parents[3]

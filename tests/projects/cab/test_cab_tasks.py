@@ -15,7 +15,7 @@ from projects.cab import lm, lstf, tasks, translation
 from projects.cab.project import NONE, Attention
 from projects.cab.slots import Slots, positions
 from regard.common.patterns import ALL_PATTERNS
-from regard_lab.errors import DataMissing
+from regard_lab.common.errors import DataMissing
 
 
 def test_windows_of_a_series_by_hand():
@@ -153,7 +153,7 @@ def table_metrics(table: str) -> set[str]:
     from cab_data import ROOT
 
     from projects.cab.project import PROJECT
-    from regard_lab.composition import compose
+    from regard_lab.experiment.composition import compose
 
     return set(compose(PROJECT, ROOT, [f"table={table}", "scale=quick"]).spec.metrics)
 

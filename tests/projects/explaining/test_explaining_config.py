@@ -6,8 +6,8 @@ import pytest
 
 from projects.explaining.check import check
 from projects.explaining.project import PROJECT, Config
-from regard_lab.config import typed
-from regard_lab.tables import load_table
+from regard_lab.experiment.config import typed
+from regard_lab.experiment.tables import load_table
 from tests.configs import configs_of
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -18,7 +18,7 @@ from projects.explaining.looked import cut
 from projects.explaining.project import PROJECT
 from projects.explaining.training import Learning, build
 from regard.effective import effective_attention
-from regard_lab.composition import compose
+from regard_lab.experiment.composition import compose
 from tests.configs import configs_of
 
 ROOT = Path(__file__).resolve().parents[3]

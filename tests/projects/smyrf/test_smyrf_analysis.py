@@ -19,11 +19,11 @@ from projects.smyrf.analysis.vectors import Subject, Vectors, attending, capture
 from projects.smyrf.project import PROJECT
 from regard.mechanisms.smyrf import SmyrfAttention
 from regard.mechanisms.smyrf.hashing import SCHEMES
-from regard_lab.composition import compose
-from regard_lab.figures import Results, svg
-from regard_lab.pictures import decode
-from regard_lab.results import SCALES, Metric, Result, Row
-from regard_lab.tables import Table, load_table
+from regard_lab.common.images import decode
+from regard_lab.experiment.composition import compose
+from regard_lab.experiment.results import SCALES, Metric, Result, Row
+from regard_lab.experiment.tables import Table, load_table
+from regard_lab.report.figures import Results, svg
 from tests.configs import configs_of
 
 ROOT = Path(__file__).resolve().parents[3]

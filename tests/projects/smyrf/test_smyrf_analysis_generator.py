@@ -16,8 +16,8 @@ from projects.smyrf.check import check
 from projects.smyrf.gan.networks import Attend, Generator
 from projects.smyrf.gan.recipe import Network
 from projects.smyrf.project import PROJECT, Config
-from regard_lab.composition import compose
-from regard_lab.config import typed
+from regard_lab.experiment.composition import compose
+from regard_lab.experiment.config import typed
 
 ROOT = Path(__file__).parents[3]
 

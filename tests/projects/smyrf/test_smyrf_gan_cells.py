@@ -12,13 +12,13 @@ from projects.smyrf.gan import figures, generators, inception, pictures, resolut
 from projects.smyrf.gan.networks import Attend, Generator
 from projects.smyrf.gan.recipe import Trained
 from projects.smyrf.project import PROJECT, Config
-from regard_lab.composition import compose
-from regard_lab.config import typed
-from regard_lab.figures import Results
-from regard_lab.files import read_json
-from regard_lab.pictures import decode
-from regard_lab.results import Curve, DataUse, Metric, Result, Row
-from regard_lab.tables import load_table
+from regard_lab.common.files import read_json
+from regard_lab.common.images import decode
+from regard_lab.experiment.composition import compose
+from regard_lab.experiment.config import typed
+from regard_lab.experiment.results import Curve, DataUse, Metric, Result, Row
+from regard_lab.experiment.tables import load_table
+from regard_lab.report.figures import Results
 from tests.configs import configs_of
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -101,8 +101,8 @@ def toy_data(monkeypatch, tmp_path):
     for name, few in {"STANDING_BATCHES": 2, "STANDING_SIZE": 10, "SHOWN": 8}.items():
         monkeypatch.setattr(training, name, few)
     monkeypatch.setattr(pictures.data, "ensure", lambda *_: None)
-    monkeypatch.setattr("regard_lab.artefacts.code_fingerprint", lambda modules, root: "code")
-    monkeypatch.setattr("regard_lab.artefacts.data.expected_checksum", lambda *_: "data")
+    monkeypatch.setattr("regard_lab.experiment.artefacts.code_fingerprint", lambda modules, root: "code")
+    monkeypatch.setattr("regard_lab.experiment.artefacts.data.expected_checksum", lambda *_: "data")
     monkeypatch.chdir(tmp_path)
 
 

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from projects.smyrf.gan import generators
 from projects.smyrf.gan.recipe import Network, Trained
 from projects.smyrf.gan.released import released, renamed
-from regard_lab.errors import DataMissing
+from regard_lab.common.errors import DataMissing
 
 RELEASED = Network(
     image_size=16,

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from projects.smyrf.gan import inception, scores, swap
 from projects.smyrf.gan.likeness import Likeness
 from projects.smyrf.gan.networks import Attend
-from regard_lab.errors import DataMissing
+from regard_lab.common.errors import DataMissing
 
 
 def test_captured_mass_against_a_plain_count():

@@ -15,7 +15,7 @@ from projects.smyrf.hours.generators import Costs
 from projects.smyrf.hours.work import Work
 from projects.smyrf.project import PROJECT, Attention
 from projects.smyrf.text.model import Classifier
-from regard_lab.errors import UserError
+from regard_lab.common.errors import UserError
 from tests.configs import configs_of
 
 ROOT = Path(__file__).resolve().parents[3]

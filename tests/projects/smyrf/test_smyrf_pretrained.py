@@ -15,13 +15,13 @@ from projects.smyrf.pretrained.figures import FIGURES
 from projects.smyrf.pretrained.inputs import pixels
 from projects.smyrf.pretrained.probe import DECAY, fit
 from projects.smyrf.project import PROJECT, Config
-from regard_lab.composition import compose
-from regard_lab.config import typed
 from regard_lab.data.images import Images
 from regard_lab.data.texts import Texts
-from regard_lab.figures import Results
-from regard_lab.results import Metric, Result, Row
-from regard_lab.tables import load_table
+from regard_lab.experiment.composition import compose
+from regard_lab.experiment.config import typed
+from regard_lab.experiment.results import Metric, Result, Row
+from regard_lab.experiment.tables import load_table
+from regard_lab.report.figures import Results
 from tests.configs import configs_of
 
 ROOT = Path(__file__).resolve().parents[3]

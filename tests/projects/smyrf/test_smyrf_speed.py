@@ -12,12 +12,12 @@ from projects.smyrf.speed.figures import FIGURES
 from projects.smyrf.speed.peaks import released_floats
 from projects.smyrf.speed.times import Run, calls_of, in_turns
 from regard.bench.memory import Peak
-from regard_lab.composition import compose
-from regard_lab.config import typed
-from regard_lab.figures import Results
-from regard_lab.paper import load_paper
-from regard_lab.results import Metric, Result, Row
-from regard_lab.tables import load_table
+from regard_lab.evidence.paper import load_paper
+from regard_lab.experiment.composition import compose
+from regard_lab.experiment.config import typed
+from regard_lab.experiment.results import Metric, Result, Row
+from regard_lab.experiment.tables import load_table
+from regard_lab.report.figures import Results
 
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = ("speed.width=16", "speed.heads=2", "speed.tokens=32", "speed.rounds=1", "speed.enough_s=0.0")

@@ -17,7 +17,7 @@ from projects.smyrf.pretrained.comparison import cluster_sizes_for
 from projects.smyrf.pretrained.swapping import Swap, swapped
 from projects.smyrf.pretrained.words import request_of
 from regard.adapters import huggingface
-from regard_lab.errors import UserError
+from regard_lab.common.errors import UserError
 
 
 @pytest.fixture(scope="module")

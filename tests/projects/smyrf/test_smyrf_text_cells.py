@@ -10,12 +10,12 @@ from projects.smyrf.project import PROJECT, Config
 from projects.smyrf.text import data as text_data
 from projects.smyrf.text import finetuning, glue, imdb, mask_bug, scores
 from projects.smyrf.text.cell import trained_of
-from regard_lab import artefacts
-from regard_lab.composition import compose
-from regard_lab.config import typed
 from regard_lab.data.sentences import Sentences
 from regard_lab.data.texts import Texts
-from regard_lab.training import Task as Training
+from regard_lab.experiment import artefacts
+from regard_lab.experiment.composition import compose
+from regard_lab.experiment.config import typed
+from regard_lab.training.trainer import Task as Training
 from tests.projects.smyrf.tiny_texts import ROOT, config_of, tiny_encoder, tiny_tokenizer
 
 

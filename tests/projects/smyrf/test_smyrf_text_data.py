@@ -15,11 +15,11 @@ from projects.smyrf.text import scores
 from projects.smyrf.text.attention import score_memory
 from projects.smyrf.text.config import Task, check
 from projects.smyrf.text.data import Buckets, Encoded, encoded, labelled
-from regard_lab.config import typed
 from regard_lab.data.sentences import Sentences
 from regard_lab.data.texts import Texts
-from regard_lab.table_file import read_table
-from regard_lab.tables import load_table
+from regard_lab.experiment.config import typed
+from regard_lab.experiment.table_file import read_table
+from regard_lab.experiment.tables import load_table
 from tests.projects.smyrf.tiny_texts import ROOT, config_of, tiny_tokenizer
 
 TABLES = ("glue", "imdb", "mask_bug")

@@ -21,10 +21,10 @@ from projects.social_groups.train import optimiser, score, train
 from regard_lab.data.crowds import TRAITS, generate
 from regard_lab.data.scenes import Scenes
 from regard_lab.data.sets import court, plaza, statsbomb
-from regard_lab.figures import Results
-from regard_lab.paper import load_paper
-from regard_lab.results import DataUse, Metric, Result, Row
-from regard_lab.tables import load_table
+from regard_lab.evidence.paper import load_paper
+from regard_lab.experiment.results import DataUse, Metric, Result, Row
+from regard_lab.experiment.tables import load_table
+from regard_lab.report.figures import Results
 from tests.configs import configs_of
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -10,10 +10,10 @@ from types import ModuleType
 
 import pytest
 
+from regard_lab.common.files import sha256
 from regard_lab.data import packages
 from regard_lab.data.packages import ClientFailed, Package
 from regard_lab.data.sets import imdb, mnist
-from regard_lab.files import sha256
 
 
 def write_tar(path: Path, files: Mapping[str, bytes]) -> None:

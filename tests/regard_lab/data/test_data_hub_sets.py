@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from regard_lab import data
+from regard_lab.common.errors import UserError
 from regard_lab.data.sets import amazon_polarity, cifar100, imagenet_1k
-from regard_lab.errors import UserError
 
 
 def plain(values: list[int], size: int = 32) -> list[Image.Image]:

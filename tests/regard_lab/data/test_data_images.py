@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from conftest import idx
 
+from regard_lab.common.errors import UserError
 from regard_lab.data.images import Images, labelled, read_idx
-from regard_lab.errors import UserError
 
 
 def test_idx_by_hand():

@@ -2,8 +2,8 @@
 
 import pytest
 
+from regard_lab.common.errors import UserError
 from regard_lab.data.sets import europarl_anki, openwebtext
-from regard_lab.errors import UserError
 
 
 @pytest.fixture

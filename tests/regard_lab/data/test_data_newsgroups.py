@@ -4,8 +4,8 @@ from itertools import chain
 
 import pytest
 
+from regard_lab.common.errors import UserError
 from regard_lab.data.sets import newsgroups
-from regard_lab.errors import UserError
 
 HEADER = "Category\tText\nd\tstring\nclass\t\n\n"
 

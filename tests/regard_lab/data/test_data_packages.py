@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from conftest import write_tar
 
+from regard_lab.common.errors import DataMissing, UserError
+from regard_lab.common.files import sha256
 from regard_lab.data import packages, sdist
 from regard_lab.data.packages import (
     Archive,
@@ -21,8 +23,6 @@ from regard_lab.data.packages import (
     reason,
     run_client,
 )
-from regard_lab.errors import DataMissing, UserError
-from regard_lab.files import sha256
 
 
 def test_a_package_is_fetched_once_and_read(registry, tmp_path):

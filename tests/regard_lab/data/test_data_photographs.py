@@ -9,9 +9,9 @@ from conftest import write_tar
 from PIL import Image
 
 from regard_lab import data
+from regard_lab.common.errors import UserError
 from regard_lab.data.packages import Archive
 from regard_lab.data.sets import photographs
-from regard_lab.errors import UserError
 
 
 def png(picture: np.ndarray) -> bytes:

@@ -12,11 +12,11 @@ from conftest import DIGITS
 from PIL import Image
 
 from regard_lab import data
+from regard_lab.common.errors import UserError
 from regard_lab.data.halves import three_splits
 from regard_lab.data.images import Images
 from regard_lab.data.photographs_in_folders import in_classes
 from regard_lab.data.sets import celeba_hq, cifar10, fashion_mnist, imagenet
-from regard_lab.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -8,12 +8,12 @@ import tarfile
 import numpy as np
 import pytest
 
+from regard_lab.common.errors import UserError
+from regard_lab.common.files import combined_sha256
 from regard_lab.data.crowds import HEADINGS_APART, SHARED, TRAITS, code_of, common, generate
 from regard_lab.data.packages import Archive
 from regard_lab.data.scenes import NO_GROUP, NOBODY, OUTSIDER, PLACES, UNIT, Scenes
 from regard_lab.data.sets import court, plaza, statsbomb
-from regard_lab.errors import UserError
-from regard_lab.files import combined_sha256
 
 WORLDS = [court.WORLD, plaza.WORLD]
 TEMPLATES = range(5)

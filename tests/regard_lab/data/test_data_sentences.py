@@ -11,9 +11,9 @@ from conftest import Registry
 from test_data_real import ROOT, prepared
 
 from regard_lab import data
+from regard_lab.common.errors import UserError
 from regard_lab.data.sentences import Sentences
 from regard_lab.data.sets import bbc_news, glue, rated_sentences
-from regard_lab.errors import UserError
 
 ROWS = [("Good.", "", 1.5), ("Is it?", "It is.", 0.0)]
 

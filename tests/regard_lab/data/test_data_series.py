@@ -7,11 +7,11 @@ import zlib
 import numpy as np
 import pytest
 
+from regard_lab.common.errors import UserError
 from regard_lab.data.pairs import Pairs
 from regard_lab.data.rdata import Reader, character_vectors
 from regard_lab.data.series import Series, filled, in_time, means_of
 from regard_lab.data.sets import appliances, austen, household_power, libreoffice_help
-from regard_lab.errors import UserError
 
 
 def write(form, folder, split):

@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 from conftest import DIGITS, REVIEWS, pin
 
-from regard_lab import data, files
+from regard_lab import data
+from regard_lab.common import files
+from regard_lab.common.errors import DataMissing, UserError
+from regard_lab.common.files import combined_sha256, sha256
 from regard_lab.data import sets
 from regard_lab.data.sets import imdb, mnist
 from regard_lab.data.texts import Texts
-from regard_lab.errors import DataMissing, UserError
-from regard_lab.files import combined_sha256, sha256
 
 
 def content_of(folder: Path) -> dict[str, bytes]:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from regard_lab.common.errors import UserError
 from regard_lab.data.texts import Texts, deduplicated, drawn, normalised, split_by_label
-from regard_lab.errors import UserError
 
 
 def test_copies_that_differ_in_case_marks_and_breaks_are_the_same():

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from regard_lab.results import result_path, write_result
+from regard_lab.experiment.results import result_path, write_result
 from tests.regard_lab.report.sample_site import FIGURES, LAPTOP, PAPER, QUICK, TABLES
 
 

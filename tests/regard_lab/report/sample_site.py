@@ -44,7 +44,7 @@ claims:
 """,
 }
 FIGURES = '''
-from regard_lab.figures import seed_dots
+from regard_lab.report.figures import seed_dots
 
 def scores(results):
     """Scores <by> mechanism."""

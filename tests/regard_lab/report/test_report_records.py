@@ -1,8 +1,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+from regard_lab.experiment.results import Restamp, result_path, write_result
 from regard_lab.report.records import flat, runs
-from regard_lab.results import Restamp, result_path, write_result
 from tests.regard_lab.report.sample_site import LAPTOP, QUICK, lines, page, words
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from bs4 import BeautifulSoup
 
-from regard_lab.errors import UserError
+from regard_lab.common.errors import UserError
+from regard_lab.experiment.results import Result, result_path, write_result
 from regard_lab.report.site import publish, render
-from regard_lab.results import Result, result_path, write_result
 from tests.regard_lab.report.sample_site import LAPTOP, QUICK, current, snapshot
 from tests.regard_lab.samples import row
 

@@ -4,10 +4,10 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
+from regard_lab.common.errors import UserError
 from regard_lab.data.card import Card, Source
 from regard_lab.data.hub import load_hub
 from regard_lab.data.texts import Texts
-from regard_lab.errors import UserError
 
 FORM = Texts
 VALIDATION = 100_000

@@ -6,10 +6,10 @@ An article begins with its headline. Repeats are dropped; the split is our own, 
 from collections.abc import Iterable
 from pathlib import Path
 
+from regard_lab.common.errors import UserError
 from regard_lab.data.card import Card, Source
 from regard_lab.data.packages import Archive, Package
 from regard_lab.data.texts import Texts, deduplicated, split_by_label
-from regard_lab.errors import UserError
 
 FORM = Texts
 SEED = "bbc news 0"

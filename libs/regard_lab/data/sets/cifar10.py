@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from regard_lab.common.errors import UserError
 from regard_lab.data.card import Card, Source
 from regard_lab.data.halves import three_splits
 from regard_lab.data.hub import load_hub
 from regard_lab.data.images import Images, labelled
 from regard_lab.data.packages import Archive, Package
-from regard_lab.errors import UserError
 
 FORM = Images
 VALIDATION = 5_000

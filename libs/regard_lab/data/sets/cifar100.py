@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
+from regard_lab.common.errors import UserError
 from regard_lab.data.card import Card, Source
 from regard_lab.data.hub import load_hub
 from regard_lab.data.images import Images, labelled
-from regard_lab.errors import UserError
 
 FORM = Images
 VALIDATION = 5_000

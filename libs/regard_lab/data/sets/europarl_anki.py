@@ -7,10 +7,10 @@ import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
+from regard_lab.common.errors import UserError
 from regard_lab.data.card import Card, Source
 from regard_lab.data.pairs import Pairs
 from regard_lab.data.texts import drawn, normalised
-from regard_lab.errors import UserError
 
 FORM = Pairs
 SEED = "europarl anki 0"

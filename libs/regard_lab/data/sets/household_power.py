@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from regard_lab.common.errors import UserError
 from regard_lab.data.card import Card, Source
 from regard_lab.data.packages import Archive, Package
 from regard_lab.data.series import Series, in_time, means_of
-from regard_lab.errors import UserError
 
 FORM = Series
 HOUR = 3600

@@ -8,11 +8,11 @@ import json
 from collections import Counter
 from pathlib import Path
 
+from regard_lab.common.errors import UserError
 from regard_lab.data.card import Card, Source
 from regard_lab.data.hub import load_hub
 from regard_lab.data.packages import Archive, Package
 from regard_lab.data.texts import Texts, deduplicated, split_by_label
-from regard_lab.errors import UserError
 
 FORM = Texts
 SEED = "imdb 0"

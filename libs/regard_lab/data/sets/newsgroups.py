@@ -8,10 +8,10 @@ import csv
 import io
 from pathlib import Path
 
+from regard_lab.common.errors import UserError
 from regard_lab.data.card import Card, Source
 from regard_lab.data.packages import Archive, Package
 from regard_lab.data.texts import Texts, deduplicated, drawn
-from regard_lab.errors import UserError
 
 FORM = Texts
 SEED = "newsgroups 0"

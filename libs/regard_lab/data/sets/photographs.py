@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from regard_lab.common.errors import UserError
 from regard_lab.data.card import Card, Source
 from regard_lab.data.images import Images
 from regard_lab.data.packages import Archive, Package
-from regard_lab.errors import UserError
 
 FORM = Images
 SIDE = 518

@@ -8,11 +8,11 @@ import tarfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from regard_lab.common.errors import UserError
 from regard_lab.data.card import Card, Source
 from regard_lab.data.packages import Archive, Package
 from regard_lab.data.sentences import Row, Sentences
 from regard_lab.data.texts import drawn, normalised
-from regard_lab.errors import UserError
 
 FORM = Sentences
 SEED = "rated sentences 0"

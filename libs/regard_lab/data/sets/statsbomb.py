@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from regard_lab.common.errors import UserError
 from regard_lab.data.card import Card, Source
 from regard_lab.data.packages import Archive, Package
 from regard_lab.data.scenes import NOBODY, OUTSIDER, PLACES, UNIT, Scenes
-from regard_lab.errors import UserError
 
 FORM = Scenes
 TRAITS = ("team", "actor", "keeper")

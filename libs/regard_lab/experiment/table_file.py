@@ -4,7 +4,7 @@
     columns                metric -> label, unit, digits; a name stands for a shared set of `columns.yaml`
     published              what the paper says: only rows that it has a number for, each with `values`, their `sources` (one for each
                            value, or one for all), and which are `approximate` (a list, or true for all)
-    claims                 what the paper claims, as checks (`regard_lab.paper`)
+    claims                 what the paper claims, as checks (`regard_lab.evidence.paper`)
     input                  true: published numbers that other tables are computed from, with nothing to run
 
     run                    `module:function` that makes a cell; left out, the experiment's
@@ -33,9 +33,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from regard_lab.declarations import Node, read_yaml
-from regard_lab.errors import UserError, nearest
-from regard_lab.experiments import (
+from regard_lab.common.errors import UserError, nearest
+from regard_lab.common.formatting import Key, label
+from regard_lab.common.strict_yaml import Node, read_yaml
+from regard_lab.experiment.experiments import (
     Experiment,
     Overlay,
     Values,
@@ -47,8 +48,7 @@ from regard_lab.experiments import (
     read_overlay,
     set_value,
 )
-from regard_lab.results import SCALES, Key, Scale
-from regard_lab.wording import label
+from regard_lab.experiment.results import SCALES, Scale
 
 SHOWN = ("title", "source", "columns")
 SHOWN_IF_ANY = ("note", "input", "published", "claims")

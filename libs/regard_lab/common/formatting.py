@@ -2,7 +2,8 @@
 
 import math
 
-from regard_lab.results import Key
+Key = dict[str, str | int | float | bool]
+"""What tells a row from its neighbours, such as `{"attention": "smyrf", "rounds": 2}`."""
 
 MINUS = "−"
 

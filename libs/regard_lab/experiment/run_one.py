@@ -17,13 +17,13 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from regard_lab import data
-from regard_lab.cells import Cell, run_cell
-from regard_lab.composition import composed, explain, store_configs, usage
-from regard_lab.config import Composed, register_resolvers
-from regard_lab.errors import UserError, command
-from regard_lab.files import combined_sha256
-from regard_lab.project import Project
-from regard_lab.tables import check_config, load_table, make_cell
+from regard_lab.common.errors import UserError, command
+from regard_lab.common.files import combined_sha256
+from regard_lab.experiment.cells import Cell, run_cell
+from regard_lab.experiment.composition import composed, explain, store_configs, usage
+from regard_lab.experiment.config import Composed, register_resolvers
+from regard_lab.experiment.project import Project
+from regard_lab.experiment.tables import check_config, load_table, make_cell
 
 NOT_USED = ("hydra.run.dir", "hydra.job.chdir", "hydra.output_subdir")
 

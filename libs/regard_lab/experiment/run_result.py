@@ -5,10 +5,10 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Measured:
+class RunResult:
     """What a `run` function returns: one value a metric, and the values an epoch of what was followed over training.
 
-    `exhibits` holds what a figure shows that is no metric, as plain JSON values: pictures (PNG as base64, `regard_lab.pictures`), tokens, maps.
+    `exhibits` holds what a figure shows that is no metric, as plain JSON values: pictures (PNG as base64, `regard_lab.common.images`), tokens, maps.
     They travel in the cell's record and so in the result, which is in Git: keep them small.
     """
 

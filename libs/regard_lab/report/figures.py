@@ -17,9 +17,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from regard_lab.files import write_atomically
-from regard_lab.results import SCALES, Key, Metric, Result, Row, Scale
-from regard_lab.wording import label
+from regard_lab.common.files import write_atomically
+from regard_lab.common.formatting import Key, label
+from regard_lab.experiment.results import SCALES, Metric, Result, Row, Scale
 
 # Okabe and Ito's colours first, then Tol's muted ones: told apart with any colour vision, and a mechanism has the same in every figure.
 COLOURS = {

@@ -64,7 +64,7 @@ def _names(name: str, root: Path, path: Path, _changed: int) -> Names:
     tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     names = Names(name, root, {}, {}, {}, [], {})
-    for statement in without_docstring(tree.body):
+    for statement in without_docstrings(tree.body):
         _file_statement(statement, names, package)
     return names
 
@@ -180,9 +180,9 @@ def split_path(path: str, root: Path) -> list[str]:
     return ["", *parts]
 
 
-def without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
-    first = body[0] if body else None
-    return body[1:] if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) else body
+def without_docstrings(body: list[ast.stmt]) -> list[ast.stmt]:
+    """The statements that do something: without docstrings, those of constants and fields, which follow them, included."""
+    return [one for one in body if not (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant))]
 
 
 def bound_names(body: Iterable[ast.AST]) -> set[str]:

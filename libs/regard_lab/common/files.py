@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from regard_lab.errors import UserError
+from regard_lab.common.errors import UserError
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from regard_lab.errors import UserError, nearest
-from regard_lab.table_file import table_names
+from regard_lab.common.errors import UserError, nearest
+from regard_lab.experiment.table_file import table_names
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from regard_lab import data
-from regard_lab.cells import Cell, Finished
-from regard_lab.config import Composed, resolved, typed, whole
-from regard_lab.errors import UserError, nearest
-from regard_lab.experiments import check_scale, read_experiment
-from regard_lab.files import combined_sha256
-from regard_lab.fingerprint import code_fingerprint, definition_hashes
-from regard_lab.project import Project, find_project, load
-from regard_lab.results import Code, Curve, DataUse, Key, Metric, Result, Row, Scale, Status
-from regard_lab.table_file import TableFile, TableSpec, read_table
-from regard_lab.wording import label
+from regard_lab.common.errors import UserError, nearest
+from regard_lab.common.files import combined_sha256
+from regard_lab.common.formatting import Key, label
+from regard_lab.experiment.cells import Cell, Finished
+from regard_lab.experiment.config import Composed, resolved, typed, whole
+from regard_lab.experiment.experiments import check_scale, read_experiment
+from regard_lab.experiment.fingerprint import code_fingerprint, definition_hashes
+from regard_lab.experiment.project import Project, find_project, load
+from regard_lab.experiment.results import Code, Curve, DataUse, Metric, Result, Row, Scale, Status
+from regard_lab.experiment.table_file import TableFile, TableSpec, read_table
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from regard_lab import data, models
-from regard_lab.errors import DataMissing, UserError
+from regard_lab.common.errors import DataMissing, UserError
 
 
 def pretrained(checkpoint: str, root: Path) -> Any:

@@ -1,10 +1,10 @@
 """Code fingerprints: a hash of the definitions that a cell reaches, and of nothing else.
 
 A cell reaches its `run` function, its config's schema and what it finds by name (its mechanism), and from these every function, class and
-constant that they name, directly or not. The hash of a definition is that of its text (`regard_lab.definitions`) with the hash of each definition
-that it names in that name's place. So it depends on what a definition says and not on what it is called or where it stands: a function may be
-renamed or moved to another file, a message, a docstring or an annotation may change, and the fingerprint stays; a formula changes exactly what
-uses it.
+constant that they name, directly or not. The hash of a definition is that of its text (`regard_lab.experiment.definitions`) with
+the hash of each definition that it names in that name's place. So it depends on what a definition says and not on
+what it is called or where it stands: a function may be renamed or moved to another file, a message, a docstring or
+an annotation may change, and the fingerprint stays; a formula changes exactly what uses it.
 
 Of a class, those members count that the code reached mentions by name, or that code from outside may call; a name that is only computed
 (`getattr(layer, f"{kind}_scale")`) is not seen, so write it out. Statements that run when a module is
@@ -15,15 +15,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from regard_lab.definitions import Definition, Token, read_module
-from regard_lab.files import combined_sha256
-from regard_lab.source_names import WHOLE, Reference, file_of, resolve
+from regard_lab.common.files import combined_sha256
+from regard_lab.experiment.definitions import Definition, Token, read_module
+from regard_lab.experiment.source_names import WHOLE, Reference, file_of, resolve
 
 # Modules that only find things. Data have a checksum of their own: how a set is fetched, read and written is behind it. An artefact's name says
 # what made it, by a fingerprint too. And what the registry finds under a name is a root of its own.
 NOT_FOLLOWED = (
     "regard.registry",
-    "regard_lab.artefacts",
+    "regard_lab.experiment.artefacts",
     "regard_lab.data",
     "regard_lab.data.hub",
     "regard_lab.data.packages",

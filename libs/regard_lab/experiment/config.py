@@ -1,6 +1,6 @@
 """Configs: the values of an experiment, a table and a row as one plain config, typed at the door.
 
-A key that no schema knows is an error, never a silent default. What a command line composes is `regard_lab.composition`'s.
+A key that no schema knows is an error, never a silent default. What a command line composes is `regard_lab.experiment.composition`'s.
 """
 
 from dataclasses import MISSING, dataclass, fields
@@ -9,11 +9,11 @@ from typing import Any, get_args, get_type_hints
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from regard_lab.errors import UserError
-from regard_lab.experiments import Values
-from regard_lab.project import Project
-from regard_lab.results import Scale
-from regard_lab.table_file import TableSpec
+from regard_lab.common.errors import UserError
+from regard_lab.experiment.experiments import Values
+from regard_lab.experiment.project import Project
+from regard_lab.experiment.results import Scale
+from regard_lab.experiment.table_file import TableSpec
 
 
 @dataclass(frozen=True)

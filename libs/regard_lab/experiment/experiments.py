@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from regard_lab.declarations import Node, read_yaml
-from regard_lab.errors import UserError, nearest
-from regard_lab.results import SCALES, Scale
+from regard_lab.common.errors import UserError, nearest
+from regard_lab.common.strict_yaml import Node, read_yaml
+from regard_lab.experiment.results import SCALES, Scale
 
 Values = dict[str, Any]
 T = TypeVar("T")

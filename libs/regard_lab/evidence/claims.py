@@ -10,13 +10,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from regard_lab import statistics
-from regard_lab.errors import UserError
-from regard_lab.expression import evaluate
-from regard_lab.paper import Claim
-from regard_lab.results import Key, Result, Row, Scale
-from regard_lab.statistics import Interval
-from regard_lab.wording import decimals, label, number, signed, step
+from regard_lab.common.errors import UserError
+from regard_lab.common.formatting import Key, decimals, label, number, signed, step
+from regard_lab.evidence import statistics
+from regard_lab.evidence.expression import evaluate
+from regard_lab.evidence.paper import Claim
+from regard_lab.evidence.statistics import Interval
+from regard_lab.experiment.results import Result, Row, Scale
 
 Word = Literal["holds", "fails", "undecided", "not run"]
 WORDS: tuple[Word, ...] = ("holds", "fails", "undecided", "not run")

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from regard_lab import files, machine
-from regard_lab.errors import DataMissing, UserError
-from regard_lab.measured import Measured
-from regard_lab.results import Key
+from regard_lab.common import files, machine
+from regard_lab.common.errors import DataMissing, UserError
+from regard_lab.common.formatting import Key
+from regard_lab.experiment.run_result import RunResult
 
 Outcome = Literal["run", "reused", "failed", "not run"]
 
@@ -56,7 +56,7 @@ class Cell:
         return self.record_path(root).with_suffix("")
 
 
-Run = Callable[[Any, Path], Measured]
+Run = Callable[[Any, Path], RunResult]
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ def run_cell(cell: Cell, root: Path) -> Finished:
     """Run a cell, or reuse its record. Errors of the run are its result (`failed`), errors that a user can mend are passed on."""
     import torch
 
-    from regard_lab.config import typed
-    from regard_lab.project import load
+    from regard_lab.experiment.config import typed
+    from regard_lab.experiment.project import load
 
     if record := finished_record(cell, root):
         return Finished(cell, "reused", record)
@@ -145,7 +145,7 @@ def _prepare_folder(cell: Cell, root: Path) -> Path:
     return folder
 
 
-def _check_finite(measured: Measured) -> None:
+def _check_finite(measured: RunResult) -> None:
     bad = {name: value for name, value in measured.metrics.items() if not -float("inf") < value < float("inf")}
     if bad:
         raise ArithmeticError(f"not a finite number: {', '.join(f'{name} = {value}' for name, value in bad.items())}")

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
-from regard_lab.errors import UserError, nearest
+from regard_lab.common.errors import UserError, nearest
 
 
 class Future(Protocol):
@@ -84,7 +84,7 @@ def import_early(modules: Iterable[str] = ()) -> None:
     """Begin the imports of `Processes`, and those of what it will run, in the background: half of the time of a small table, which can be that of
     its checks. The first call in a process counts.
     """
-    multiprocessing.set_forkserver_preload(["regard_lab.training", *dict.fromkeys(modules)])
+    multiprocessing.set_forkserver_preload(["regard_lab.training.trainer", *dict.fromkeys(modules)])
     multiprocessing.forkserver.ensure_running()
 
 

@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from regard_lab.errors import UserError
-from regard_lab.files import read_json, write_json
+from regard_lab.common.errors import UserError
+from regard_lab.common.files import read_json, write_json
+from regard_lab.common.formatting import Key
 
 Scale = Literal["quick", "laptop", "paper"]
 SCALES: tuple[Scale, ...] = ("quick", "laptop", "paper")
 Status = Literal["ok", "failed", "not run"]
-Key = dict[str, str | int | float | bool]
 Code = dict[str, dict[str, str]]  # module -> definition -> short hash
 
 

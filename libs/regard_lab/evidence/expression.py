@@ -4,7 +4,7 @@ import ast
 import operator
 from collections.abc import Callable, Mapping
 
-from regard_lab.errors import UserError, nearest
+from regard_lab.common.errors import UserError, nearest
 
 LONGEST = 200  # characters; keeps the tree shallow
 BINARY: dict[type[ast.operator], Callable[[float, float], float]] = {

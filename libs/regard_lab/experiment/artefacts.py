@@ -13,8 +13,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from regard_lab import data, files
-from regard_lab.fingerprint import code_fingerprint
+from regard_lab import data
+from regard_lab.common import files
+from regard_lab.experiment.fingerprint import code_fingerprint
 
 FOLDER = Path("runs/artefacts")
 DONE = "artefact.json"

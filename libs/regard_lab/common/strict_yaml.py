@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from regard_lab.errors import UserError, nearest
-from regard_lab.results import Key
+from regard_lab.common.errors import UserError, nearest
+from regard_lab.common.formatting import Key
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the parser in C is ten times as fast
 

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from regard_lab import expression
-from regard_lab.declarations import Node, read_yaml
-from regard_lab.errors import UserError, nearest
-from regard_lab.results import Key, Scale
-from regard_lab.table_file import Column, PublishedRow, TableFile, read_table
+from regard_lab.common.errors import UserError, nearest
+from regard_lab.common.formatting import Key
+from regard_lab.common.strict_yaml import Node, read_yaml
+from regard_lab.evidence import expression
+from regard_lab.experiment.results import Scale
+from regard_lab.experiment.table_file import Column, PublishedRow, TableFile, read_table
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What a command line composes: `experiment=imdb model.attention=super scale=laptop`, or a cell of a table, `table=imdb seed=1`.
 
-Hydra reads the words and sets the values; the config that they are set in is made as `regard_lab.tables` makes a row's, which does without
+Hydra reads the words and sets the values; the config that they are set in is made as `regard_lab.experiment.tables` makes a row's, which does without
 Hydra: it takes a tenth of a second a composition.
 """
 
@@ -17,12 +17,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from regard_lab.config import Composed, resolved, whole
-from regard_lab.errors import UserError, nearest
-from regard_lab.experiments import Values, check_scale, experiment_names, key_paths, read_experiment
-from regard_lab.project import Project
-from regard_lab.results import SCALES, Scale
-from regard_lab.table_file import TableSpec, read_table
+from regard_lab.common.errors import UserError, nearest
+from regard_lab.experiment.config import Composed, resolved, whole
+from regard_lab.experiment.experiments import Values, check_scale, experiment_names, key_paths, read_experiment
+from regard_lab.experiment.project import Project
+from regard_lab.experiment.results import SCALES, Scale
+from regard_lab.experiment.table_file import TableSpec, read_table
 
 NO_TABLE = "none"
 CELL = "_cell"  # Hydra's group of whole configs, of which experiment, scale and table choose one

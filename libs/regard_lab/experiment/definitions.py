@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from regard_lab.source_names import (
+from regard_lab.experiment.source_names import (
     WHOLE,
     Names,
     Reference,
@@ -28,7 +28,7 @@ from regard_lab.source_names import (
     resolve,
     split_path,
     walk_scope,
-    without_docstring,
+    without_docstrings,
 )
 
 # Statements at the top of a module that talk or register, and compute nothing: what a resolver gives stands in the config.
@@ -105,7 +105,7 @@ def _class_definition(cls: ast.ClassDef, names: Names) -> Definition:
     writer.header(cls)
     members: dict[str, _Writer] = {}
     order: list[str] = []
-    for statement in without_docstring(cls.body):
+    for statement in without_docstrings(cls.body):
         bound = bound_names([statement])
         if (
             isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.Assign | ast.AnnAssign)
@@ -314,7 +314,7 @@ class _Writer:
         self.write(f"def {name}" if isinstance(node, ast.FunctionDef) else f"async def {name}")
         self.nodes(*node.decorator_list)
         self.arguments(node.args)
-        body = without_docstring(node.body)
+        body = without_docstrings(node.body)
         local = bound_names(body)
         imported: dict[str, str] = {}
         package = self.names.module if self.is_package() else self.names.module.rpartition(".")[0]
@@ -368,7 +368,7 @@ class _Writer:
         self.write(self.name(node.name))
         self.header(node)
         with_class, self.class_names = self.class_names, bound_names(node.body)
-        for statement in without_docstring(node.body):
+        for statement in without_docstrings(node.body):
             self.statement(statement, annotated=keeps)
         self.class_names = with_class
 

@@ -1,4 +1,4 @@
-"""`python -m regard_lab.stages` writes what the stages of the pipelines depend on, below `runs/fingerprints/`.
+"""`python -m regard_lab.write_fingerprints` writes what the stages of the pipelines depend on, below `runs/fingerprints/`.
 
     <paper>/<table>-<scale>.json     the code, the configs and the data of that table: one hash per cell, one per data set
     report.json                      the code of the report and of the figures, the published numbers and claims, and which results are stale
@@ -15,14 +15,15 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-from regard_lab import data, files
-from regard_lab.errors import command
-from regard_lab.experiments import check_scale
-from regard_lab.fingerprint import code_fingerprint
-from regard_lab.project import find_project, papers
+from regard_lab import data
+from regard_lab.common import files
+from regard_lab.common.errors import command
+from regard_lab.experiment.experiments import check_scale
+from regard_lab.experiment.fingerprint import code_fingerprint
+from regard_lab.experiment.project import find_project, papers
+from regard_lab.experiment.results import result_path
+from regard_lab.experiment.tables import current_fingerprint, load_table
 from regard_lab.reproduce import read_scales
-from regard_lab.results import result_path
-from regard_lab.tables import current_fingerprint, load_table
 
 FOLDER = Path("runs/fingerprints")
 SOURCES = Path(

@@ -1,0 +1,1 @@
+"""What results are judged by: papers, claims, statistics."""

@@ -1,0 +1,231 @@
+"""Training with Lightning, resumable to the last bit: the same metrics whether or not a run was stopped in between.
+
+What makes it exact: batches are drawn from (seed, epoch), every random draw inside a step from (seed, global step), and checkpoints are taken
+at the ends of epochs, where nothing else is under way. Models and optimisers are plain; no state hides outside the checkpoint.
+"""
+
+import logging
+import multiprocessing
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.types import STEP_OUTPUT
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler, TensorDataset
+
+# What Lightning says that is meant so, or is not ours to mend: data that are tensors in memory need no workers, resuming finds a folder
+# that is not empty, and its own use of torch's trees is deprecated.
+for message in (
+    "does not have many workers",
+    "Checkpoint directory .* exists and is not empty",
+    "isinstance.treespec, LeafSpec",
+):
+    warnings.filterwarnings("ignore", message=f".*{message}.*")
+logging.getLogger("lightning.pytorch").setLevel(
+    logging.WARNING
+)  # which accelerators there are not, and where else one could log
+
+CHECKPOINT: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False, "save_top_k": 1}
+Kind = Literal["train", "validation", "test"]
+
+
+def seed_of(*parts: int) -> int:
+    """One well-mixed 63-bit seed from several integers (seed, epoch; seed, step), by the mixer of SplitMix64."""
+    state = 0
+    for part in parts:
+        state = (state + (part + 1) * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
+        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
+        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
+        state ^= state >> 31
+    return state >> 1
+
+
+class Batches(Sampler[list[int]]):
+    """Batches of indices 0 … n - 1, shuffled anew each epoch from (seed, epoch), or in order when `seed` is None.
+
+    In a distributed run each rank takes every world-size-th batch; the last, incomplete round of batches is then left out of training.
+    """
+
+    def __init__(self, n: int, batch_size: int, seed: int | None = None) -> None:
+        if n < 1 or batch_size < 1:
+            raise ValueError(
+                f"need at least one example and a batch size of at least 1, got n = {n} and batch_size = {batch_size}"
+            )
+        self.n, self.batch_size, self.seed, self.epoch = n, batch_size, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning before each epoch, also the first one after a resume."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[list[int]]:
+        if self.seed is None:
+            order = torch.arange(self.n)
+        else:
+            order = torch.randperm(self.n, generator=torch.Generator().manual_seed(seed_of(self.seed, self.epoch)))
+        batches = [order[start : start + self.batch_size].tolist() for start in range(0, self.n, self.batch_size)]
+        rank, world = _rank_and_world()
+        if world > 1 and self.seed is not None:
+            batches = batches[: len(batches) // world * world]
+        yield from batches[rank::world]
+
+    def __len__(self) -> int:
+        rank, world = _rank_and_world()
+        batches = -(-self.n // self.batch_size)
+        return batches // world if self.seed is not None else len(range(rank, batches, world))
+
+
+def loader(tensors: tuple[Tensor, ...], batch_size: int, seed: int | None = None) -> DataLoader[tuple[Tensor, ...]]:
+    """Whole batches out of tensors in memory; shuffled when a seed is given."""
+    dataset = TensorDataset(*tensors)
+    return DataLoader(dataset, sampler=Batches(len(dataset), batch_size, seed), batch_size=None)
+
+
+class Task(lightning.LightningModule):
+    """A model, how its batches are scored, and its optimiser.
+
+    `score(model, batch)` gives the loss to minimise and further metrics of the batch, each a mean over its examples.
+    """
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        score: Callable[[torch.nn.Module, Any], dict[str, Tensor]],
+        optimiser: Callable[[torch.nn.Module], torch.optim.Optimizer],
+    ) -> None:
+        super().__init__()
+        self.model, self.score, self.optimiser = model, score, optimiser
+
+    def training_step(self, batch: Any, batch_idx: int) -> STEP_OUTPUT:
+        return self._log("train", batch)
+
+    def validation_step(self, batch: Any, batch_idx: int) -> STEP_OUTPUT:
+        return self._log("validation", batch)
+
+    def test_step(self, batch: Any, batch_idx: int) -> STEP_OUTPUT:
+        return self._log("test", batch)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return self.optimiser(self.model)
+
+    def _log(self, kind: Kind, batch: Any) -> Tensor:
+        scores = self.score(self.model, batch)
+        values = {f"{kind}_{name}": value for name, value in scores.items()}
+        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(batch[0]), sync_dist=True)
+        return scores["loss"]
+
+
+class SeedEachStep(Callback):
+    """Dropout and every other draw of step s come from (seed, s), whatever was drawn before it."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_batch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
+        torch.manual_seed(seed_of(self.seed, trainer.global_step, 1))
+
+
+class History(Callback):
+    """The metrics of each epoch and the seconds it trained (validation left out); travels in the checkpoint."""
+
+    def __init__(self) -> None:
+        self.epochs: list[dict[str, float]] = []
+        self._started = self._ended = 0.0
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        self._started = time.perf_counter()
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self._ended = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        self.epochs.append(values | {"train_time_s": self._ended - self._started})
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epochs": self.epochs}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.epochs = list(state_dict["epochs"])
+
+
+def fit(
+    task: Task,
+    train: DataLoader[Any],
+    validation: DataLoader[Any],
+    *,
+    epochs: int,
+    seed: int,
+    folder: Path,
+    best: str = "validation_accuracy",
+    mode: Literal["min", "max"] = "max",
+    trainer_options: Mapping[str, Any] | None = None,
+) -> History:
+    """Train for `epochs`, going on from `folder/checkpoints/last.ckpt` if that exists.
+
+    Leaves `best.ckpt` (by the metric `best`, earliest of equals) and `last.ckpt`, and TensorBoard logs below `folder`; the task ends with the last
+    epoch's weights. `trainer_options` are Lightning's (`devices=`, `strategy=`, `precision=`, `fast_dev_run=`).
+    """
+    checkpoints = folder / "checkpoints"
+    history = History()
+    # Two, because `save_last` of one that follows a metric writes `last.ckpt` only in epochs that are the best so far. The best comes first: what
+    # it knows travels in `last.ckpt`.
+    best_so_far = ModelCheckpoint(dirpath=checkpoints, filename="best", monitor=best, mode=mode, **CHECKPOINT)
+    every = ModelCheckpoint(dirpath=checkpoints, filename="last", **CHECKPOINT)
+    alone = multiprocessing.parent_process() is None  # workers of a pool leave the terminal to the table's own bar
+    options: dict[str, Any] = {
+        "accelerator": "auto",
+        "devices": 1,
+        "strategy": "auto",
+        "log_every_n_steps": 10,
+        "enable_progress_bar": alone and sys.stderr.isatty(),
+        "logger": TensorBoardLogger(folder, name="tensorboard", version=""),
+    } | dict(trainer_options or {})
+    trainer = lightning.Trainer(
+        max_epochs=epochs,
+        callbacks=[SeedEachStep(seed), history, best_so_far, every],
+        default_root_dir=folder,
+        deterministic=True,
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+        use_distributed_sampler=False,  # `Batches` shards by itself, so that its order does not depend on the strategy
+        **options,
+    )
+    last = checkpoints / "last.ckpt"
+    trainer.fit(task, train, validation, ckpt_path=str(last) if last.exists() else None, weights_only=False)
+    return history
+
+
+def load_weights(task: Task, folder: Path, which: Literal["best", "last"]) -> None:
+    """Put the weights of one of `fit`'s two checkpoints into the task."""
+    checkpoint = torch.load(folder / "checkpoints" / f"{which}.ckpt", map_location="cpu", weights_only=False)
+    task.load_state_dict(checkpoint["state_dict"])
+
+
+@torch.inference_mode()
+def evaluate(task: Task, batches: DataLoader[Any]) -> dict[str, float]:
+    """The scores of a whole split in evaluation mode: means over its examples, summed in float64."""
+    task.eval()
+    device = next(task.parameters()).device
+    totals: dict[str, float] = {}
+    examples = 0
+    for batch in batches:
+        batch = tuple(tensor.to(device) for tensor in batch)
+        size = len(batch[0])
+        examples += size
+        for name, value in task.score(task.model, batch).items():
+            totals[name] = totals.get(name, 0.0) + float(value) * size
+    return {name: total / examples for name, total in totals.items()}
+
+
+def _rank_and_world() -> tuple[int, int]:
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return 0, 1
