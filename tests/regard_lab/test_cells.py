@@ -66,7 +66,7 @@ def test_what_has_run_is_not_run_again(root):
         ("tables/lines.yaml", "label: height", "label: how high", 0),
         ("experiments/points.yaml", "epochs: 1", "epochs: 2", 4),
         ("experiments/points.yaml", "epochs: 3", "epochs: 5", 0),
-        ("project.py", "must not be 0", "cannot be 0", 0),
+        ("config.py", "must not be 0", "cannot be 0", 0),
     ],
 )
 def test_exactly_what_changed_is_run_again(root, file, old, new, runs):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import toy
 
-from projects.better_attention.project import PROJECT, Config
+from projects.better_attention.config import PROJECT, Config
 from regard_lab.common.errors import UserError
 from regard_lab.experiment.composition import compose
 from regard_lab.experiment.config import typed
@@ -69,7 +69,7 @@ def test_a_wrong_word_is_one_sentence(root, words, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"seed": "x"}, "seed.*'x'.*Integer"),
+        ({"seed": "x"}, "seed must be a valid integer, got 'x'"),
         ({"nonsense": 1}, "nonsense"),
         ({"model": {"width": 1.5}}, r"model\.width"),
     ],

@@ -12,7 +12,7 @@ from cab_data import (
 )
 
 from projects.cab import lm, lstf, tasks, translation
-from projects.cab.project import NONE, Attention
+from projects.cab.config import NONE, Attention
 from projects.cab.slots import Slots, positions
 from regard.common.patterns import ALL_PATTERNS
 from regard_lab.common.errors import DataMissing
@@ -152,7 +152,7 @@ def test_a_cell_from_data_to_metrics(made_up, tmp_path, table, attention):  # no
 def table_metrics(table: str) -> set[str]:
     from cab_data import ROOT
 
-    from projects.cab.project import PROJECT
+    from projects.cab.config import PROJECT
     from regard_lab.experiment.composition import compose
 
     return set(compose(PROJECT, ROOT, [f"table={table}", "scale=quick"]).spec.metrics)
