@@ -40,7 +40,6 @@ PLAIN_BASES = {"typing.Protocol", "typing.Generic", "abc.ABC", "builtins.object"
 MODULE_BASES = {"torch.nn.Module", "torch.nn.modules.module.Module"}
 
 # Annotations that bound what a field takes, and change nothing of what passes.
-BOUNDS = ("Annotated", "Literal")
 BOUNDED = {
     "pydantic.PositiveInt": "int",
     "pydantic.NonNegativeInt": "int",
@@ -504,10 +503,10 @@ class _Writer:
         return ast.unparse(node)
 
     def alias(self, target: Reference) -> str | None:
-        """The annotation behind a name for one, as `Share = Annotated[float, …]`; `None` for any other definition."""
+        """The annotation behind a name for a bounded one, as `Share = Annotated[float, …]`; `None` for any other definition."""
         names = names_of(target.module, self.names.root)
         match names.bindings.get(target.name):
-            case [ast.Assign(value=ast.Subscript(value=kind) as value)] if ast.unparse(kind).endswith(BOUNDS):
+            case [ast.Assign(value=ast.Subscript(value=kind) as value)] if ast.unparse(kind).endswith("Annotated"):
                 return _Writer(names, target.name).annotation(value)
         return None
 
