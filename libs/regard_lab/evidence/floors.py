@@ -42,7 +42,7 @@ def word_counts(tokens: Ints, vocabulary: int) -> sparse.csr_matrix:
     texts, places = np.nonzero(tokens)
     counts = sparse.csr_matrix((np.ones(len(texts)), (texts, tokens[texts, places])), shape=(len(tokens), vocabulary))
     counts.data = np.log1p(counts.data)
-    lengths = np.sqrt(np.bincount(texts, weights=counts.data**2, minlength=len(tokens)))
+    lengths = np.sqrt(np.asarray(counts.power(2).sum(1)).ravel())
     return sparse.csr_matrix(sparse.diags(1 / np.maximum(lengths, 1e-12)) @ counts)
 
 
