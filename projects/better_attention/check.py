@@ -1,6 +1,6 @@
 """What can be known to be wrong with a config before any work: each kind of cell has its own check."""
 
-from projects.better_attention.project import Config
+from projects.better_attention.config import Config
 
 
 def check(config: Config) -> None:

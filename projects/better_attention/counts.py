@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from projects.better_attention.config import Config
 from projects.better_attention.model import attention_class, tokens_of
-from projects.better_attention.project import Config
 from regard.attention import Attention
 from regard_lab.experiment.run_result import RunResult
 

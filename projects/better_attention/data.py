@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from projects.better_attention.project import Data
+from projects.better_attention.config import Data
 from regard_lab import data
 
 Split = tuple[Tensor, Tensor]

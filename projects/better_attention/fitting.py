@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from projects.better_attention.project import Config
-from projects.better_attention.project import Training as TrainingConfig
+from projects.better_attention.config import Config
+from projects.better_attention.config import Training as TrainingConfig
 from regard.bench.timing import elapsed_s
 from regard_lab.training.trainer import History, Task, fit, loader
 

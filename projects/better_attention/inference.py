@@ -14,11 +14,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from projects.better_attention.config import FOUR, Config, Data, Inference, Model
 from projects.better_attention.edge import OnnxModel, quantised
 from projects.better_attention.fresh import in_a_fresh_process
 from projects.better_attention.model import Encoder, attention_layer, tokens_of
 from projects.better_attention.model import check as check_model
-from projects.better_attention.project import FOUR, Config, Data, Inference, Model
 from regard import cost
 from regard.bench.memory import peak_of
 from regard.bench.timing import elapsed_s

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from projects.better_attention.config import Config
 from projects.better_attention.data import splits
 from projects.better_attention.fitting import latency_ms, optimiser
 from projects.better_attention.model import Encoder
-from projects.better_attention.project import Config
 from regard_lab.data.subsets import drawn
 from regard_lab.training.trainer import Task, evaluate, fit, load_weights, loader
 

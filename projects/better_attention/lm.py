@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from projects.better_attention.config import Config, Data
 from projects.better_attention.controls import begin_mixing, library_name
 from projects.better_attention.fitting import EVALUATION_BATCH, check_sequences, fitted, latency_ms
 from projects.better_attention.learning import some
-from projects.better_attention.project import Config, Data
 from projects.better_attention.rotary import rotary_layer, state_bytes
 from projects.better_attention.subwords import LEAST, encoded, learnt
 from regard_lab import data

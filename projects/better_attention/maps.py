@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from projects.better_attention.config import Config
 from projects.better_attention.data import PADDING, words
-from projects.better_attention.project import Config
 from regard.observers import Observation, observe
 from regard_lab.common import images
 

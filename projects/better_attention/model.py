@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from projects.better_attention.config import Config, Data, Model
 from projects.better_attention.controls import CONTROLS
 from projects.better_attention.data import PADDING
 from projects.better_attention.pixels import Pixels, patches
-from projects.better_attention.project import Config, Data, Model
 from regard.attention import Attention
 from regard.registry import mechanism_class
 

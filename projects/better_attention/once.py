@@ -4,9 +4,9 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from projects.better_attention.config import Config, modules
 from projects.better_attention.folding import folding_error
 from projects.better_attention.model import tokens_of
-from projects.better_attention.project import Config, modules
 from projects.better_attention.train import train
 from regard import cost
 from regard_lab.common.files import read_json, write_json

@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from projects.better_attention.config import Config
 from projects.better_attention.data import PADDING
 from projects.better_attention.learning import fitted
-from projects.better_attention.project import Config
 from projects.better_attention.train import score
 from regard_lab.experiment.run_result import RunResult
 

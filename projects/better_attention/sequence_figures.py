@@ -5,7 +5,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from projects.better_attention.project import FOUR
+from projects.better_attention.config import FOUR
 from projects.better_attention.worth import colour_of
 from regard_lab.experiment.results import Result, Row
 from regard_lab.report.figures import LINES, Maker, Results, house_style, scale_words, seed_dots

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from projects.better_attention.config import PROJECT, Config, leaves_maps
 from projects.better_attention.learning import EVALUATION_BATCH, fitted
 from projects.better_attention.maps import exhibits
-from projects.better_attention.project import PROJECT, Config, leaves_maps
 from regard_lab.experiment.run_one import command_of
 from regard_lab.experiment.run_result import RunResult
 

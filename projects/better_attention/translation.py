@@ -11,9 +11,9 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from projects.better_attention.config import Config
 from projects.better_attention.decoding import beam_search, greedy
 from projects.better_attention.fitting import EVALUATION_BATCH, check_sequences, fitted, latency_ms
-from projects.better_attention.project import Config
 from projects.better_attention.subwords import LEAST, PADDING, decoded
 from projects.better_attention.translation_data import Parallel, bilingual
 from projects.better_attention.translation_scores import bleu, chrf, signatures

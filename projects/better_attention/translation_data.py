@@ -8,7 +8,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from projects.better_attention.project import Data
+from projects.better_attention.config import Data
 from projects.better_attention.subwords import BEGIN, END, PADDING, encoded, learnt
 from regard_lab import data
 

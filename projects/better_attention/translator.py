@@ -7,9 +7,9 @@ is seen). Super's W^A is l × l there, the first l that of the source, lower tri
 import torch
 from torch import Tensor, nn
 
+from projects.better_attention.config import Config, Model
 from projects.better_attention.controls import begin_mixing, library_name
 from projects.better_attention.fitting import begin_as_keras
-from projects.better_attention.project import Config, Model
 from projects.better_attention.subwords import BEGIN, PADDING
 from regard.attention import Attention
 from regard.common.patterns import Pattern

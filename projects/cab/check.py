@@ -1,6 +1,6 @@
 """What can be known to be wrong with a config before any work."""
 
-from projects.cab.project import NONE, Config, Fitting
+from projects.cab.config import NONE, Config, Fitting
 from regard.common.patterns import ALL_PATTERNS
 from regard.loading import find_class
 from regard.registry import UnsupportedPattern

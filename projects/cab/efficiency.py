@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from projects.cab.project import Config, Efficiency
+from projects.cab.config import Config, Efficiency
 from regard.bench import memory
 from regard.bench.cases import LIBRARY, PLAIN, Case, Inputs, prepare
 from regard.bench.fits import polynomial

@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
+from projects.cab.config import FOLDER, NONE
 from projects.cab.index import Constant
-from projects.cab.project import FOLDER, NONE
 from projects.cab.tasks import MODULES, TABLES
 from regard_lab.common.errors import UserError, command
 from regard_lab.common.files import write_atomically

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from projects.cab.project import Attention, Config, Fitting, modules_of
+from projects.cab.config import Attention, Config, Fitting, modules_of
 from regard_lab.common.files import read_json, write_json
 from regard_lab.experiment.artefacts import artefact
 from regard_lab.training.trainer import Task, fit, load_weights, loader

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from projects.cab.config import Attention, Config, Lm
 from projects.cab.learning import Learning, held_out, learnt, leave, trained
-from projects.cab.project import Attention, Config, Lm
 from projects.cab.slots import SelfBlock, Slots, positions
 from regard_lab import data
 from regard_lab.data.subsets import drawn

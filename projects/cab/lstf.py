@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from projects.cab.config import Attention, Config, Lstf
 from projects.cab.learning import Learning, held_out, learnt, leave, trained
-from projects.cab.project import Attention, Config, Lstf
 from projects.cab.slots import CrossBlock, SelfBlock, Slots, positions, softmax_layer
 from regard_lab import data
 from regard_lab.data.series import Series

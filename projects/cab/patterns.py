@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from projects.cab.project import Config
+from projects.cab.config import Config
 from regard.certification import PROPERTIES, certify
 from regard.common.patterns import ALL_PATTERNS
 from regard_lab.experiment.run_result import RunResult

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from statistics import correlation as pearson
 
+from projects.cab.config import Config, Published
 from projects.cab.index import Constant, mean_z
-from projects.cab.project import Config, Published
 from regard.bench.fits import CAB_LENGTHS, CAB_TIME_LENGTHS, efficiency_length
 from regard_lab.common.formatting import Key
 from regard_lab.evidence.paper import Paper, load_paper

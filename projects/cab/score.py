@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from projects.cab.project import PROJECT
+from projects.cab.config import PROJECT
 from projects.cab.tasks import TABLES
 from regard.certification import PROPERTIES, Outcome, certify
 from regard.common.patterns import ALL_PATTERNS, Pattern

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from projects.cab.project import NONE, Attention
+from projects.cab.config import NONE, Attention
 from regard.common.patterns import Pattern
 from regard.loading import find_class
 from regard.registry import build

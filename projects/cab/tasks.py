@@ -5,9 +5,9 @@ from types import ModuleType
 from typing import Any
 
 from projects.cab import lm, lstf, translation
+from projects.cab.config import NONE, Config
 from projects.cab.index import Constant, mean_z
 from projects.cab.learning import learnt
-from projects.cab.project import NONE, Config
 from regard.common.patterns import Pattern
 from regard_lab.common.errors import DataMissing
 from regard_lab.experiment.run_result import RunResult

@@ -2,7 +2,7 @@
 
 import sys
 
-from projects.cab.project import PROJECT
+from projects.cab.config import PROJECT
 from regard_lab.experiment.run_one import command_of
 
 if __name__ == "__main__":

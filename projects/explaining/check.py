@@ -1,6 +1,6 @@
 """What can be known to be wrong with a config before any work."""
 
-from projects.explaining.project import Config
+from projects.explaining.config import Config
 from projects.explaining.replacements import NAMES
 from projects.explaining.synthetic import TASKS
 from regard_lab.common.errors import nearest

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from projects.explaining import synthetic
-from projects.explaining.project import Data, Training
+from projects.explaining.config import Data, Training
 from regard_lab import data
 from regard_lab.data.subsets import drawn
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from projects.explaining.config import Config
 from projects.explaining.looked import Looked, cut, looked, percent
-from projects.explaining.project import Config
 from projects.explaining.replacements import effective
 from regard.effective import distributions, effective_attention, output_error
 from regard_lab.experiment.run_result import RunResult

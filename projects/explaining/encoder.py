@@ -4,8 +4,8 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from projects.explaining.config import Data, Model
 from projects.explaining.looking import Attend, Classifier, Seen, even, weights
-from projects.explaining.project import Data, Model
 
 INITIAL = 0.2  # standard deviation of embeddings and positions [our choice]
 

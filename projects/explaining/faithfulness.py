@@ -13,10 +13,10 @@ from pathlib import Path
 import torch
 
 from projects.explaining import erasure, perturbation
+from projects.explaining.config import Config
 from projects.explaining.importance import gradient_importance, occlusion_importance
 from projects.explaining.looked import Looked, looked, mean
 from projects.explaining.measures import jsd, kendall, positive
-from projects.explaining.project import Config
 from projects.explaining.replacements import replaced
 from projects.explaining.training import uniform_accuracy
 from regard_lab.experiment.run_result import RunResult

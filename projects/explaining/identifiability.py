@@ -14,9 +14,9 @@ import torch
 from scipy.optimize import linprog
 from torch import Tensor
 
+from projects.explaining.config import Config
 from projects.explaining.looked import Looked, looked, mean, percent
 from projects.explaining.looking import Seen
-from projects.explaining.project import Config
 from projects.explaining.replacements import effective
 from regard.effective import null_dimension, output_error
 from regard.effective.spaces import basis

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import torch
 
+from projects.explaining.config import Config
 from projects.explaining.looked import Looked, looked, mean, percent
 from projects.explaining.measures import flips, jsd, tvd
 from projects.explaining.minimality import VISIBLE, needed, rank_with_ones
-from projects.explaining.project import Config
 from projects.explaining.replacements import replaced
 from projects.explaining.training import uniform_accuracy
 from regard_lab.experiment.run_result import RunResult

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from projects.explaining.bert import hidden_of
+from projects.explaining.config import Config
 from projects.explaining.looking import Classifier, Seen, mixed
-from projects.explaining.project import Config
 from projects.explaining.training import Subject, subject_of
 
 SPECIAL = ("[CLS]", "[SEP]")

@@ -2,7 +2,7 @@
 
 import sys
 
-from projects.explaining.project import PROJECT
+from projects.explaining.config import PROJECT
 from regard_lab.experiment.run_one import command_of
 
 if __name__ == "__main__":

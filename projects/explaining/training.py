@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from projects.explaining.bert import Bert, hidden_of
+from projects.explaining.config import Config, Data, Model, Training, modules
 from projects.explaining.data import Encoded, encoded
 from projects.explaining.encoder import Encoder
 from projects.explaining.looking import Classifier
-from projects.explaining.project import Config, Data, Model, Training, modules
 from regard_lab.common import files
 from regard_lab.experiment.artefacts import artefact
 from regard_lab.training.pretrained import pretrained, tokenizer_of

@@ -1,9 +1,9 @@
 """What can be known to be wrong with a config before any work."""
 
 from projects.smyrf.analysis import config as analysis
+from projects.smyrf.config import Config
 from projects.smyrf.gan import config as gan
 from projects.smyrf.pretrained import config as pretrained
-from projects.smyrf.project import Config
 from projects.smyrf.speed import config as speed
 from projects.smyrf.text import config as text
 from regard.registry import mechanism_class

@@ -2,7 +2,7 @@
 
 import sys
 
-from projects.smyrf.project import PROJECT
+from projects.smyrf.config import PROJECT
 
 if __name__ == "__main__":
     from regard_lab.experiment.run_one import command_of

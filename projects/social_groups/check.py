@@ -2,9 +2,9 @@
 
 import torch
 
+from projects.social_groups.config import Config
 from projects.social_groups.decoder_attention import DESIGNS as ATTENTIONS
 from projects.social_groups.model import SocialGroups
-from projects.social_groups.project import Config
 from projects.social_groups.queries import DESIGNS as QUERIES
 
 

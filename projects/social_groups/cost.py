@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from projects.social_groups.config import Config
 from projects.social_groups.decoder_attention import SelfAttention, pairs
 from projects.social_groups.model import SocialGroups
-from projects.social_groups.project import Config
 from projects.social_groups.train import optimiser, score
 from regard.bench.memory import peak_of
 from regard_lab.experiment.run_result import RunResult

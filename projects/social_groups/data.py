@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from projects.social_groups.config import Budget, Data
 from projects.social_groups.features import maps
-from projects.social_groups.project import Budget, Data
 from regard_lab import data
 from regard_lab.data.scenes import PLACES, Scenes
 

@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from projects.social_groups.config import Weights
 from projects.social_groups.matching import Targets, costs, matched
 from projects.social_groups.model import GroupOutput
-from projects.social_groups.project import Weights
 
 ALPHA, GAMMA = 0.25, 2.0  # Deformable DETR's code
 

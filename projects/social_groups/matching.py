@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from projects.social_groups.config import Weights
 from projects.social_groups.model import GroupOutput
-from projects.social_groups.project import Weights
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from projects.social_groups.project import Data, Model
+from projects.social_groups.config import Data, Model
 from projects.social_groups.queries import Queries
 from projects.social_groups.transformer import Decoder, Encoder, Move
 

@@ -5,9 +5,9 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from projects.social_groups.config import Weights
 from projects.social_groups.losses import ALPHA, GAMMA, focal
 from projects.social_groups.model import PersonOutput
-from projects.social_groups.project import Weights
 
 
 def corners(boxes: Tensor) -> Tensor:

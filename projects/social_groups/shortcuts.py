@@ -24,11 +24,11 @@ from scipy.cluster.vq import kmeans2
 from torch import nn
 
 from projects.social_groups import metrics, rules
+from projects.social_groups.config import Config
 from projects.social_groups.data import PARTS, scenes_of, traits_of
 from projects.social_groups.evaluate import truths
 from projects.social_groups.features import codes, maps
 from projects.social_groups.metrics import Guess, Truth
-from projects.social_groups.project import Config
 from regard_lab.data.crowds import World
 from regard_lab.data.scenes import NOBODY, PLACES, UNIT, Scenes
 from regard_lab.data.sets import court, plaza

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from projects.social_groups.config import PROJECT, Config, Weights
+from projects.social_groups.config import Training as TrainingConfig
 from projects.social_groups.data import splits
 from projects.social_groups.decoder_attention import pairs
 from projects.social_groups.evaluate import predict, scenes_by_boxes, scores, threshold_of
@@ -18,8 +20,6 @@ from projects.social_groups.matching import Targets
 from projects.social_groups.metrics import partition
 from projects.social_groups.model import SocialGroups
 from projects.social_groups.persons import person_losses
-from projects.social_groups.project import PROJECT, Config, Weights
-from projects.social_groups.project import Training as TrainingConfig
 from regard_lab.experiment.run_one import command_of
 from regard_lab.experiment.run_result import RunResult
 from regard_lab.training.trainer import Task, fit, load_weights, loader

@@ -7,9 +7,9 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from projects.social_groups.config import Model
 from projects.social_groups.decoder_attention import SelfAttention
 from projects.social_groups.deformable import DeformableAttention
-from projects.social_groups.project import Model
 
 Move = Callable[[Tensor, Tensor], Tensor]
 

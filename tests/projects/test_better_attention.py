@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from projects.better_attention import data as project_data
+from projects.better_attention.config import CONTROLS, PROJECT
 from projects.better_attention.data import PADDING, UNKNOWN, encode, vocabulary_of, words_of
 from projects.better_attention.model import Encoder, check, tokens_of
-from projects.better_attention.project import CONTROLS, PROJECT
 from projects.better_attention.train import score, train
 from regard_lab.experiment.tables import load_table
 from tests.configs import configs_of

@@ -41,7 +41,7 @@ FILES = {
         summary: A toy.
         tables: [lines]
     """,
-    "project.py": """
+    "config.py": """
         from dataclasses import dataclass
         from regard_lab.experiment.project import Project
 
@@ -63,7 +63,7 @@ FILES = {
             if config.slope == 0:
                 raise ValueError(f"slope must not be 0, got {config.slope}")
 
-        PROJECT = Project(name="toy", schema=Config, check="projects.toy.project:check", modules=lambda config: [])
+        PROJECT = Project(name="toy", schema=Config, check="projects.toy.config:check", modules=lambda config: [])
     """,
     "run.py": '''
         """Docstring."""

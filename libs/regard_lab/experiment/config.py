@@ -3,17 +3,23 @@
 A key that no schema knows is an error, never a silent default. What a command line composes is `regard_lab.experiment.composition`'s.
 """
 
-from dataclasses import MISSING, dataclass, fields
-from typing import Any, get_args, get_type_hints
+import functools
+import json
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from regard_lab.common.errors import UserError
+from regard_lab.common.errors import UserError, nearest
 from regard_lab.experiment.experiments import Values
 from regard_lab.experiment.project import Project
 from regard_lab.experiment.results import Scale
 from regard_lab.experiment.table_file import TableSpec
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 
 @dataclass(frozen=True)
@@ -53,12 +59,58 @@ def resolved(values: DictConfig | Values) -> dict[str, Any]:
 
 
 def typed(schema: type, values: Any, what: str = "config") -> Any:
-    """`values` as an instance of the dataclass `schema`; unknown keys, missing keys and wrong types are one clear `UserError`."""
+    """`values` as an instance of the dataclass `schema`.
+
+    Args:
+        schema: A dataclass; its fields may be dataclasses, and say what they take: `Literal["pre", "post"]`, `Annotated[int, Field(ge=1)]`.
+        values: Plain values.
+        what: What the values are, for the message.
+
+    Raises:
+        UserError: Every key that is unknown, missing, of the wrong type or out of its bounds, in one sentence per key, with its value.
+    """
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(schema), values)
-        assert isinstance(merged, DictConfig)
-        return OmegaConf.to_object(merged)
-    except OmegaConfBaseException as error:
-        first = str(error).splitlines()[0]
-        key = f" at {error.full_key!r}" if error.full_key else ""
-        raise UserError(f"{what}{key}: {first}") from None
+        # As JSON, because strict validation of Python objects asks for instances where these are plain values.
+        return _adapter(schema).validate_json(json.dumps(values))
+    except ValidationError as error:
+        raise UserError("; ".join(_sentence(one, schema, what) for one in error.errors())) from None
+
+
+@functools.cache
+def _adapter(schema: type) -> TypeAdapter[Any]:
+    _refuse_unknown_keys(schema)
+    return TypeAdapter(schema)
+
+
+def _refuse_unknown_keys(schema: Any) -> None:
+    """A key that no dataclass knows is an error, and a word is no number, in `schema` and in the dataclasses that its fields hold."""
+    if is_dataclass(schema):
+        setattr(schema, "__pydantic_config__", ConfigDict(extra="forbid", strict=True))  # noqa: B010
+        for hint in get_type_hints(schema).values():
+            _refuse_unknown_keys(hint)
+    for inner in get_args(schema):
+        _refuse_unknown_keys(inner)
+
+
+def _sentence(error: "ErrorDetails", schema: type, what: str) -> str:
+    """One complaint of pydantic as a sentence with the key, what it must be, and what it is."""
+    path = [str(part) for part in error["loc"]]
+    key = ".".join(path)
+    match error["type"]:
+        case "missing" | "missing_argument":
+            return f"{what}: {key} is missing"
+        case "unexpected_keyword_argument" | "extra_forbidden" | "no_such_attribute":
+            known = _keys_beside(schema, path)
+            return f"{what}: unknown key {key!r}.{nearest(path[-1], known)}"
+        case "literal_error":
+            return f"{what}: {key} must be {error['ctx']['expected']}, got {error['input']!r}"
+    says = error["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    return f"{what}: {key} must be {says}, got {error['input']!r}"
+
+
+def _keys_beside(schema: Any, path: list[str]) -> list[str]:
+    """The keys that the dataclass has in which the last part of `path` stands."""
+    for part in path[:-1]:
+        hint = get_type_hints(schema).get(part) if is_dataclass(schema) else None
+        schema = next((one for one in (hint, *get_args(hint)) if is_dataclass(one)), None)
+    return [field.name for field in fields(schema)] if is_dataclass(schema) else []

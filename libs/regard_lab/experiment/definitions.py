@@ -39,6 +39,14 @@ SILENT_STATEMENT = "silent"
 PLAIN_BASES = {"typing.Protocol", "typing.Generic", "abc.ABC", "builtins.object"}
 MODULE_BASES = {"torch.nn.Module", "torch.nn.modules.module.Module"}
 
+# Annotations that bound what a field takes, and change nothing of what passes.
+BOUNDED = {
+    "pydantic.PositiveInt": "int",
+    "pydantic.NonNegativeInt": "int",
+    "pydantic.PositiveFloat": "float",
+    "pydantic.NonNegativeFloat": "float",
+}
+
 Token = str | Reference
 
 
@@ -486,11 +494,21 @@ class _Writer:
                 return f"{self.annotation(left)}|{self.annotation(right)}"
             case ast.Name() | ast.Attribute():
                 target = self.path_of(node)
-                if isinstance(target, Reference):
-                    self.write(target)
-                    return "another"
-                return target.rpartition(".")[2]
+                if isinstance(target, str):
+                    return BOUNDED.get(target, target.rpartition(".")[2])
+                if (alias := self.alias(target)) is not None:
+                    return alias
+                self.write(target)
+                return "another"
         return ast.unparse(node)
+
+    def alias(self, target: Reference) -> str | None:
+        """The annotation behind a name for a bounded one, as `Share = Annotated[float, …]`; `None` for any other definition."""
+        names = names_of(target.module, self.names.root)
+        match names.bindings.get(target.name):
+            case [ast.Assign(value=ast.Subscript(value=kind) as value)] if ast.unparse(kind).endswith("Annotated"):
+                return _Writer(names, target.name).annotation(value)
+        return None
 
     def is_package(self) -> bool:
         path = file_of(self.names.module, self.names.root)

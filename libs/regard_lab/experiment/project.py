@@ -1,4 +1,4 @@
-"""What a project tells the lab about itself, and how the lab finds it: `projects/<paper>/project.py` holds one `PROJECT`.
+"""What a project tells the lab about itself, and how the lab finds it: `projects/<paper>/config.py` holds one `PROJECT`.
 
 Projects stand above the lab, so the lab never imports one by statement; it looks `PROJECT` up by the paper's name. What costs an import of
 torch is named by `module:function` and imported on first use: a fingerprint of the code must not need the code to run.
@@ -40,7 +40,7 @@ class Project:
 
 def papers(root: Path) -> list[str]:
     """The papers that have a project below `root`."""
-    return sorted(path.parent.name for path in (root / "projects").glob("*/project.py"))
+    return sorted(path.parent.name for path in (root / "projects").glob("*/config.py"))
 
 
 def find_project(name: str, root: Path) -> Project:
@@ -50,7 +50,13 @@ def find_project(name: str, root: Path) -> Project:
         raise UserError(
             f"there is no project {name!r}.{nearest(name, known)} There are: {', '.join(known) or 'none here'}"
         )
-    return load(f"projects.{name}.project:PROJECT")  # type: ignore[no-any-return]
+    return load(f"projects.{name}.config:PROJECT")  # type: ignore[no-any-return]
+
+
+def figures_script(root: Path, paper: str) -> Path | None:
+    """The file that holds a project's `FIGURES`: `figures/__init__.py` or `figures.py`; `None` if it has no figures."""
+    folder = root / "projects" / paper
+    return next((path for path in (folder / "figures" / "__init__.py", folder / "figures.py") if path.exists()), None)
 
 
 def load(reference: str) -> Any:

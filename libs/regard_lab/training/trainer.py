@@ -21,20 +21,22 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
-# What Lightning says that is meant so, or is not ours to mend: data that are tensors in memory need no workers, resuming finds a folder
-# that is not empty, and its own use of torch's trees is deprecated.
+from regard_lab.training.recipe import Training, optimiser, scheduled, trainer_options
+
+# Warnings of Lightning that are intentional here or not actionable: data that are tensors in memory need no workers, a resumed run
+# has a folder that is not empty, and Lightning's own use of torch's trees is deprecated.
 for message in (
     "does not have many workers",
     "Checkpoint directory .* exists and is not empty",
     "isinstance.treespec, LeafSpec",
 ):
     warnings.filterwarnings("ignore", message=f".*{message}.*")
-logging.getLogger("lightning.pytorch").setLevel(
-    logging.WARNING
-)  # which accelerators there are not, and where else one could log
+# Silences its notices of accelerators and loggers.
+logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 
 CHECKPOINT: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False, "save_top_k": 1}
 Kind = Literal["train", "validation", "test"]
+Score = Callable[[torch.nn.Module, Any], dict[str, Tensor]]
 
 
 def seed_of(*parts: int) -> int:
@@ -89,19 +91,24 @@ def loader(tensors: tuple[Tensor, ...], batch_size: int, seed: int | None = None
 
 
 class Task(lightning.LightningModule):
-    """A model, how its batches are scored, and its optimiser.
+    """A model, how its batches are scored, and the recipe of its training.
 
-    `score(model, batch)` gives the loss to minimise and further metrics of the batch, each a mean over its examples.
+    Args:
+        model: What is trained.
+        score: `score(model, batch)` gives the loss to minimise and further metrics of the batch, each a mean over its examples.
+        training: The recipe.
+        groups: The parameters that are trained, or groups of them in torch's form; left out, all that require a gradient.
     """
 
     def __init__(
         self,
         model: torch.nn.Module,
-        score: Callable[[torch.nn.Module, Any], dict[str, Tensor]],
-        optimiser: Callable[[torch.nn.Module], torch.optim.Optimizer],
+        score: Score,
+        training: Training,
+        groups: Callable[[torch.nn.Module], Any] | None = None,
     ) -> None:
         super().__init__()
-        self.model, self.score, self.optimiser = model, score, optimiser
+        self.model, self.score, self.training_recipe, self.groups = model, score, training, groups or trainable
 
     def training_step(self, batch: Any, batch_idx: int) -> STEP_OUTPUT:
         return self._log("train", batch)
@@ -112,14 +119,20 @@ class Task(lightning.LightningModule):
     def test_step(self, batch: Any, batch_idx: int) -> STEP_OUTPUT:
         return self._log("test", batch)
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return self.optimiser(self.model)
+    def configure_optimizers(self) -> Any:
+        configured = optimiser(self.groups(self.model), self.training_recipe)
+        return scheduled(configured, int(self.trainer.estimated_stepping_batches), self.training_recipe)
 
     def _log(self, kind: Kind, batch: Any) -> Tensor:
         scores = self.score(self.model, batch)
         values = {f"{kind}_{name}": value for name, value in scores.items()}
         self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(batch[0]), sync_dist=True)
         return scores["loss"]
+
+
+def trainable(model: torch.nn.Module) -> list[torch.nn.Parameter]:
+    """The parameters that require a gradient."""
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
 class SeedEachStep(Callback):
@@ -161,17 +174,29 @@ def fit(
     train: DataLoader[Any],
     validation: DataLoader[Any],
     *,
-    epochs: int,
     seed: int,
     folder: Path,
     best: str = "validation_accuracy",
     mode: Literal["min", "max"] = "max",
-    trainer_options: Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> History:
-    """Train for `epochs`, going on from `folder/checkpoints/last.ckpt` if that exists.
+    """Train by the task's recipe, resumed from `folder/checkpoints/last.ckpt` if that exists.
 
     Leaves `best.ckpt` (by the metric `best`, earliest of equals) and `last.ckpt`, and TensorBoard logs below `folder`; the task ends with the last
-    epoch's weights. `trainer_options` are Lightning's (`devices=`, `strategy=`, `precision=`, `fast_dev_run=`).
+    epoch's weights.
+
+    Args:
+        task: The model, its score and its recipe.
+        train: Batches to train on, in an order of their own per epoch.
+        validation: Batches to validate on after each epoch.
+        seed: Of every random draw inside a step.
+        folder: Where checkpoints and logs go.
+        best: The metric by which `best.ckpt` is chosen, such as `validation_loss`.
+        mode: Whether the best value of that metric is its least (`min`) or its greatest (`max`).
+        options: Further options of Lightning's `Trainer`, such as `fast_dev_run` or `limit_val_batches`.
+
+    Returns:
+        The metrics of each epoch and the seconds that it trained.
     """
     checkpoints = folder / "checkpoints"
     history = History()
@@ -180,23 +205,22 @@ def fit(
     best_so_far = ModelCheckpoint(dirpath=checkpoints, filename="best", monitor=best, mode=mode, **CHECKPOINT)
     every = ModelCheckpoint(dirpath=checkpoints, filename="last", **CHECKPOINT)
     alone = multiprocessing.parent_process() is None  # workers of a pool leave the terminal to the table's own bar
-    options: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "accelerator": "auto",
-        "devices": 1,
-        "strategy": "auto",
         "log_every_n_steps": 10,
         "enable_progress_bar": alone and sys.stderr.isatty(),
         "logger": TensorBoardLogger(folder, name="tensorboard", version=""),
-    } | dict(trainer_options or {})
+        **trainer_options(task.training_recipe),
+        **(options or {}),
+    }
     trainer = lightning.Trainer(
-        max_epochs=epochs,
         callbacks=[SeedEachStep(seed), history, best_so_far, every],
         default_root_dir=folder,
         deterministic=True,
         num_sanity_val_steps=0,
         enable_model_summary=False,
         use_distributed_sampler=False,  # `Batches` shards by itself, so that its order does not depend on the strategy
-        **options,
+        **settings,
     )
     last = checkpoints / "last.ckpt"
     trainer.fit(task, train, validation, ckpt_path=str(last) if last.exists() else None, weights_only=False)

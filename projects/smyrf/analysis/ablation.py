@@ -19,7 +19,7 @@ from regard.cost import score_memory
 from regard_lab.experiment.run_result import RunResult
 
 if TYPE_CHECKING:
-    from projects.smyrf.project import Config
+    from projects.smyrf.config import Config
 
 
 @torch.inference_mode()

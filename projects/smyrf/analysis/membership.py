@@ -18,7 +18,7 @@ from regard_lab.common.images import encode
 from regard_lab.experiment.run_result import RunResult
 
 if TYPE_CHECKING:
-    from projects.smyrf.project import Config
+    from projects.smyrf.config import Config
 
 HEADS = 3  # whose clusters are shown
 CROP = 64  # queries and keys of the membership matrix that is shown [figure]

@@ -18,7 +18,7 @@ from projects.smyrf.analysis.subjects import captured_of
 from regard_lab.experiment.run_result import RunResult
 
 if TYPE_CHECKING:
-    from projects.smyrf.project import Config
+    from projects.smyrf.config import Config
 
 K = 1  # [our choice]
 SMALL = 0.01  # [code]

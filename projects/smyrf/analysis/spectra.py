@@ -13,7 +13,7 @@ from projects.smyrf.analysis.subjects import captured_of
 from regard_lab.experiment.run_result import RunResult
 
 if TYPE_CHECKING:
-    from projects.smyrf.project import Config
+    from projects.smyrf.config import Config
 
 TENTH = 0.1  # of the largest: below it a singular value counts as small; [our choice], as the figure's curves are flat there
 FULL = 0.9  # a map is (nearly) of full rank if that share of its singular values is not small; [our choice]

@@ -26,7 +26,7 @@ from regard_lab.training.pretrained import pretrained, tokenizer_of
 from regard_lab.training.trainer import seed_of
 
 if TYPE_CHECKING:
-    from projects.smyrf.project import Config
+    from projects.smyrf.config import Config
 
 LINE_BREAK = "<br />"
 LATENTS = 14  # the stream of a cell's seed that a generator's inputs come from

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from projects.smyrf.gan.recipe import Network, Trained, Training
 
 if TYPE_CHECKING:
-    from projects.smyrf.project import Config
+    from projects.smyrf.config import Config
 
 
 @dataclass

@@ -18,7 +18,7 @@ from regard_lab.experiment.artefacts import artefact
 from regard_lab.training.trainer import seed_of
 
 if TYPE_CHECKING:
-    from projects.smyrf.project import Attention, Config
+    from projects.smyrf.config import Attention, Config
 
 LATENTS, DIRECTIONS, SHOWN = 11, 12, 13  # streams of a cell's seed
 State = Mapping[str, Tensor]

@@ -10,7 +10,7 @@ from regard_lab.common.files import read_json
 from regard_lab.experiment.run_result import RunResult
 
 if TYPE_CHECKING:
-    from projects.smyrf.project import Config
+    from projects.smyrf.config import Config
 
 
 def run(config: "Config", folder: Path) -> RunResult:

@@ -25,7 +25,7 @@ from regard_lab.common.files import read_json
 from regard_lab.experiment.artefacts import artefact
 
 if TYPE_CHECKING:
-    from projects.smyrf.project import Config
+    from projects.smyrf.config import Config
 
 BATCH = 500
 SPLITS = 10  # parts of the Inception score, as everywhere

@@ -20,7 +20,7 @@ from regard_lab.common.images import encode, grid
 from regard_lab.experiment.run_result import RunResult
 
 if TYPE_CHECKING:
-    from projects.smyrf.project import Attention, Config
+    from projects.smyrf.config import Attention, Config
 
 LOOKED_AT = 8  # pictures whose attention maps are laid open
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
+from projects.smyrf.config import Config
 from projects.smyrf.hours.generators import gan_costs
 from projects.smyrf.hours.transformer_models import body, forward
 from projects.smyrf.hours.work import Work
-from projects.smyrf.project import Config
 
 
 def analysed(config: Config, name: str) -> int:

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch.utils.flop_counter import FlopCounterMode
 
-from projects.smyrf.project import Attention
+from projects.smyrf.config import Attention
 from regard.registry import mechanism_class
 
 _known: dict[Any, Any] = {}

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from projects.smyrf.config import Config
 from projects.smyrf.gan.config import Gan
 from projects.smyrf.gan.networks import Attend, Discriminator, Generator
 from projects.smyrf.gan.recipe import Network
 from projects.smyrf.hours.counting import attention_flops, counted, once
 from projects.smyrf.hours.work import Work, examples
-from projects.smyrf.project import Config
 
 INCEPTION = (
     2 * 5.713e9

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from projects.smyrf.config import PROJECT, Config
 from projects.smyrf.hours.analyses import of_analysis, of_pretrained
 from projects.smyrf.hours.generators import of_swaps, of_trainings
 from projects.smyrf.hours.texts import of_texts
 from projects.smyrf.hours.work import Work
-from projects.smyrf.project import PROJECT, Config
 from regard_lab.experiment.config import typed
 from regard_lab.experiment.table_file import read_table
 from regard_lab.experiment.tables import compose_rows

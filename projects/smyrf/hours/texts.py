@@ -5,10 +5,10 @@ from typing import Any
 
 import torch
 
+from projects.smyrf.config import Attention, Config
 from projects.smyrf.hours.counting import counted, once
 from projects.smyrf.hours.transformer_models import of_layers, published
 from projects.smyrf.hours.work import Work, examples
-from projects.smyrf.project import Attention, Config
 from projects.smyrf.text.cell import trained_of
 from projects.smyrf.text.config import Finetuning
 from projects.smyrf.text.model import Classifier

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from projects.smyrf.config import Attention
 from projects.smyrf.hours.counting import attention_flops, counted, once
-from projects.smyrf.project import Attention
 from regard_lab.common.errors import UserError
 
 NOTHING = "smyrf-hours"  # the name that transformers knows `nothing` by

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from projects.smyrf.project import Config
+from projects.smyrf.config import Config
 from regard_lab import data
 
 

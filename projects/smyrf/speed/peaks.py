@@ -14,7 +14,7 @@ from regard.bench.memory import Peak, in_a_fresh_process
 from regard_lab.experiment.run_result import RunResult
 
 if TYPE_CHECKING:
-    from projects.smyrf.project import Attention, Config
+    from projects.smyrf.config import Attention, Config
 
 
 def measure(config: Config, folder: Path) -> RunResult:

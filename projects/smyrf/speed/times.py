@@ -24,7 +24,7 @@ from regard_lab.experiment.artefacts import artefact
 from regard_lab.experiment.run_result import RunResult
 
 if TYPE_CHECKING:
-    from projects.smyrf.project import Config
+    from projects.smyrf.config import Config
 
 MECHANISMS = ("regard.mechanisms.smyrf", "regard.mechanisms.softmax")  # reached by name
 WARM_UP = 512  # tokens of a first run, which loads kernels

@@ -7,7 +7,7 @@ from projects.smyrf.text.config import Task
 from projects.smyrf.text.finetuning import Trained
 
 if TYPE_CHECKING:
-    from projects.smyrf.project import Config
+    from projects.smyrf.config import Config
 
 
 def trained_of(config: "Config", task: Task) -> Trained:

@@ -12,7 +12,7 @@ from regard_lab.experiment.artefacts import artefact
 from regard_lab.experiment.run_result import RunResult
 
 if TYPE_CHECKING:
-    from projects.smyrf.project import Config
+    from projects.smyrf.config import Config
 
 
 def measure(config: "Config", folder: Path) -> RunResult:

@@ -13,10 +13,10 @@ import torch
 
 from projects.better_attention import counts, once, padding
 from projects.better_attention import data as project_data
+from projects.better_attention.config import PROJECT
 from projects.better_attention.folding import folded, folded_model, folding_error
 from projects.better_attention.learning import fitted
 from projects.better_attention.model import Encoder, attention_class, check
-from projects.better_attention.project import PROJECT
 from projects.better_attention.train import train
 from regard import cost
 from regard.registry import build

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from projects.better_attention.config import CONTROLS as NAMES
+from projects.better_attention.config import PROJECT, modules
 from projects.better_attention.controls import CONTROLS, OrthogonalAttention, SuperUnmasked, inner_width
 from projects.better_attention.model import Encoder, attention_class, attention_layer
-from projects.better_attention.project import CONTROLS as NAMES
-from projects.better_attention.project import PROJECT, modules
 from regard.certification import certify
 from regard.mechanisms.super import SuperAttention
 from regard.registry import build, list_mechanisms

@@ -9,10 +9,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from projects.better_attention import inference
 from projects.better_attention.check import check
+from projects.better_attention.config import FOUR, PROJECT, modules
 from projects.better_attention.edge import quantised
 from projects.better_attention.fresh import in_a_fresh_process
 from projects.better_attention.inference import Run, built, file_mib, flops_of, held_mib, in_turns, inputs
-from projects.better_attention.project import FOUR, PROJECT, modules
 from regard.attention import Attention
 from regard_lab.common.errors import UserError
 from regard_lab.experiment.table_file import read_table

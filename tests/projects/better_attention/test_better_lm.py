@@ -8,8 +8,8 @@ import torch
 
 from projects.better_attention import lm
 from projects.better_attention.check import check
+from projects.better_attention.config import FOUR, PROJECT
 from projects.better_attention.lm import LanguageModel, cache_bytes_a_token, windows
-from projects.better_attention.project import FOUR, PROJECT
 from projects.better_attention.rotary import rotary_layer, state_bytes, turned
 from regard.mechanisms.softmax import naive_softmax
 from regard_lab.data.texts import Texts

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from projects.better_attention import data as project_data
+from projects.better_attention.config import PROJECT, leaves_maps
 from projects.better_attention.data import PADDING, splits, words
 from projects.better_attention.learning import some
 from projects.better_attention.maps import effective, exhibits, packed, unpacked
 from projects.better_attention.model import Encoder, check, tokens_of
 from projects.better_attention.pixels import Pixels, augmented, moments, patches
-from projects.better_attention.project import PROJECT, leaves_maps
 from projects.better_attention.train import correlation, squared_error, train
 from regard.observers import observe
 from regard_lab.common import images

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from projects.better_attention import translation, translation_data
 from projects.better_attention.check import check
+from projects.better_attention.config import FOUR, PROJECT
 from projects.better_attention.decoding import beam_search, greedy
-from projects.better_attention.project import FOUR, PROJECT
 from projects.better_attention.subwords import BEGIN, END, LEAST, PADDING, decoded, encoded, learnt
 from projects.better_attention.translation_data import bilingual
 from projects.better_attention.translation_scores import bleu, chrf, signatures

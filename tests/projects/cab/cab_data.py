@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from projects.cab import lm, lstf, translation
-from projects.cab.project import PROJECT, Config
+from projects.cab.config import PROJECT, Config
 from regard_lab.data.pairs import Pairs
 from regard_lab.data.series import Series
 from regard_lab.data.texts import Texts

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from projects.cab import project, published
+from projects.cab import config, published
+from projects.cab.config import PROJECT
 from projects.cab.index import Constant, mean_z, z_score
-from projects.cab.project import PROJECT
 from tests.configs import configs_of
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -119,12 +119,12 @@ def test_the_other_efficiency_lengths_from_the_figure_to_one_per_cent():
 
 def test_the_checksum_of_the_published_numbers_is_part_of_a_cell(tmp_path, monkeypatch):
     """A number that changes makes the cells anew; a word about it does not."""
-    assert config_of("table=published_causal_self").published.sha256 == project.published_checksum()
-    shutil.copytree(project.FOLDER / "tables", tmp_path / "tables")
-    monkeypatch.setattr(project, "FOLDER", tmp_path)
-    before = project.published_checksum()
+    assert config_of("table=published_causal_self").published.sha256 == config.published_checksum()
+    shutil.copytree(config.FOLDER / "tables", tmp_path / "tables")
+    monkeypatch.setattr(config, "FOLDER", tmp_path)
+    before = config.published_checksum()
     table = tmp_path / "tables" / "raw_causal_self.yaml"
     table.write_text(table.read_text().replace("title: Raw", "title: The raw"))
-    assert project.published_checksum() == before
+    assert config.published_checksum() == before
     table.write_text(table.read_text().replace("lm_perplexity: 31.53", "lm_perplexity: 31.54"))
-    assert project.published_checksum() != before
+    assert config.published_checksum() != before

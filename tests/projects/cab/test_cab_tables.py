@@ -6,8 +6,8 @@ import pytest
 
 from projects.cab import efficiency, patterns
 from projects.cab.check import check
+from projects.cab.config import NONE, PROJECT, modules_of, own_checksum
 from projects.cab.freeze import constants_of
-from projects.cab.project import NONE, PROJECT, modules_of, own_checksum
 from projects.cab.tasks import MODULES, TABLES
 from regard import cost
 from regard.common.patterns import ALL_PATTERNS

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from projects.cab import lm, lstf, tasks, translation
-from projects.cab.project import NONE, Attention
+from projects.cab.config import NONE, Attention
 from projects.cab.slots import Slots, positions
 from regard.common.patterns import ALL_PATTERNS
 from regard_lab.common.errors import DataMissing
@@ -150,7 +150,7 @@ def test_a_cell_from_data_to_metrics(made_up, tmp_path, table, attention):  # no
 
 
 def table_metrics(table: str) -> set[str]:
-    from projects.cab.project import PROJECT
+    from projects.cab.config import PROJECT
     from regard_lab.experiment.composition import compose
     from tests.projects.cab.cab_data import ROOT
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from projects.explaining.check import check
-from projects.explaining.project import PROJECT, Config
+from projects.explaining.config import PROJECT, Config
 from regard_lab.experiment.config import typed
 from regard_lab.experiment.tables import load_table
 from tests.configs import configs_of

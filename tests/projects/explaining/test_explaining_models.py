@@ -12,10 +12,10 @@ from transformers import BertConfig, BertModel
 from projects.explaining import data as project_data
 from projects.explaining import definitions, faithfulness, identifiability, interventions, looked, training
 from projects.explaining.bert import Bert, hidden_of
+from projects.explaining.config import PROJECT
 from projects.explaining.erasure import erased, removed_to_flip
 from projects.explaining.importance import gradient_importance, occlusion_importance
 from projects.explaining.looked import cut
-from projects.explaining.project import PROJECT
 from projects.explaining.training import Learning, build
 from regard.effective import effective_attention
 from regard_lab.experiment.composition import compose

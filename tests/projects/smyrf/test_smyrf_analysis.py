@@ -16,7 +16,7 @@ from projects.smyrf.analysis.clusters import Clustering, seen
 from projects.smyrf.analysis.config import check
 from projects.smyrf.analysis.figures import FIGURES
 from projects.smyrf.analysis.vectors import Subject, Vectors, attending, capture, dense, result_with
-from projects.smyrf.project import PROJECT
+from projects.smyrf.config import PROJECT
 from regard.mechanisms.smyrf import SmyrfAttention
 from regard.mechanisms.smyrf.hashing import SCHEMES
 from regard_lab.common.images import decode

@@ -13,9 +13,9 @@ from projects.smyrf.analysis.clusters import Clustering
 from projects.smyrf.analysis.generator import subject
 from projects.smyrf.analysis.vectors import capture, dense, result_with
 from projects.smyrf.check import check
+from projects.smyrf.config import PROJECT, Config
 from projects.smyrf.gan.networks import Attend, Generator
 from projects.smyrf.gan.recipe import Network
-from projects.smyrf.project import PROJECT, Config
 from regard_lab.experiment.composition import compose
 from regard_lab.experiment.config import typed
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from projects.smyrf.check import check
+from projects.smyrf.config import PROJECT, Config
 from projects.smyrf.gan import figures, generators, inception, pictures, resolutions, swap, training
 from projects.smyrf.gan.networks import Attend, Generator
 from projects.smyrf.gan.recipe import Trained
-from projects.smyrf.project import PROJECT, Config
 from regard_lab.common.files import read_json
 from regard_lab.common.images import decode
 from regard_lab.experiment.composition import compose

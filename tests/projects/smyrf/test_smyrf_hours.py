@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from projects.smyrf.config import PROJECT, Attention
 from projects.smyrf.gan.networks import Attend, Discriminator, Generator
 from projects.smyrf.gan.recipe import Network
 from projects.smyrf.hours import analyses, counting, generators, report, tables, texts, transformer_models, work
 from projects.smyrf.hours.generators import Costs
 from projects.smyrf.hours.work import Work
-from projects.smyrf.project import PROJECT, Attention
 from projects.smyrf.text.model import Classifier
 from regard_lab.common.errors import UserError
 from tests.configs import configs_of

@@ -9,11 +9,11 @@ import torch
 from torch.nn import functional as F
 
 from projects.smyrf.check import check
+from projects.smyrf.config import PROJECT, Config
 from projects.smyrf.pretrained import checkpoints, dense, inputs, quality
 from projects.smyrf.pretrained.figures import FIGURES
 from projects.smyrf.pretrained.inputs import pixels
 from projects.smyrf.pretrained.probe import DECAY, fit
-from projects.smyrf.project import PROJECT, Config
 from regard_lab.data.images import Images
 from regard_lab.data.texts import Texts
 from regard_lab.experiment.composition import compose

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from projects.smyrf.check import check
-from projects.smyrf.project import PROJECT, Config
+from projects.smyrf.config import PROJECT, Config
 from projects.smyrf.speed import peaks, times
 from projects.smyrf.speed.figures import FIGURES
 from projects.smyrf.speed.peaks import released_floats

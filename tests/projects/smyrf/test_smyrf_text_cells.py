@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from projects.smyrf.project import PROJECT, Config
+from projects.smyrf.config import PROJECT, Config
 from projects.smyrf.text import data as text_data
 from projects.smyrf.text import finetuning, glue, imdb, mask_bug, scores
 from projects.smyrf.text.cell import trained_of

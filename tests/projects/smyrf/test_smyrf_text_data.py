@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from projects.smyrf.project import Config
+from projects.smyrf.config import Config
 from projects.smyrf.text import data as text_data
 from projects.smyrf.text import scores
 from projects.smyrf.text.attention import score_memory

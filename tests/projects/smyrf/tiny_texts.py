@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from projects.smyrf.project import PROJECT
+from projects.smyrf.config import PROJECT
 from projects.smyrf.text.attention import put
 from projects.smyrf.text.model import Classifier
 from tests.configs import configs_of

@@ -10,12 +10,12 @@ import torch
 from projects.social_groups import cost, shortcuts
 from projects.social_groups import data as project_data
 from projects.social_groups.check import check
+from projects.social_groups.config import PROJECT
 from projects.social_groups.data import tensors
 from projects.social_groups.evaluate import predict, scores
 from projects.social_groups.features import maps
 from projects.social_groups.figures import FIGURES, GROUPS, colours
 from projects.social_groups.model import SocialGroups
-from projects.social_groups.project import PROJECT
 from projects.social_groups.shortcuts import PROBES, WORLDS
 from projects.social_groups.train import optimiser, score, train
 from regard_lab.data.crowds import TRAITS, generate

@@ -4,9 +4,9 @@ import pytest
 import torch
 from einops import rearrange
 
+from projects.social_groups.config import Data, Model
 from projects.social_groups.decoder_attention import DESIGNS, SelfAttention, pairs
 from projects.social_groups.model import SocialGroups
-from projects.social_groups.project import Data, Model
 from projects.social_groups.queries import DESIGNS as QUERIES
 from projects.social_groups.queries import Queries
 from projects.social_groups.transformer import Decoder, Encoder

@@ -6,11 +6,11 @@ from itertools import permutations
 import pytest
 import torch
 
+from projects.social_groups.config import Weights
 from projects.social_groups.losses import focal, group_losses
 from projects.social_groups.matching import Targets, costs, matched
 from projects.social_groups.model import GroupOutput, PersonOutput
 from projects.social_groups.persons import matched_persons, overlaps, person_losses
-from projects.social_groups.project import Weights
 
 ONES = Weights(*[1.0] * 10)
 

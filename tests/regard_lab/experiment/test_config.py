@@ -2,7 +2,7 @@
 
 import pytest
 
-from projects.better_attention.project import PROJECT, Config
+from projects.better_attention.config import PROJECT, Config
 from regard_lab.common.errors import UserError
 from regard_lab.experiment.composition import compose
 from regard_lab.experiment.config import typed
@@ -12,7 +12,7 @@ from tests.paths import ROOT
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"seed": "x"}, "seed.*'x'.*Integer"),
+        ({"seed": "x"}, "seed must be a valid integer, got 'x'"),
         ({"nonsense": 1}, "nonsense"),
         ({"model": {"width": 1.5}}, r"model\.width"),
     ],

@@ -113,6 +113,8 @@ def test_what_is_reached_is_what_is_named(root):
     }
 
 
+PYDANTIC = "from pydantic import PositiveInt\n"
+EVEN = "from typing import Annotated\nfrom pydantic import Field\nEven = Annotated[int, Field(multiple_of=2)]\n"
 PROJECT, LIBRARY = "projects/a.py", "libs/regard/tools.py"
 
 
@@ -136,6 +138,8 @@ PROJECT, LIBRARY = "projects/a.py", "libs/regard/tools.py"
         [(PROJECT, "return SECOND", "return FIRST"), (LIBRARY, "return str(x)", "return repr(x)")],
         [(PROJECT, "import math\n", "import math\nimport warnings\n\nwarnings.filterwarnings('ignore')\n")],
         [(PROJECT, "def run(", "@overload\ndef run(config: int) -> int: ...\ndef run(")],
+        [(PROJECT, "width: int = 3", "width: PositiveInt = 3"), (PROJECT, "import math\n", f"import math\n{PYDANTIC}")],
+        [(PROJECT, "width: int = 3", "width: Even = 3"), (PROJECT, "\n\n@dataclass", f"\n{EVEN}\n\n@dataclass")],
     ],
 )
 def test_what_cannot_change_a_number_does_not_count(root, edits):
@@ -358,7 +362,7 @@ def test_the_hashes_of_definitions_say_what_changed(root):
 
 CELL = [
     "projects.better_attention.train:train",
-    "projects.better_attention.project:Config",
+    "projects.better_attention.config:Config",
     "regard.mechanisms.efficient",
 ]
 

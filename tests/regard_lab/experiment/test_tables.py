@@ -40,7 +40,7 @@ def test_a_table_is_read_out_of_its_cells(root):
         ("tables/lines.yaml", "label: height", "label: how high", 0),
         ("experiments/points.yaml", "epochs: 1", "epochs: 2", 4),
         ("experiments/points.yaml", "epochs: 3", "epochs: 5", 0),
-        ("project.py", "must not be 0", "cannot be 0", 0),
+        ("config.py", "must not be 0", "cannot be 0", 0),
     ],
 )
 def test_exactly_what_changed_is_run_again(root, file, old, new, runs):

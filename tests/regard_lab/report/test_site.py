@@ -1,4 +1,6 @@
 """The site: the same bytes each time, nothing of anybody else removed, and every failure one sentence."""
+
+import runpy
 import sys
 from dataclasses import replace
 from pathlib import Path

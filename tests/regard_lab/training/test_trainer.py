@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from regard_lab.training.recipe import Training
 from regard_lab.training.trainer import Batches, Task, evaluate, fit, load_weights, loader, seed_of
 
 X = torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
@@ -17,22 +18,25 @@ def score(model, batch):
     return {"loss": F.cross_entropy(logits, labels), "accuracy": 100 * (logits.argmax(-1) == labels).float().mean()}
 
 
-def task(scored=score):
+def recipe(epochs, learning_rate=0.01):
+    return Training(optimiser="adam", learning_rate=learning_rate, batch_size=8, epochs=epochs)
+
+
+def task(scored=score, epochs=1):
     torch.manual_seed(1)
     model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Dropout(0.5), nn.Linear(16, 2))
-    return Task(model, scored, lambda module: torch.optim.Adam(module.parameters(), lr=0.01))
+    return Task(model, scored, recipe(epochs))
 
 
 def run(folder, epochs, scored=score):
-    trained = task(scored)
+    trained = task(scored, epochs)
     history = fit(
         trained,
         loader((X, Y), 8, seed=3),
         loader((X, Y), 25),
-        epochs=epochs,
         seed=3,
         folder=folder,
-        trainer_options={"logger": False},
+        options={"logger": False},
     )
     return trained, history
 
@@ -108,15 +112,14 @@ class Counted(nn.Module):
 
 
 def peaked(folder, epochs, scored=Counted.score):
-    trained = Task(Counted(), scored, lambda module: torch.optim.Adam(module.parameters()))
+    trained = Task(Counted(), scored, recipe(epochs, 1e-3))
     fit(
         trained,
         loader((X, Y), 8, seed=3),
         loader((X, Y), 25),
-        epochs=epochs,
         seed=3,
         folder=folder,
-        trainer_options={"logger": False},
+        options={"logger": False},
     )
     steps = {}
     for which in ("best", "last"):
