@@ -9,6 +9,7 @@ from regard_lab.common import files
 from regard_lab.common.errors import UserError
 from regard_lab.experiment.results import read_result, result_path
 from regard_lab.reproduce import line, main, read_scales
+from tests.editing import change
 from tests.regard_lab import toy
 
 
@@ -19,7 +20,7 @@ def test_what_has_run_is_not_run_again(root):
 
 
 def test_a_cell_that_fails_says_why_and_the_others_go_on(root):
-    toy.change(root / "projects/toy/run.py", "if config.fail:", "if config.slope == 3.0 and config.seed == 1:")
+    change(root / "projects/toy/run.py", "if config.fail:", "if config.slope == 3.0 and config.seed == 1:")
     summary = toy.reproduce(root)
     assert summary["cells"] == {"run": 3, "reused": 0, "failed": 1, "not run": 0}
     row = read_result(result_path(root, "toy", "lines", "quick")).row(slope=3.0)
@@ -27,7 +28,7 @@ def test_a_cell_that_fails_says_why_and_the_others_go_on(root):
     assert row.reason == "seed 1: ArithmeticError: no height"
     assert "no height" in (root / "runs/quick/toy/lines/3.0-seed1/error.txt").read_text()
     assert "no height" in line(summary)
-    toy.change(root / "projects/toy/run.py", "if config.slope == 3.0 and config.seed == 1:", "if False:")
+    change(root / "projects/toy/run.py", "if config.slope == 3.0 and config.seed == 1:", "if False:")
     toy.forget()
     assert toy.reproduce(root)["rows"] == {"ok": 2, "failed": 0, "not run": 0}
 
@@ -36,7 +37,7 @@ def test_a_full_disk_leaves_the_old_result(root, monkeypatch):
     toy.reproduce(root)
     path = result_path(root, "toy", "lines", "quick")
     before = path.read_bytes()
-    toy.change(root / "projects/toy/run.py", "1 + config.seed", "2 + config.seed")
+    change(root / "projects/toy/run.py", "1 + config.seed", "2 + config.seed")
     real = files.os.replace
 
     def full(source, target):
@@ -90,7 +91,7 @@ def test_the_command(root, monkeypatch, capsys, arguments, code, message):
 
 
 def test_a_failed_cell_is_exit_code_1(root, monkeypatch, capsys):
-    toy.change(root / "projects/toy/run.py", "if config.fail:", "if True:")
+    change(root / "projects/toy/run.py", "if config.fail:", "if True:")
     monkeypatch.setattr(sys, "argv", ["reproduce", "toy/lines", "--executor", "inline"])
     assert main() == 1
     assert "rows: 2 failed" in capsys.readouterr().out
@@ -99,13 +100,13 @@ def test_a_failed_cell_is_exit_code_1(root, monkeypatch, capsys):
 def test_tables_of_one_command_are_checked_before_one_runs_and_each_has_its_result(root, monkeypatch, capsys):
     tables = root / "projects/toy/tables"
     (tables / "others.yaml").write_text((tables / "lines.yaml").read_text())
-    toy.change(root / "projects/toy/paper.yaml", "[lines]", "[lines, others]")
+    change(root / "projects/toy/paper.yaml", "[lines]", "[lines, others]")
     monkeypatch.setattr(sys, "argv", ["reproduce", "toy/lines", "toy/others", "--executor", "inline"])
-    toy.change(tables / "others.yaml", "seeds:", "seats:")
+    change(tables / "others.yaml", "seeds:", "seats:")
     assert main() == 2
     assert toy.calls(root) == 0
-    toy.change(tables / "others.yaml", "seats:", "seeds:")
-    toy.change(tables / "lines.yaml", "experiment: points", "run: projects.toy.run:broken\nexperiment: points")
+    change(tables / "others.yaml", "seats:", "seeds:")
+    change(tables / "lines.yaml", "experiment: points", "run: projects.toy.run:broken\nexperiment: points")
     with (root / "projects/toy/run.py").open("a") as file:
         file.write("\ndef broken(config, folder):\n    raise ArithmeticError\n")
     assert main() == 1

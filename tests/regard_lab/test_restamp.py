@@ -12,6 +12,7 @@ from regard_lab.experiment.results import read_result, result_path
 from regard_lab.experiment.tables import current_fingerprint, load_table
 from regard_lab.restamp import compare, is_timed, one_of_each_kind, restamp
 from regard_lab.status import standing
+from tests.editing import change as edit
 from tests.regard_lab import toy
 
 NAMED = ("toy", "lines", "laptop")
@@ -25,7 +26,7 @@ def root(root: Path) -> Path:
 
 
 def change(root, old, new, file="run.py"):
-    toy.change(root / "projects/toy" / file, old, new)
+    edit(root / "projects/toy" / file, old, new)
     toy.forget()
 
 

@@ -105,13 +105,6 @@ def calls(root: Path) -> int:
     return len((root / "calls").read_text()) if (root / "calls").exists() else 0
 
 
-def change(path: Path, old: str, new: str) -> None:
-    """Replace words of one of the project's files, which must be there."""
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
-
-
 def reproduce(root: Path, scale: str = "quick") -> dict[str, Any]:
     """Bring the project's table up to date in this process: the summary."""
     return reproduce_table("toy", "lines", scale, root, where="inline")

@@ -1,23 +1,16 @@
 """Effective attention: hand-worked rows, other people's solvers, and the traps of padding, bias, rank and sharp rows."""
 
-import numpy as np
 import pytest
 import torch
-from scipy.optimize import linprog, minimize
 
 import regard.effective
 from regard.effective import DEFINITIONS, distributions, effective_attention, null_dimension, output_error
-from regard.effective.spaces import basis
+from tests.regard.effective.attention_rows import head
 
 KEEPING = ("E1", "E2", "E3", "E4", "E5")
+
+
 DISTRIBUTIONS = ("E3", "E4", "E5")
-
-
-def head(n: int, m: int, e: int, scale: float = 1.0, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    """Softmax rows (n, m) over values (m, e) with a bias; `scale` sharpens them."""
-    generator = torch.Generator().manual_seed(seed)
-    q, k, v = (torch.randn(size, e, generator=generator, dtype=torch.float64) for size in (n, m, m))
-    return (scale * q @ k.T / e**0.5).softmax(-1), v + torch.randn(e, generator=generator, dtype=torch.float64)
 
 
 def test_three_tokens_by_hand():
@@ -31,15 +24,6 @@ def test_three_tokens_by_hand():
     for definition, row in expected.items():
         found = effective_attention(attention, values, definition=definition)
         assert found[0].tolist() == pytest.approx(row, abs=1e-9), definition
-
-
-def test_a_vertex_by_hand():
-    """Weights 0.1, 0.6, 0.3 on values 0, 1, 2: the lightest goes first; 0.1 of it and 0.1 of the third make 0.2 of the second."""
-    attention, values = (
-        torch.tensor([[0.1, 0.6, 0.3]], dtype=torch.float64),
-        torch.tensor([[0.0], [1.0], [2.0]]).double(),
-    )
-    assert effective_attention(attention, values, definition="E3")[0].tolist() == pytest.approx([0, 0.8, 0.2])
 
 
 @pytest.mark.parametrize("scale", [1.0, 8.0])
@@ -123,73 +107,6 @@ def test_twins_share_their_weight(definition):
     found = effective_attention(attention, values, definition=definition)
     assert torch.allclose(found[:, 7], found[:, 3], atol=1e-7)
     assert float(output_error(found, attention, values).max()) < 1e-10
-
-
-def test_rank_is_counted_per_head_and_relative_to_it():
-    attention, values = head(5, 30, 6)
-    thin = values.clone()
-    thin[:, 3:] = thin[:, :3] @ torch.randn(3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    small = 1e-9 * values
-    batch = torch.stack([values, thin, small, 1e8 * thin])
-    assert null_dimension(batch).tolist() == [24, 27, 24, 27]
-    rows = attention.expand(4, -1, -1)
-    for definition in DEFINITIONS:
-        together = effective_attention(rows, batch, definition=definition)
-        for place, one in enumerate(batch):
-            assert torch.allclose(
-                together[place], effective_attention(attention, one, definition=definition), atol=1e-8
-            )
-    assert torch.allclose(together[0], together[2], atol=1e-6)
-
-
-def test_e4_is_e2_where_e2_has_no_negative_entry():
-    attention, values = head(40, 64, 4, scale=1.0)
-    e2, e4 = (effective_attention(attention, values, definition=name) for name in ("E2", "E4"))
-    fine = (e2 >= 0).all(-1)
-    assert 0 < int(fine.sum()) < 40
-    assert torch.allclose(e4[fine], e2[fine], atol=1e-12)
-    assert not torch.allclose(e4[~fine], e2[~fine], atol=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("definition", "objective"), [("E4", lambda p: 0.5 * p @ p), ("E5", lambda p: p @ np.log(np.maximum(p, 1e-300)))]
-)
-def test_least_norm_and_most_entropy_against_scipy(definition, objective):
-    attention, values = head(4, 24, 3, scale=2.0)
-    equations = torch.cat([values, torch.ones(24, 1, dtype=torch.float64)], 1).numpy()
-    for row, found in zip(
-        attention.numpy(), effective_attention(attention, values, definition=definition).numpy(), strict=True
-    ):
-        constraint = {"type": "eq", "fun": lambda p, row=row: (p - row) @ equations}
-        solved = minimize(
-            objective,
-            row,
-            constraints=constraint,
-            bounds=[(0, 1)] * 24,
-            method="SLSQP",
-            options={"ftol": 1e-12, "maxiter": 500},
-        )
-        assert objective(found) <= solved.fun + 1e-7
-        assert np.abs(found - solved.x).max() < 2e-3
-
-
-def test_a_vertex_is_one():
-    """Its weights are no more than the rank, independent, and a linear program over its support has no other solution."""
-    attention, values = head(6, 50, 5, scale=2.0)
-    equations = torch.cat([values, torch.ones(50, 1, dtype=torch.float64)], 1)
-    span = basis(equations, torch.ones(50, dtype=torch.bool))
-    for row, found in zip(attention, effective_attention(attention, values, definition="E3"), strict=True):
-        support = found > 1e-12
-        assert int(support.sum()) <= 6
-        assert int(torch.linalg.matrix_rank(equations[support])) == int(support.sum())
-        place = int(found.argmax())
-        objective = np.eye(50)[place]
-        bounds = [(0, 1 if there else 0) for there in support.tolist()]
-        target = (row @ span).numpy()
-        ends = [
-            sign * linprog(sign * objective, A_eq=span.numpy().T, b_eq=target, bounds=bounds).fun for sign in (1, -1)
-        ]
-        assert ends == pytest.approx([float(found[place])] * 2, abs=1e-6)
 
 
 def test_norms_and_entropies_are_in_order():

@@ -3,11 +3,12 @@
 from regard_lab.common import files
 from regard_lab.experiment.cells import finished_record, run_cell
 from regard_lab.experiment.tables import load_table
+from tests.editing import change
 from tests.regard_lab import toy
 
 
 def test_a_number_that_is_not_finite_is_a_failure(root):
-    toy.change(root / "projects/toy/run.py", "height = config.slope", "height = float('nan') * config.slope")
+    change(root / "projects/toy/run.py", "height = config.slope", "height = float('nan') * config.slope")
     assert toy.reproduce(root)["reasons"] == [
         "seed 0: ArithmeticError: not a finite number: height = nan; seed 1: ArithmeticError: not a finite number: height = nan"
     ]

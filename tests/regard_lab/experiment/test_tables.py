@@ -8,6 +8,7 @@ from regard_lab.experiment.project import find_project
 from regard_lab.experiment.results import read_result, result_path
 from regard_lab.experiment.table_file import read_table
 from regard_lab.experiment.tables import compose_rows, current_fingerprint
+from tests.editing import change
 from tests.paths import ROOT
 from tests.regard_lab import toy
 
@@ -45,19 +46,19 @@ def test_a_table_is_read_out_of_its_cells(root):
 )
 def test_exactly_what_changed_is_run_again(root, file, old, new, runs):
     toy.reproduce(root)
-    toy.change(root / "projects" / "toy" / file, old, new)
+    change(root / "projects" / "toy" / file, old, new)
     assert toy.reproduce(root)["cells"]["run"] == runs
 
 
 def test_a_removed_row_is_gone_from_the_result(root):
     toy.reproduce(root)
-    toy.change(root / "projects/toy/tables/lines.yaml", "[1.0, 3.0]", "3.0")
+    change(root / "projects/toy/tables/lines.yaml", "[1.0, 3.0]", "3.0")
     toy.reproduce(root)
     assert [row.key for row in read_result(result_path(root, "toy", "lines", "quick")).rows] == [{"slope": 3.0}]
 
 
 def test_a_wrong_row_is_named_before_any_work(root):
-    toy.change(root / "projects/toy/tables/lines.yaml", "[1.0, 3.0]", "[1.0, 0.0]")
+    change(root / "projects/toy/tables/lines.yaml", "[1.0, 3.0]", "[1.0, 0.0]")
     with pytest.raises(UserError, match=r"toy/lines, row \{'slope': 0.0\}: slope must not be 0, got 0.0"):
         toy.reproduce(root)
     assert toy.calls(root) == 0

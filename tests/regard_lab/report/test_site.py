@@ -1,12 +1,9 @@
 """The site: the same bytes each time, nothing of anybody else removed, and every failure one sentence."""
 
-import runpy
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from bs4 import BeautifulSoup
 
 from regard_lab.common.errors import UserError
 from regard_lab.experiment.results import Result, result_path, write_result
@@ -59,37 +56,6 @@ def test_a_full_disk_leaves_the_old_page(root: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(UserError, match=r"No space left on device; the old file is intact"):
         publish(render(root, current), folder)
     assert snapshot(folder) == before
-
-
-def run(root: Path, monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(sys, "argv", ["regard_lab.report", "--root", str(root)])
-    with pytest.raises(SystemExit) as end:
-        runpy.run_module("regard_lab.report", run_name="__main__")
-    assert isinstance(end.value.code, int)
-    return end.value.code
-
-
-def test_the_command(root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(root, monkeypatch) == 0
-    assert "reports/index.html: 15 files, 15 changed, 0 removed" in capsys.readouterr().out
-    soup = BeautifulSoup((root / "reports" / "sample.html").read_text(), "html.parser")
-    assert soup.select("#scores .stale"), "a table that the code does not know any more is stale"
-
-
-def test_a_result_cut_in_half_ends_in_one_sentence(
-    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(root, monkeypatch) == 0
-    before = snapshot(root / "reports")
-    path = result_path(root, "sample", "scores", "laptop")
-    path.write_bytes(path.read_bytes()[:500])
-    capsys.readouterr()
-    assert run(root, monkeypatch) == 2
-    message = capsys.readouterr().err
-    assert message.startswith("error: ")
-    assert message.count("\n") == 1
-    assert "scores.json is not complete JSON" in message
-    assert snapshot(root / "reports") == before
 
 
 @pytest.mark.parametrize(
