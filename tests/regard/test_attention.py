@@ -7,12 +7,16 @@ import torch
 from torch import nn
 
 from regard.attention import Attention
-from regard.common.patterns import ALL_PATTERNS, zero_masked
+from regard.common.patterns import ALL_PATTERNS
 from regard.registry import build
 from tests.regard.vectors import draw
 
 X = torch.zeros(2, 5, 8)
+
+
 Z = torch.zeros(2, 7, 8)
+
+
 SEEN = torch.ones(2, 5, dtype=torch.bool)
 
 
@@ -89,12 +93,6 @@ def test_masked_positions_may_hold_anything_and_stay_finite() -> None:
     assert bad.grad is not None
     assert bad.grad.isfinite().all()
     torch.testing.assert_close(out[0], layer(x[:1])[0])
-
-
-def test_zero_masked_takes_layers_and_heads() -> None:
-    mask = torch.tensor([[True, False]])
-    assert zero_masked(torch.ones(1, 2, 1), mask).tolist() == [[[1], [0]]]
-    assert zero_masked(torch.ones(1, 2, 2, 1), mask).tolist() == [[[[1], [0]], [[1], [0]]]]
 
 
 def test_maps_without_bias_and_their_start() -> None:
