@@ -3,7 +3,6 @@
 import itertools
 import re
 import shlex
-from pathlib import Path
 
 import pytest
 import yaml
@@ -13,8 +12,8 @@ from regard_lab.evidence.paper import load_paper
 from regard_lab.experiment.composition import compose
 from regard_lab.experiment.project import find_project, papers
 from regard_lab.experiment.tables import load_table
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "projects").glob("*/README.md"))]
 
 
