@@ -196,6 +196,12 @@ def test_two_names_of_one_statement_are_told_apart(root):
     assert len(hashes) == 2
 
 
+def test_a_whole_module_has_the_same_fingerprint_in_every_process(root):
+    """The names that one statement binds are a set, whose order differs from process to process."""
+    write(root, {"projects/codes.py": "H, G, F, E, D, C, B, A = range(8)\n"})
+    assert [node.name for node in reach(["projects.codes"], root).texts] == ["*", *"ABCDEFGH"]
+
+
 def test_definitions_in_a_circle(root):
     even = "def even(n):\n    return n == 0 or odd(n - 1)\n\n\ndef odd(n):\n    return n != 0 and even(n - 1)\n"
     write(root, {"projects/b.py": even})
