@@ -139,3 +139,9 @@ def test_mechanisms_do_not_know_each_other(house):
         for name in modules
         if name.startswith(("regard_lab.report", "regard_lab.reproduce", "regard_lab.experiment.cells"))
     }
+
+
+def test_a_whole_module_has_the_same_fingerprint_in_every_process(root):
+    """The names that one statement binds are a set, whose order differs from process to process."""
+    write(root, {"projects/codes.py": "H, G, F, E, D, C, B, A = range(8)\n"})
+    assert [node.name for node in reach(["projects.codes"], root).texts] == ["*", *"ABCDEFGH"]
