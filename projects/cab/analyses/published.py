@@ -1,11 +1,10 @@
-"""What the paper's own numbers let anybody recompute: its index, the constants of it, its correlations, its efficiency lengths.
+"""What can be recomputed from the paper's own numbers: its index, the index's constants, its correlations, its efficiency lengths.
 
     z = ± (x − μ) / σ          minus where lower is better; μ and σ are frozen
     task    = mean of the z of its metrics
     pattern = mean of its tasks
 
-Every published number comes from the tables `raw_*` and `published_*` of `tables/`; only what was inferred from them stands here
-(`PENALTIES`, `TURNED`).
+Every published number comes from the tables `raw_*` and `published_*`; only what was inferred from them stands here (`PENALTIES`, `TURNED`).
 """
 
 import functools
@@ -13,14 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from statistics import correlation as pearson
 
-from projects.cab.config import Config, Published
-from projects.cab.index import Constant, mean_z
+from projects.cab.analyses.z_scores import Constant, mean_z
+from projects.cab.config import FOLDER, Config, Published
 from regard.bench.fits import CAB_LENGTHS, CAB_TIME_LENGTHS, efficiency_length
 from regard_lab.common.formatting import Key
 from regard_lab.evidence.paper import Paper, load_paper
 from regard_lab.experiment.run_result import RunResult
 
-FOLDER = Path(__file__).parent
 TTS, SUM = ("tts_mcd", "tts_msd"), ("rouge_1", "rouge_2", "rouge_l")
 TASKS: dict[str, dict[str, tuple[str, ...]]] = {
     "noncausal_self": {
@@ -37,10 +35,10 @@ TASKS: dict[str, dict[str, tuple[str, ...]]] = {
     "causal_cross": {"tts": TTS, "sum": SUM},
 }
 AVERAGE = "average"
-# Who was no part of the population when the constants were taken.
+# The attentions that were not in the population when the constants were taken.
 LATER = {"noncausal_self": {"flash"}, "causal_self": {"flash", "s4d", "abc_readme"}}
 NOT_IN_FIGURES = ("flash", "abc_readme")  # added after them; the same runs as abc with another number for one
-# What the figures of correlations seem to hold beside the leaderboards: our inference, see the note of the table.
+# What the figures of correlations seem to use beside the leaderboards: our inference, see the note of the table.
 PENALTIES = {
     ("noncausal_self", "sum", "s4d"): -2.24,
     ("causal_self", "lm", "softmax"): -3.06,
@@ -51,21 +49,21 @@ TURNED = {("causal_self", "tts", "local")}
 
 def leaderboard(config: Config, folder: Path) -> RunResult:
     """An attention's index in every task of its pattern, their average, and the largest difference to the leaderboard's numbers."""
-    attention = asked(config).attention
+    attention = section_of(config).attention
     assert attention is not None
-    found = recomputed(config.pattern, attention)
+    tasks = recomputed(config.pattern, attention)
     printed = published(f"published_{config.pattern}", {"attention": attention})
-    off = {task: abs(value - known) for task, value in found.items() if (known := printed[task]) is not None}
-    return RunResult({**found, "largest_difference": max(off.values())})
+    off = {task: abs(value - known) for task, value in tasks.items() if (known := printed[task]) is not None}
+    return RunResult({**tasks, "largest_difference": max(off.values())})
 
 
 def single(config: Config, folder: Path) -> RunResult:
     """An attention's index in one task, where it lacks another of its pattern, and the difference to the leaderboard."""
-    wanted = asked(config)
-    assert wanted.attention is not None
-    assert wanted.task is not None
-    value = recomputed(config.pattern, wanted.attention)[wanted.task]
-    key: Key = {"attention": wanted.attention, "pattern": config.pattern, "task": wanted.task}
+    section = section_of(config)
+    assert section.attention is not None
+    assert section.task is not None
+    value = recomputed(config.pattern, section.attention)[section.task]
+    key: Key = {"attention": section.attention, "pattern": config.pattern, "task": section.task}
     printed = published("published_single", key)["index"]
     assert printed is not None
     return RunResult({"index": value, "difference": value - printed})
@@ -73,35 +71,35 @@ def single(config: Config, folder: Path) -> RunResult:
 
 def constants(config: Config, folder: Path) -> RunResult:
     """How far the shipped constants of a pattern are from mean and sample standard deviation of the raw metrics."""
-    frozen, again = shipped(config.pattern), retaken(config.pattern)
-    means = [abs(again[name].mean - each.mean) / again[name].sd for name, each in frozen.items()]
-    deviations = [100 * abs(again[name].sd / each.sd - 1) for name, each in frozen.items()]
+    frozen, again = shipped(config.pattern), recomputed_constants(config.pattern)
+    means = [abs(again[name].mean - constant.mean) / again[name].sd for name, constant in frozen.items()]
+    deviations = [100 * abs(again[name].sd / constant.sd - 1) for name, constant in frozen.items()]
     return RunResult(
         {"metrics": float(len(frozen)), "mean_off": max(means), "deviation_off": max(deviations)},
-        exhibits={"constants": {name: [each.mean, each.sd] for name, each in again.items()}},
+        exhibits={"constants": {name: [constant.mean, constant.sd] for name, constant in again.items()}},
     )
 
 
 def correlations(config: Config, folder: Path) -> RunResult:
     """The correlation of two patterns over the attentions that they share, and how far the printed correlations of their tasks are off."""
-    wanted = asked(config)
-    assert wanted.first is not None
-    assert wanted.second is not None
-    plain, undone = (correlation(wanted.first, wanted.second, undone=each) for each in (False, True))
+    section = section_of(config)
+    assert section.first is not None
+    assert section.second is not None
+    plain, undone = (correlation(section.first, section.second, undone=undo) for undo in (False, True))
     assert plain is not None
     assert undone is not None
-    shared = columns(wanted.first, False).keys() & columns(wanted.second, False).keys()
+    shared = columns(section.first, False).keys() & columns(section.second, False).keys()
     off: dict[bool, list[float]] = {False: [], True: []}
     again: dict[str, float] = {}
     for row in paper().tables["raw_correlations"].rows:
         pair, printed = [str(row.key["first"]), str(row.key["second"])], row.values["correlation"]
-        if printed is None or [name.partition(".")[0] for name in pair] != [wanted.first, wanted.second]:
+        if printed is None or [name.partition(".")[0] for name in pair] != [section.first, section.second]:
             continue
-        for each, differences in off.items():
-            value = correlation(*pair, undone=each)
+        for undo, differences in off.items():
+            value = correlation(*pair, undone=undo)
             if value is not None:
                 differences.append(abs(value - printed))
-                again |= {" × ".join(pair): value} if each else {}
+                again |= {" × ".join(pair): value} if undo else {}
     return RunResult(
         {
             "correlation": plain,
@@ -123,15 +121,15 @@ def correlation(first: str, second: str, *, undone: bool) -> float | None:
 
 def efficiency(config: Config, folder: Path) -> RunResult:
     """The length from which an attention costs less than vanilla, by the fits of `regard.bench.fits` to the paper's costs."""
-    wanted = asked(config)
-    assert wanted.attention is not None
-    assert wanted.cost is not None
-    vanilla, own = (costs(each, wanted.cost) for each in ("softmax", wanted.attention))
-    lengths = CAB_TIME_LENGTHS if wanted.cost == "time" else CAB_LENGTHS
-    found = efficiency_length(vanilla, own, line_lengths=lengths)
-    if found is None:
-        raise ArithmeticError(f"the fits of {wanted.attention}'s {wanted.cost} and of vanilla's do not cross")
-    return RunResult({"efficiency_length": found})
+    section = section_of(config)
+    assert section.attention is not None
+    assert section.cost is not None
+    vanilla, own = (costs(name, section.cost) for name in ("softmax", section.attention))
+    lengths = CAB_TIME_LENGTHS if section.cost == "time" else CAB_LENGTHS
+    length = efficiency_length(vanilla, own, line_lengths=lengths)
+    if length is None:
+        raise ArithmeticError(f"the fits of {section.attention}'s {section.cost} and of vanilla's do not cross")
+    return RunResult({"efficiency_length": length})
 
 
 def recomputed(pattern: str, attention: str) -> dict[str, float]:
@@ -149,20 +147,25 @@ def recomputed(pattern: str, attention: str) -> dict[str, float]:
 
 
 def columns(name: str, undone: bool) -> dict[str, float]:
-    """A column of the correlation figures by attention: `causal_self` (index of a pattern) or `causal_self.tts` (of a task)."""
+    """A column of the correlation figures by attention.
+
+    Args:
+        name: `causal_self` (the index of a pattern) or `causal_self.tts` (of a task).
+        undone: Whether the slips that the figures seem to have are put in.
+    """
     pattern, _, task = name.partition(".")
-    found = {
+    values = {
         str(row.key["attention"]): value
         for row in paper().tables[f"published_{pattern}"].rows
         if (value := row.values[task or AVERAGE]) is not None and row.key["attention"] not in NOT_IN_FIGURES
     }
     for row in paper().tables["published_single"].rows:
         if (row.key["pattern"], row.key["task"]) == (pattern, task) and (value := row.values["index"]) is not None:
-            found[str(row.key["attention"])] = value
+            values[str(row.key["attention"])] = value
     if undone:
-        found |= {who: value for (place, of, who), value in PENALTIES.items() if (place, of) == (pattern, task)}
-        found |= {who: -found[who] for place, of, who in TURNED if (place, of) == (pattern, task)}
-    return found
+        values |= {who: value for (place, of, who), value in PENALTIES.items() if (place, of) == (pattern, task)}
+        values |= {who: -values[who] for place, of, who in TURNED if (place, of) == (pattern, task)}
+    return values
 
 
 def raw(pattern: str) -> dict[str, Mapping[str, float | None]]:
@@ -172,16 +175,16 @@ def raw(pattern: str) -> dict[str, Mapping[str, float | None]]:
 
 def shipped(pattern: str) -> dict[str, Constant]:
     """The constants of the released script for a pattern, by metric."""
-    found = {}
+    constants = {}
     for row in paper().tables["raw_constants"].rows:
         mean, sd = row.values["mean"], row.values["standard_deviation"]
         if row.key["pattern"] == pattern and mean is not None and sd is not None:
-            found[str(row.key["metric"])] = Constant(mean, sd)
-    return found
+            constants[str(row.key["metric"])] = Constant(mean, sd)
+    return constants
 
 
-def retaken(pattern: str) -> dict[str, Constant]:
-    """The constants of a pattern taken anew, over the attentions that had a number when they were taken."""
+def recomputed_constants(pattern: str) -> dict[str, Constant]:
+    """The constants of a pattern recomputed over the attentions that had a number when they were taken."""
     rows = [row for name, row in raw(pattern).items() if name not in LATER.get(pattern, set())]
     return {
         metric: Constant.of([value for row in rows if (value := row[metric]) is not None])
@@ -209,7 +212,7 @@ def paper() -> Paper:
     return load_paper(FOLDER)
 
 
-def asked(config: Config) -> Published:
+def section_of(config: Config) -> Published:
     """The section of the config that says what to recompute."""
     assert config.published is not None, "the table must compose experiment `published`"
     return config.published

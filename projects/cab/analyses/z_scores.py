@@ -1,4 +1,4 @@
-"""The compositional index: metrics of different kinds and units in one number, by frozen constants.
+"""z-scores, the parts of a compositional index: metrics of different kinds and units in one number, by frozen constants.
 
 z(x) = ± (x − μ) / σ        minus where lower is better
 index = mean of z over the metrics of a task
@@ -25,13 +25,21 @@ class Constant:
 
 
 def z_score(metric: str, value: float, constant: Constant) -> float:
-    """How many σ better than μ a value is. Raises ZeroDivisionError if all of the population are equal."""
+    """How many σ better than μ a value is.
+
+    Raises:
+        ZeroDivisionError: All values of the population are equal.
+    """
     sign = 1 if metric in HIGHER_IS_BETTER else -1
     return sign * (value - constant.mean) / constant.sd
 
 
 def mean_z(values: Mapping[str, float], constants: Mapping[str, Constant]) -> float:
-    """The index of a task: the mean of the z-scores of its metrics, each of which must have constants."""
+    """The index of a task: the mean of the z-scores of its metrics.
+
+    Raises:
+        KeyError: A metric has no constants.
+    """
     if missing := sorted(values.keys() - constants.keys()):
         raise KeyError(f"no constants for {', '.join(missing)}")
     return statistics.fmean(z_score(metric, value, constants[metric]) for metric, value in values.items())
