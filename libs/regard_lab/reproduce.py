@@ -27,8 +27,9 @@ from regard_lab.experiment.cells import Finished, finished_record, run_cell
 from regard_lab.experiment.executors import EXECUTORS, as_finished, executor, import_early
 from regard_lab.experiment.experiments import check_scale
 from regard_lab.experiment.project import find_project, papers
-from regard_lab.experiment.results import read_result, result_path, write_result
+from regard_lab.experiment.results import DECIDING, read_result, result_path, write_result
 from regard_lab.experiment.tables import Table, check_table, checksums, load_table, result_of
+from regard_lab.gate import with_floors
 
 
 def reproduce_tables(
@@ -90,6 +91,8 @@ def _bring_up_to_date(
             result = replace(
                 result, restamps=[one for one in read_result(path).restamps if one.new == result.fingerprint]
             )
+        if scale in DECIDING:
+            result, _ = with_floors(result, root)
         write_result(path, result)
     counts = Counter(end.outcome for end in finished)
     summary = {

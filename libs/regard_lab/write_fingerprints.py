@@ -20,7 +20,7 @@ from regard_lab.common import files
 from regard_lab.common.errors import command
 from regard_lab.experiment.experiments import check_scale
 from regard_lab.experiment.fingerprint import code_fingerprint
-from regard_lab.experiment.project import find_project, papers
+from regard_lab.experiment.project import figures_script, find_project, papers
 from regard_lab.experiment.results import result_path
 from regard_lab.experiment.tables import current_fingerprint, load_table
 from regard_lab.reproduce import read_scales
@@ -118,9 +118,7 @@ def current(path: Path, root: Path) -> str | None:
 def report_fingerprint(root: Path) -> str:
     """The code of the report, its templates, each project's figures, published numbers and claims, and the data cards."""
     modules = ["regard_lab.report", "regard_lab.report.__main__"]
-    modules += [
-        f"projects.{paper}.figures" for paper in papers(root) if (root / "projects" / paper / "figures.py").exists()
-    ]
+    modules += [f"projects.{paper}.figures" for paper in papers(root) if figures_script(root, paper)]
     folder = root / "libs" / "regard_lab" / "report"
     read = sorted(path for path in folder.rglob("*") if path.suffix in (".html", ".css", ".js"))
     read += sorted((root / "projects").glob("*/*.yaml")) + sorted((root / "projects").glob("*/tables/*.yaml"))

@@ -53,6 +53,12 @@ def find_project(name: str, root: Path) -> Project:
     return load(f"projects.{name}.config:PROJECT")  # type: ignore[no-any-return]
 
 
+def figures_script(root: Path, paper: str) -> Path | None:
+    """The file that holds a project's `FIGURES`: `figures/__init__.py` or `figures.py`; `None` if it has no figures."""
+    folder = root / "projects" / paper
+    return next((path for path in (folder / "figures" / "__init__.py", folder / "figures.py") if path.exists()), None)
+
+
 def load(reference: str) -> Any:
     """The object that `module:name` names."""
     module, _, name = reference.partition(":")

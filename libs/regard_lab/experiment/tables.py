@@ -156,7 +156,11 @@ def result_of(table: Table, finished: list[Finished], root: Path) -> Result:
     """The table's result, read out of what its cells left."""
     by_id = {end.cell.id: end for end in finished}
     rows = [
-        _row(table.spec, [by_id.get(cell.id) or Finished(cell, "not run", None, "not started") for cell in row])
+        row_of(
+            table.spec.metrics,
+            table.spec.curves,
+            [by_id.get(cell.id) or Finished(cell, "not run", None, "not started") for cell in row],
+        )
         for row in table.rows
     ]
     records = {cell.id: by_id[cell.id].record for cell in table.cells if cell.id in by_id and by_id[cell.id].record}
@@ -181,25 +185,24 @@ def current_fingerprint(paper: str, name: str, scale: str, root: Path = Path()) 
         return None
 
 
-def _row(spec: TableSpec, ends: list[Finished]) -> Row:
+def row_of(metrics: Mapping[str, str], curves: Mapping[str, str], ends: list[Finished]) -> Row:
+    """The row of one key, read out of its cells' ends: the metrics and curves named (name -> unit), over the seeds that have finished."""
     done = [(end.cell, end.record) for end in ends if end.record is not None]
     missing = [end for end in ends if end.record is None]
     status: Status = "ok" if not missing else "failed" if any(end.outcome == "failed" for end in missing) else "not run"
     reason = "; ".join(f"seed {end.cell.seed}: {end.reason}" for end in missing)
-    metrics = {
-        name: Metric.of([record["metrics"][name] for _, record in done], unit)
-        for name, unit in spec.metrics.items()
-        if done
+    values = {
+        name: Metric.of([record["metrics"][name] for _, record in done], unit) for name, unit in metrics.items() if done
     }
-    curves = {
-        name: Curve(unit, [record["curves"][name] for _, record in done]) for name, unit in spec.curves.items() if done
+    followed = {
+        name: Curve(unit, [record["curves"][name] for _, record in done]) for name, unit in curves.items() if done
     }
     return Row(
         key=ends[0].cell.key,
-        metrics=metrics,
+        metrics=values,
         status=status,
         reason=reason,
         seeds=[cell.seed for cell, _ in done],
         cells=[cell.id for cell, _ in done],
-        curves=curves,
+        curves=followed,
     )

@@ -1,6 +1,6 @@
 """Figures in one house style, as SVG files that are the same to the last byte each time.
 
-A project's `figures.py` holds `FIGURES`: a function a figure, from `Results` to a matplotlib figure or `None` (nothing has been run). Its
+A project's `figures` holds `FIGURES`: one function per figure, from `Results` to a matplotlib figure or `None` (nothing has been run). Its
 docstring is the caption. No function holds a number; all come from `results/`.
 """
 

@@ -1,6 +1,7 @@
 """The whole site in memory, then on disk: whole files, none rewritten without a change, none left that is no longer made."""
 
 import importlib.util
+import inspect
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -16,6 +17,7 @@ from regard_lab.common.errors import UserError
 from regard_lab.common.files import read_json, write_atomically
 from regard_lab.evidence.claims import WORDS
 from regard_lab.evidence.paper import Paper, papers
+from regard_lab.experiment.project import figures_script
 from regard_lab.experiment.results import Result, Scale, read_result, result_path
 from regard_lab.report import performance_figures
 from regard_lab.report.dvc_files import metrics, plot
@@ -158,8 +160,8 @@ def _draw(view: PaperView, results: list[Result], root: Path, files: Files) -> l
     """Draw a paper's figures into `files`; each knows the results it asked for."""
     paper = view.paper
     stale = {(table.name, scale) for table in view.tables for scale in table.stale}
-    script = root / "projects" / paper.name / "figures.py"
-    if not script.exists():
+    script = figures_script(root, paper.name)
+    if script is None:
         return []
     drawn = []
     for name, make in _makers(script).items():
@@ -176,7 +178,7 @@ def _draw(view: PaperView, results: list[Result], root: Path, files: Files) -> l
                 name=name,
                 caption=caption,
                 path=path,
-                script=script.relative_to(root).as_posix(),
+                script=_source_of(make, script).relative_to(root).as_posix(),
                 sources=sources,
                 quick=any(one.scale == "quick" for one in own.used),
                 stale=any((one.table, one.scale) in stale for one in own.used),
@@ -195,6 +197,12 @@ def _draw_performance(measured: Performance, files: Files) -> dict[str, list[dic
             files[path] = svg(figure)
             own.append({"name": name, "path": path, "caption": caption})
     return drawn
+
+
+def _source_of(make: Maker, script: Path) -> Path:
+    """The file beside or below `script` that a figure's function was written in, else `script`."""
+    written = Path(inspect.getsourcefile(inspect.unwrap(make)) or script).resolve()
+    return written if script.parent.resolve() in written.parents and written.exists() else script
 
 
 def _makers(script: Path) -> Mapping[str, Maker]:
