@@ -1,17 +1,17 @@
-"""The small transformer: key and value widths are free, and one attention query is the only way from the tokens to the classes."""
+"""The small transformer: key and value widths are free, and one attention query is the only path from the tokens to the classes."""
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 
 from projects.explaining.config import Data, Model
-from projects.explaining.looking import Attend, Classifier, Seen, even, weights
+from projects.explaining.models.classifier import Classifier, ExplainedLayer, Replace, softmax_weights, uniform_weights
 
 INITIAL = 0.2  # standard deviation of embeddings and positions [our choice]
 
 
 class SelfAttention(nn.Module):
-    """Softmax attention whose heads have keys `key_width` wide and values `value_width` wide."""
+    """Softmax attention with keys `key_width` wide and values `value_width` wide in each head."""
 
     def __init__(self, width: int, heads: int, key_width: int, value_width: int) -> None:
         super().__init__()
@@ -19,12 +19,14 @@ class SelfAttention(nn.Module):
         self.query, self.key = nn.Linear(width, heads * key_width), nn.Linear(width, heads * key_width)
         self.value, self.output = nn.Linear(width, heads * value_width), nn.Linear(heads * value_width, width)
 
-    def forward(self, x: Tensor, mask: Tensor, place: int, attend: Attend | None) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor, index: int, replace: Replace | None) -> Tensor:
+        """x `(b, n, w)` -> `(b, n, w)`; `index` is the layer's own."""
         q, k, v = (rearrange(m(x), "b n (h d) -> b h n d", h=self.heads) for m in (self.query, self.key, self.value))
-        attention = weights(q, k, mask)
-        if attend is not None:
-            attention = attend(place, attention, v, mask).to(v.dtype)
-        return self.output(rearrange(attention @ v, "b h n d -> b n (h d)"))
+        attention = softmax_weights(q, k, mask)
+        if replace is not None:
+            attention = replace(index, attention, v, mask).to(v.dtype)
+        out: Tensor = self.output(rearrange(attention @ v, "b h n d -> b n (h d)"))
+        return out
 
 
 class Block(nn.Module):
@@ -39,9 +41,11 @@ class Block(nn.Module):
         )
         self.dropout = nn.Dropout(model.dropout)
 
-    def forward(self, x: Tensor, mask: Tensor, place: int, attend: Attend | None) -> Tensor:
-        x = x + self.dropout(self.attention(self.norms[0](x), mask, place, attend))
-        return x + self.dropout(self.feed_forward(self.norms[1](x)))
+    def forward(self, x: Tensor, mask: Tensor, index: int, replace: Replace | None) -> Tensor:
+        """x `(b, n, w)` -> `(b, n, w)`; `index` is the layer's own."""
+        x = x + self.dropout(self.attention(self.norms[0](x), mask, index, replace))
+        out: Tensor = x + self.dropout(self.feed_forward(self.norms[1](x)))
+        return out
 
 
 class Encoder(Classifier):
@@ -59,27 +63,29 @@ class Encoder(Classifier):
         self.output = nn.Linear(model.value_width, data.classes)
         self.dropout = nn.Dropout(model.dropout)
         with torch.no_grad():
-            self.embedding.weight.mul_(
-                INITIAL
-            )  # places count as much as words, and both can be learned in a few epochs
+            # Positions count as much as words, and both can be learned in a few epochs.
+            self.embedding.weight.mul_(INITIAL)
 
     def embed(self, tokens: Tensor) -> Tensor:
-        return self.embedding(tokens)  # type: ignore[no-any-return]
+        embedded: Tensor = self.embedding(tokens)
+        return embedded
 
-    def lower(self, embedded: Tensor, mask: Tensor, attend: Attend | None = None) -> Tensor:
+    def lower(self, embedded: Tensor, mask: Tensor, replace: Replace | None = None) -> Tensor:
         x = self.dropout(embedded + self.position[: embedded.shape[1]])
-        for place, block in enumerate(self.blocks):
-            x = block(x, mask, place, attend)
-        return self.norm(x)  # type: ignore[no-any-return]
+        for index, block in enumerate(self.blocks):
+            x = block(x, mask, index, replace)
+        out: Tensor = self.norm(x)
+        return out
 
-    def look(self, hidden: Tensor, mask: Tensor, attend: Attend | None = None) -> Seen:
+    def explained_layer(self, hidden: Tensor, mask: Tensor, replace: Replace | None = None) -> ExplainedLayer:
         keys, values = self.key(hidden)[:, None], self.value(hidden)[:, None]  # one head
-        attention = weights(self.query.expand(len(hidden), 1, 1, -1), keys, mask)
+        attention = softmax_weights(self.query.expand(len(hidden), 1, 1, -1), keys, mask)
         if self.uniform:
-            attention = even(mask, 1).to(values.dtype)[:, :, None]
-        if attend is not None:
-            attention = attend(len(self.blocks), attention, values, mask).to(values.dtype)
-        return Seen(attention[:, :, 0], values, keys, mask, None)
+            attention = uniform_weights(mask, 1).to(values.dtype)[:, :, None]
+        if replace is not None:
+            attention = replace(len(self.blocks), attention, values, mask).to(values.dtype)
+        return ExplainedLayer(attention[:, :, 0], values, keys, mask, None)
 
-    def decide(self, seen: Seen, mixed: Tensor) -> Tensor:
-        return self.output(mixed.flatten(-2).to(self.output.weight.dtype))  # type: ignore[no-any-return]
+    def classify(self, layer: ExplainedLayer, mixed: Tensor) -> Tensor:
+        logits: Tensor = self.output(mixed.flatten(-2).to(self.output.weight.dtype))
+        return logits

@@ -10,13 +10,21 @@ import torch
 from transformers import BertConfig, BertModel
 
 from projects.explaining import data as project_data
-from projects.explaining import definitions, faithfulness, identifiability, interventions, looked, training
-from projects.explaining.bert import Bert, hidden_of
+from projects.explaining.analyses import (
+    definitions,
+    explained_layer,
+    faithfulness,
+    identifiability,
+    interventions,
+)
+from projects.explaining.analyses.explained_layer import cut, explained_texts
+from projects.explaining.analyses.faithfulness import gradient_importance, occlusion_importance
+from projects.explaining.analyses.perturbations import erased, removed_to_flip
 from projects.explaining.config import PROJECT
-from projects.explaining.erasure import erased, removed_to_flip
-from projects.explaining.importance import gradient_importance, occlusion_importance
-from projects.explaining.looked import cut
-from projects.explaining.training import Learning, build
+from projects.explaining.models.bert import Bert
+from projects.explaining.models.classifier import hidden_of
+from projects.explaining.tasks import classification
+from projects.explaining.tasks.classification import TrainingRun, build
 from regard.effective import effective_attention
 from regard_lab.experiment.composition import compose
 from tests.configs import configs_of
@@ -29,7 +37,7 @@ RUNS = {
     "faithfulness": faithfulness,
 }
 SMALL = (
-    *("training.epochs=1", "training.train_texts=32", "training.validation_texts=8", "training.test_texts=8"),
+    *("training.epochs=1", "data.train_texts=32", "data.validation_texts=8", "data.test_texts=8"),
     *(
         "analysis.texts=4",
         "analysis.rows=20",
@@ -79,19 +87,19 @@ def place(monkeypatch, tmp_path):
 
     parts = {f"{kind}{split}": texts(40) for kind in ("", "movie_") for split in ("train", "validation", "test")}
     monkeypatch.setattr(project_data.data, "load", lambda name, root, source: parts)
-    monkeypatch.setattr(training, "pretrained", lambda checkpoint, root: tiny_bert())
-    monkeypatch.setattr(training, "tokenizer_of", lambda checkpoint, root: Tokenizer())
+    monkeypatch.setattr(classification, "pretrained", lambda checkpoint, root: tiny_bert())
+    monkeypatch.setattr(classification, "tokenizer_of", lambda checkpoint, root: Tokenizer())
     monkeypatch.chdir(tmp_path)
-    looked._kept.clear()
-    training._texts.clear()
+    explained_layer._cache.clear()
+    classification._texts.clear()
     yield tmp_path
-    looked._kept.clear()
-    training._texts.clear()
+    explained_layer._cache.clear()
+    classification._texts.clear()
 
 
 def models() -> list:
     config = config_of("experiment=encoder_majority")
-    encoder = build(Learning(config.data, config.model, config.training, 0), ROOT)
+    encoder = build(TrainingRun(config.data, config.model, config.training, 0), ROOT)
     return [encoder.eval(), Bert(tiny_bert(), 2, uniform=False, frozen=True).eval()]
 
 
@@ -109,10 +117,10 @@ def test_padding_changes_nothing_and_the_explained_row_is_all(which):
     model = models()[which]
     tokens = torch.tensor([[2, 3, 3, 2, 3, 0, 0, 0], [3, 2, 2, 3, 2, 2, 3, 2]])
     assert torch.allclose(model(tokens)[:1], model(tokens[:1, :5]), atol=1e-5)
-    seen = model.look(hidden_of(model, tokens), tokens != 0)
-    assert torch.allclose(seen.attention.sum(-1), torch.ones(()))
-    assert not seen.attention[0, :, 5:].any()
-    again = model.decide(seen, torch.einsum("thm,thme->the", seen.attention, seen.values))
+    layer = model.explained_layer(hidden_of(model, tokens), tokens != 0)
+    assert torch.allclose(layer.attention.sum(-1), torch.ones(()))
+    assert not layer.attention[0, :, 5:].any()
+    again = model.classify(layer, torch.einsum("thm,thme->the", layer.attention, layer.values))
     assert torch.allclose(again, model(tokens), atol=1e-5)
 
 
@@ -121,19 +129,19 @@ def test_every_layer_replaced_by_its_effective_part_gives_the_same_logits(which)
     model = models()[which].double()
     tokens = torch.randint(2, 4, (2, 20), generator=torch.Generator().manual_seed(0))
     tokens[1, 15:] = 0
-    places = []
+    indices = []
 
-    def attend(definition):
-        def instead(place, attention, values, mask):
-            places.append(place)
+    def replacement(definition):
+        def instead(index, attention, values, mask):
+            indices.append(index)
             return effective_attention(attention, values, definition=definition, key_mask=mask)
 
         return instead
 
     for definition in ("E1", "E3", "E4", "E5"):
-        assert torch.allclose(model(tokens, attend(definition)), model(tokens), atol=1e-8), definition
-    assert set(places) == {0, 1}
-    assert not torch.allclose(model(tokens, attend("E6")), model(tokens), atol=1e-6)
+        assert torch.allclose(model(tokens, replacement(definition)), model(tokens), atol=1e-8), definition
+    assert set(indices) == {0, 1}
+    assert not torch.allclose(model(tokens, replacement("E6")), model(tokens), atol=1e-6)
 
 
 def test_texts_are_cut_with_their_end_mark():
@@ -166,38 +174,38 @@ def test_a_cell_of_every_table(place, overrides):
             if table == "interventions":
                 assert measured.metrics["kept_tvd"] < 1e-6
     assert (
-        len(list((place / "runs" / "artefacts").glob("train-*/artefact.json"))) == 3
+        len(list((place / "runs" / "artefacts").glob("fit_classifier-*/artefact.json"))) == 3
     )  # own, even weights, another seed
 
 
 def test_importance_of_a_token_that_decides(place):
     """With one value kept and a linear head, leaving out a token or its gradient can be worked out from the model itself."""
-    found = looked.looked(config_of("experiment=encoder_majority", "data.length=8", *SMALL), place)
-    flow = gradient_importance(found)
+    texts = explained_texts(config_of("experiment=encoder_majority", "data.length=8", *SMALL), place)
+    flow = gradient_importance(texts)
     assert torch.allclose(flow.sum(-1), torch.ones(4).double())
-    left_out = occlusion_importance(found, 1)[0]
-    real = found.tokens[0]
+    left_out = occlusion_importance(texts, 1)[0]
+    real = texts.tokens[0]
     for token in (0, 5):
         without = torch.cat([real[:token], real[token + 1 :]])[None]
-        change = (found.model(without).softmax(-1)[0] - found.before[0]).abs().sum() / 2
-        assert float(left_out[token]) == pytest.approx(float(change), abs=1e-9)
+        change = (texts.model(without).softmax(-1)[0] - texts.predicted[0]).abs().sum() / 2
+        assert float(left_out[token]) == pytest.approx(float(change.detach()), abs=1e-9)
 
 
 def test_erasure_by_hand(place):
-    found = looked.looked(config_of("experiment=encoder_majority", "data.length=8", *SMALL), place)
-    rows = found.seen.attention
-    gone = torch.zeros_like(found.seen.mask)
+    texts = explained_texts(config_of("experiment=encoder_majority", "data.length=8", *SMALL), place)
+    rows = texts.layer.attention
+    gone = torch.zeros_like(texts.layer.mask)
     gone[:, 0] = True
     kept = erased(rows, gone)
     assert not kept[:, :, 0].any()
     assert torch.allclose(kept.sum(-1), torch.ones(4, 1).double())
     order = torch.arange(8.0).flip(0).expand(4, -1)  # the first token goes first
-    share = removed_to_flip(found, rows, order)
+    share = removed_to_flip(texts, rows, order)
     for text in range(4):
         flipped = [
             k
             for k in range(1, 8)
-            if int(found.probabilities(erased(rows, torch.arange(8) < k))[text].argmax())
-            != int(found.before[text].argmax())
+            if int(texts.probabilities(erased(rows, torch.arange(8) < k))[text].argmax())
+            != int(texts.predicted[text].argmax())
         ]
         assert float(share[text]) == pytest.approx(flipped[0] / 8 if flipped else 1.0)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 def jsd(p: Tensor, q: Tensor) -> Tensor:
-    """Of distributions (…, m) -> (…)."""
+    """Jensen–Shannon divergence of distributions `(…, m)`, in nats: `(…)`."""
     middle = (p + q) / 2
     return ((kl(p, middle) + kl(q, middle)) / 2).clamp(min=0)
 
@@ -24,23 +24,29 @@ def kl(p: Tensor, q: Tensor) -> Tensor:
 
 
 def tvd(p: Tensor, q: Tensor) -> Tensor:
-    """Of distributions over classes (…, c) -> (…)."""
+    """Total variation of distributions over classes `(…, c)`: `(…)`."""
     return (p - q).abs().sum(-1) / 2
 
 
 def flips(p: Tensor, q: Tensor) -> Tensor:
-    """Boolean (…)."""
+    """Where the likeliest classes of `(…, c)` differ: boolean `(…)`."""
     return p.argmax(-1) != q.argmax(-1)
 
 
 def kendall(a: Tensor, b: Tensor, mask: Tensor) -> tuple[float, float]:
-    """τ-b and p of one text: a, b and mask (m). Where one of them is the same for all tokens there is no order: τ = 0, p = 1."""
-    found = stats.kendalltau(a[mask].numpy(), b[mask].numpy())
-    tau, p = float(found.statistic), float(found.pvalue)
+    """Kendall's τ-b of two importances of one text, and its p. Where one of them is the same for all tokens there is no order: τ = 0, p = 1.
+
+    Args:
+        a: `(m)`.
+        b: `(m)`.
+        mask: `(m)`, True for the tokens that count.
+    """
+    outcome = stats.kendalltau(a[mask].numpy(), b[mask].numpy())
+    tau, p = float(outcome.statistic), float(outcome.pvalue)
     return (tau, p) if tau == tau else (0.0, 1.0)
 
 
 def positive(weights: Tensor) -> Tensor:
-    """Weights as a distribution: without negative entries, made to sum to 1; one without a positive entry is nothing."""
+    """Weights as a distribution: without negative entries, made to sum to 1; all 0 where no entry is positive."""
     kept = weights.clamp(min=0)
     return kept / kept.sum(-1, keepdim=True).clamp(min=1e-300)
