@@ -1,7 +1,7 @@
 """The typed config of a cell, and what the lab must know of this project. Imports no torch: see `regard_lab.experiment.project`.
 
 The tables need different things, so a config has a section for each; those that a table does not use are null. Three resolvers put into a config
-what a cell depends on beside code and data, so that a change of it is a change of the cell:
+what a cell depends on beside code and data, so that a change of it changes the cell:
 
     ${cab_published:}                                 the published numbers
     ${cab_constants:quick,causal_self}                the frozen constants of our own index, at a scale; null where there are none yet
@@ -25,7 +25,7 @@ from regard_lab.experiment.table_file import read_table
 from regard_lab.training.recipe import Training
 
 FOLDER = Path(__file__).parent
-NONE = "none"  # in the place of a mechanism's name: the layer is left out
+NONE = "none"  # in place of a mechanism's name: the layer is left out
 
 
 @dataclass
@@ -189,12 +189,12 @@ def check(config: Config) -> None:
 
 
 def modules(config: Config) -> list[str]:
-    """What a cell reaches by name: its mechanism, and softmax attention in the places that are not under test."""
+    """What a cell reaches by name: its mechanism, and softmax attention for the layers that are not under test."""
     return modules_of(config.attention.name)
 
 
 def modules_of(attention: str) -> list[str]:
-    """The modules behind a mechanism's name. A user's own lies outside of the repository; its checksum stands in the config."""
+    """The modules behind a mechanism's name. A user's own is outside the repository; its checksum is in the config."""
     known = attention != NONE and ":" not in attention
     return ["regard.mechanisms.softmax", *([f"regard.mechanisms.{attention}"] if known else [])]
 
@@ -203,27 +203,31 @@ def frozen_constants(scale: str, pattern: str) -> DictConfig | None:
     """The constants of our index in `constants.yaml`: metric -> mean and standard deviation; `None` where nothing is frozen."""
     path = FOLDER / "constants.yaml"
     frozen = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
-    found = ((frozen or {}).get(scale) or {}).get(pattern)
-    return OmegaConf.create(found["metrics"]) if found else None
+    constants = ((frozen or {}).get(scale) or {}).get(pattern)
+    return OmegaConf.create(constants["metrics"]) if constants else None
 
 
 def own_checksum(target: str) -> str:
-    """The SHA-256 of the file behind `file.py:Class` or `module:Class`; nothing for a registered mechanism."""
-    place, colon, _ = target.rpartition(":")
+    """The SHA-256 of the file behind `file.py:Class` or `module:Class`; empty for a registered mechanism.
+
+    Raises:
+        UserError: There is no such file or module.
+    """
+    module, colon, _ = target.rpartition(":")
     if not colon:
         return ""
-    if place.endswith(".py"):
-        path = Path(place)
+    if module.endswith(".py"):
+        path = Path(module)
     else:
         import importlib.util
 
         try:
-            spec = importlib.util.find_spec(place)
+            spec = importlib.util.find_spec(module)
         except (ImportError, ValueError):
             spec = None
-        path = Path(spec.origin) if spec is not None and spec.origin else Path(place)
+        path = Path(spec.origin) if spec is not None and spec.origin else Path(module)
     if not path.is_file():
-        raise UserError(f"there is no module {place!r}; for a file write path/to/file.py:Class")
+        raise UserError(f"there is no module {module!r}; for a file write path/to/file.py:Class")
     return sha256(path)
 
 

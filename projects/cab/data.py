@@ -101,7 +101,7 @@ def load_characters(name: str, source: str) -> dict[str, Tensor]:
     """Each split as numbers of its characters, uint8, read once per process; those that training never saw are `UNKNOWN_CHARACTER`."""
     splits = {split: "\n".join(texts.texts) for split, texts in data.load(name, Path.cwd(), source).items()}
     known = sorted(set(splits["train"]))[:255]
-    number = {character: place for place, character in enumerate(known, start=1)}
+    number = {character: index for index, character in enumerate(known, start=1)}
     return {
         split: torch.from_numpy(
             np.array([number.get(character, UNKNOWN_CHARACTER) for character in text], dtype=np.uint8)

@@ -1,6 +1,6 @@
 """Bring your own attention: `python -m projects.cab.score my_file.py:MyAttention --scale quick`.
 
-Certifies it in every pattern that it declares, trains the benchmark's task for each, and prints its compositional index beside those of the
+Certifies it in every pattern that it declares, trains the benchmark's task for each, and prints its compositional index among those of the
 mechanisms here. The rows stay in the table `own` of the report. What has been trained is not trained again; the same command resumes a stopped run.
 """
 
@@ -140,9 +140,9 @@ def report(table: Result, others: Result | None, scale: str) -> str:
         if row.status != "ok" or not row.metrics:
             lines.append(f"    {row.status}: {row.reason}")
             continue
-        for place, (name, index, gain, mine) in enumerate(standing(row, others), start=1):
+        for rank, (name, index, gain, mine) in enumerate(standing(row, others), start=1):
             mark = "▸" if mine else " "
-            lines.append(f" {mark}{place:>3}  {name:<{width}}{shown(index):>18}{shown(gain):>22}")
+            lines.append(f" {mark}{rank:>3}  {name:<{width}}{shown(index):>18}{shown(gain):>22}")
     if scale == "quick":
         lines.append("\nquick: mechanics, not evidence; --scale laptop for numbers with seeds")
     if others is None:

@@ -34,7 +34,7 @@ _WORD = re.compile(r"\w+(?:'\w+)?|[!?]")
 
 @dataclass(frozen=True)
 class Encoded:
-    """The splits of a task, and what a token's number stands for."""
+    """The splits of a task as tokens and labels, and the word behind each token's number."""
 
     splits: dict[str, tuple[Tensor, Tensor]]
     words: list[str]
@@ -73,7 +73,7 @@ def labelled(loaded: dict[str, Any], config: Data, split: str) -> list[tuple[str
         part = loaded[f"movie_{split}"]
         return [(text, int(score > 0)) for text, score in zip(part.texts, part.scores, strict=True) if score != 0]
     kept = range(config.classes) if config.kept is None else config.kept
-    number = {label: place for place, label in enumerate(kept)}
+    number = {label: index for index, label in enumerate(kept)}
     part = loaded[split]
     return [
         (text, number[label]) for text, label in zip(part.texts, part.labels.tolist(), strict=True) if label in number
@@ -81,7 +81,7 @@ def labelled(loaded: dict[str, Any], config: Data, split: str) -> list[tuple[str
 
 
 def words_of(text: str) -> list[str]:
-    """Words in lower case, ! and ?; a word with a digit is `qqq`."""
+    """Words in lower case, ! and ?; a word with a digit becomes `qqq`."""
     plain = html.unescape(text).replace("<br />", " ").lower()
     return [NUMBER if any(letter.isdigit() for letter in word) else word for word in _WORD.findall(plain)]
 
@@ -93,11 +93,11 @@ def frequent(texts: list[str], size: int) -> list[str]:
 
 
 def as_tensors(rows: list[tuple[str, int]], numbers: dict[str, int], length: int) -> tuple[Tensor, Tensor]:
-    """The first `length` words of each text; a text without words is one unknown word."""
+    """The first `length` words of each text; a text without words becomes one unknown word."""
     tokens = np.full((len(rows), length), PADDING, dtype=np.int64)
-    for place, (text, _) in enumerate(rows):
+    for row, (text, _) in enumerate(rows):
         words = [numbers.get(word, UNKNOWN) for word in words_of(text)[:length]] or [UNKNOWN]
-        tokens[place, : len(words)] = words
+        tokens[row, : len(words)] = words
     return torch.from_numpy(tokens), torch.tensor([label for _, label in rows])
 
 

@@ -4,7 +4,7 @@
     task    = mean of the z of its metrics
     pattern = mean of its tasks
 
-Every published number comes from the tables `raw_*` and `published_*`; only what was inferred from them stands here (`PENALTIES`, `TURNED`).
+Every published number comes from the tables `raw_*` and `published_*`; only what we inferred from them is here (`PENALTIES`, `TURNED`).
 """
 
 import functools
@@ -163,8 +163,16 @@ def columns(name: str, undone: bool) -> dict[str, float]:
         if (row.key["pattern"], row.key["task"]) == (pattern, task) and (value := row.values["index"]) is not None:
             values[str(row.key["attention"])] = value
     if undone:
-        values |= {who: value for (place, of, who), value in PENALTIES.items() if (place, of) == (pattern, task)}
-        values |= {who: -values[who] for place, of, who in TURNED if (place, of) == (pattern, task)}
+        values |= {
+            attention: value
+            for (own_pattern, own_task, attention), value in PENALTIES.items()
+            if (own_pattern, own_task) == (pattern, task)
+        }
+        values |= {
+            attention: -values[attention]
+            for own_pattern, own_task, attention in TURNED
+            if (own_pattern, own_task) == (pattern, task)
+        }
     return values
 
 

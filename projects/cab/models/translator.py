@@ -1,6 +1,6 @@
 """An encoder–decoder for translation (Vaswani et al. 2017), pre-norm. Under test is the decoder's cross attention.
 
-The decoder may see all of the source and only what stands before in the target.
+The decoder may see all of the source and only the earlier words of the target.
 """
 
 import torch

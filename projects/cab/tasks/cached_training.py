@@ -1,7 +1,7 @@
 """One model of a task, trained once for every table that needs it.
 
 `cached_metrics` gives its metrics, out of `runs/artefacts` if they are there. What decides a trained model is a `TrainingRun`; the index, its
-constants and the tables are no part of it, so that none of them trains anything anew.
+constants and the tables are no part of it, so that none of them trains anything again.
 """
 
 from collections.abc import Callable, Mapping, Sequence

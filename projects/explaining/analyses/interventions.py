@@ -24,7 +24,7 @@ from projects.explaining.tasks.classification import uniform_accuracy
 from regard.effective import null_dimension
 from regard_lab.experiment.run_result import RunResult
 
-MOST_TEXTS = 12  # of which weights are taken away in turn
+MOST_TEXTS = 12  # of which weights are removed in turn
 VISIBLE = 1e-9  # a weight below this is rounding
 MISSED = 1e-7  # error of the output from which it counts as missed
 TRIED = 6  # weights per row

@@ -81,7 +81,7 @@ def erasure(texts: ExplainedTexts, rows: Tensor, seed: int) -> dict[str, float]:
     another = chance.masked_fill(~real, -1).scatter(-1, top[:, None], -1).argmax(-1)
     with torch.no_grad():
         before = texts.probabilities(rows)
-        after_top, after_other = (texts.probabilities(erased(rows, one_hot(place, real))) for place in (top, another))
+        after_top, after_other = (texts.probabilities(erased(rows, one_hot(token, real))) for token in (top, another))
     top_flips, other_flips = flips(after_top, before), flips(after_other, before)
     orders = {"": weights, "_random": chance, "_gradient": gradient_order(texts, rows)}
     return {
@@ -92,9 +92,9 @@ def erasure(texts: ExplainedTexts, rows: Tensor, seed: int) -> dict[str, float]:
     }
 
 
-def one_hot(place: Tensor, real: Tensor) -> Tensor:
-    """Boolean `(t, m)`, True at each text's place `(t)`."""
-    return torch.zeros_like(real).scatter(-1, place[:, None], True)
+def one_hot(token: Tensor, real: Tensor) -> Tensor:
+    """Boolean `(t, m)`, True at one token `(t)` of each text."""
+    return torch.zeros_like(real).scatter(-1, token[:, None], True)
 
 
 def erased(rows: Tensor, gone: Tensor) -> Tensor:

@@ -175,7 +175,7 @@ def test_a_cell_of_every_table(place, overrides):
                 assert measured.metrics["kept_tvd"] < 1e-6
     assert (
         len(list((place / "runs" / "artefacts").glob("fit_classifier-*/artefact.json"))) == 3
-    )  # own, even weights, another seed
+    )  # own, uniform weights, another seed
 
 
 def test_importance_of_a_token_that_decides(place):
