@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from vectors import draw, gradients, peak_bytes
 
 from regard.mechanisms.abc import abc, chunk, naive_abc
+from tests.regard.vectors import draw, gradients, peak_bytes
 
 
 def leaping(leap: float, *, n: int = 40, rows: tuple[int, ...] = (5, 21), dtype: torch.dtype = torch.float64) -> Any:

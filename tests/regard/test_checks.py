@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from vectors import heads
 
 from regard.common.checks import check_choice, check_count, check_heads
+from tests.regard.vectors import heads
 
 
 def test_good_heads_pass() -> None:

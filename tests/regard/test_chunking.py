@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 import torch
-from vectors import draw, gradients, heads, peak_bytes
 
 from regard.mechanisms.cosformer import cosformer, naive_cosformer
 from regard.mechanisms.performer import naive_performer, performer
+from tests.regard.vectors import draw, gradients, heads, peak_bytes
 
 N = 1100  # more than a segment, and no multiple of a chunk
 W = draw(6, 4, seed=9)

@@ -7,10 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
-from vectors import GOLDEN_TOLERANCE, draw, golden, gradients, heads, masks, peak_bytes
 
 from regard.mechanisms.cosformer import CosformerAttention, cosformer, naive_cosformer
 from regard.registry import build
+from tests.regard.vectors import GOLDEN_TOLERANCE, draw, golden, gradients, heads, masks, peak_bytes
 
 
 @pytest.mark.parametrize("case", ["self", "cross", "causal"])

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from vectors import draw
 
 from regard.adapters import huggingface
 from regard.registry import UnsupportedPattern
@@ -22,6 +21,7 @@ from tests.regard.small_transformers import (
     states_of_dense,
     swapped,
 )
+from tests.regard.vectors import draw
 
 pytestmark = pytest.mark.usefixtures("registered")
 transformers = pytest.importorskip("transformers")

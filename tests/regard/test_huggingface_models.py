@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from vectors import draw
 
 import regard
 from regard.adapters import huggingface
@@ -29,6 +28,7 @@ from tests.regard.small_transformers import (
     states,
     states_of_dense,
 )
+from tests.regard.vectors import draw
 
 pytestmark = pytest.mark.usefixtures("registered")
 

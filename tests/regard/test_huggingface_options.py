@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 import pytest
 import torch
 from torch import Tensor
-from vectors import draw
 
 import regard
 from regard.adapters import huggingface
@@ -21,6 +20,7 @@ from regard.mechanisms.smyrf.hashing import seeded_directions
 from regard.observers import Observation
 from regard.registry import mechanism_class
 from tests.regard.small_transformers import ALL, IDS, N, bert, close, states
+from tests.regard.vectors import draw
 
 pytestmark = pytest.mark.usefixtures("registered")
 transformers = pytest.importorskip("transformers")

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from vectors import draw
 
 from regard.attention import Attention
 from regard.common.patterns import ALL_PATTERNS, zero_masked
 from regard.registry import build
+from tests.regard.vectors import draw
 
 X = torch.zeros(2, 5, 8)
 Z = torch.zeros(2, 7, 8)

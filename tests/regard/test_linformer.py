@@ -5,11 +5,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
-from vectors import GOLDEN_TOLERANCE, draw, golden, gradients, heads, masks
 
 from regard.mechanisms.linformer import LinformerAttention, linformer, naive_linformer
 from regard.mechanisms.softmax import softmax
 from regard.registry import build
+from tests.regard.vectors import GOLDEN_TOLERANCE, draw, golden, gradients, heads, masks
 
 
 @pytest.mark.parametrize("function", [linformer, naive_linformer])

@@ -4,11 +4,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from vectors import GOLDEN_TOLERANCE, draw, golden, gradients, heads, masks, peak_bytes
 
 from regard.mechanisms.local import LocalAttention, local, naive_local
 from regard.mechanisms.softmax import softmax
 from regard.registry import build
+from tests.regard.vectors import GOLDEN_TOLERANCE, draw, golden, gradients, heads, masks, peak_bytes
 
 
 @pytest.mark.parametrize("case", ["self", "causal", "mask"])

@@ -5,12 +5,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
-from vectors import GOLDEN_TOLERANCE, draw, golden, gradients, heads, masks, peak_bytes
 
 from regard.mechanisms import nystrom as module
 from regard.mechanisms.nystrom import NystromAttention, naive_nystrom, nystrom
 from regard.mechanisms.softmax import naive_softmax, softmax
 from regard.registry import build
+from tests.regard.vectors import GOLDEN_TOLERANCE, draw, golden, gradients, heads, masks, peak_bytes
 
 
 @pytest.mark.parametrize("case", ["even", "ragged"])

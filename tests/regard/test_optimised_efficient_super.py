@@ -7,11 +7,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from vectors import GOLDEN_TOLERANCE, draw, golden, gradients, masks
 
 from regard import cost
 from regard.mechanisms.super import naive_super_values, super_values
 from regard.registry import build
+from tests.regard.vectors import GOLDEN_TOLERANCE, draw, golden, gradients, masks
 
 CASES = {"self": "noncausal_self", "causal": "causal_self", "cross": "noncausal_cross"}
 MATRICES = {"W_q": "query.weight", "W_k": "key.weight", "W_o": "output.weight"}

@@ -5,12 +5,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
-from vectors import GOLDEN_TOLERANCE, draw, golden, gradients, heads, masks, peak_bytes
 
 from regard.mechanisms.performer import PerformerAttention, naive_performer, performer
 from regard.mechanisms.performer.projection import orthogonal_projection
 from regard.mechanisms.softmax import softmax
 from regard.registry import build
+from tests.regard.vectors import GOLDEN_TOLERANCE, draw, golden, gradients, heads, masks, peak_bytes
 
 CASES = ("cross", "mild", "cross-mild", "per-head", "causal")
 

@@ -3,9 +3,9 @@
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from vectors import draw, gradients, heads
 
 from regard.common.prefix_sum import prefix_sum
+from tests.regard.vectors import draw, gradients, heads
 
 
 def triangle(q, k, v, log_weight=None):

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from vectors import draw
 
 import regard
 from regard.adapters.torch_modules import MixedAttention
@@ -15,6 +14,7 @@ from regard.mechanisms.local import naive_local
 from regard.mechanisms.softmax import SoftmaxAttention
 from regard.observers import Observation
 from regard.registry import UnsupportedPattern, mechanism, mechanism_class
+from tests.regard.vectors import draw
 
 W, HEADS, N = 16, 4, 9
 PADDED = torch.zeros(2, N, dtype=torch.bool)

@@ -7,7 +7,6 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from vectors import GOLDEN_TOLERANCE, draw, golden, gradients, heads, masks, peak_bytes
 
 from regard.mechanisms.smyrf import clustered_attention, naive_smyrf, smyrf
 from regard.mechanisms.smyrf.clusters import cluster_sizes, cut
@@ -15,6 +14,7 @@ from regard.mechanisms.smyrf.hashing import hashes, sorted_tokens, stable_argsor
 from regard.mechanisms.smyrf.naive import naive_transform
 from regard.mechanisms.softmax import softmax
 from regard.registry import build
+from tests.regard.vectors import GOLDEN_TOLERANCE, draw, golden, gradients, heads, masks, peak_bytes
 
 CASES = ["r1-c16", "r4-c8", "cross", "mask", "mask-batch", "scaled"]
 

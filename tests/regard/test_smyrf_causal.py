@@ -6,7 +6,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from vectors import draw, gradients, heads, masks, peak_bytes
 
 from regard.mechanisms.smyrf import clustered_attention, naive_smyrf, smyrf
 from regard.mechanisms.smyrf.causal_clusters import causal_clusters, causal_entries
@@ -14,6 +13,7 @@ from regard.mechanisms.smyrf.hashing import SCHEMES, Hashed, checked_directions,
 from regard.mechanisms.smyrf.naive import NaiveHash, naive_causal_collision_counts
 from regard.mechanisms.softmax import softmax
 from regard.registry import build, mechanism_class
+from tests.regard.vectors import draw, gradients, heads, masks, peak_bytes
 
 BUCKETS = 6
 

@@ -7,12 +7,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from vectors import draw, gradients, heads, masks
 
 from regard.common.counter_rng import murmur_mix
 from regard.mechanisms.smyrf import clustered_attention, naive_smyrf, smyrf
 from regard.mechanisms.smyrf.hashing import SCHEMES, checked_directions, hashes, sorted_tokens
 from regard.registry import build
+from tests.regard.vectors import draw, gradients, heads, masks
 
 BUCKETS = 6
 

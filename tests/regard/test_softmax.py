@@ -5,9 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from vectors import GOLDEN_TOLERANCE, draw, golden, gradients, heads, masks
 
 from regard.mechanisms.softmax import naive_softmax, softmax
+from tests.regard.vectors import GOLDEN_TOLERANCE, draw, golden, gradients, heads, masks
 
 
 @pytest.mark.parametrize("case", ["causal", "cross", "mask", "cross-mask"])

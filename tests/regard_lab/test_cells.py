@@ -5,7 +5,6 @@ import subprocess
 import sys
 
 import pytest
-import toy
 
 from regard_lab.common import files
 from regard_lab.common.errors import UserError
@@ -14,6 +13,7 @@ from regard_lab.experiment.results import read_result, result_path
 from regard_lab.experiment.tables import current_fingerprint, load_table
 from regard_lab.reproduce import line, main, read_scales, reproduce_table
 from regard_lab.write_fingerprints import keep_up, known_fingerprint, write_fingerprints
+from tests.regard_lab import toy
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-import toy
 
 from projects.better_attention.config import PROJECT, Config
 from regard_lab.common.errors import UserError
@@ -12,6 +11,7 @@ from regard_lab.experiment.config import typed
 from regard_lab.experiment.project import find_project
 from regard_lab.experiment.table_file import read_table
 from regard_lab.experiment.tables import compose_rows
+from tests.regard_lab import toy
 
 ROOT = Path(__file__).resolve().parents[2]
 

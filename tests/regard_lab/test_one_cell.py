@@ -1,12 +1,12 @@
 """The command that trains one cell, as Hydra's users know it: overrides, sweeps, `--cfg job`, `--help`; and every slip is one sentence."""
 
 import pytest
-import toy
 
 from regard_lab.common.errors import UserError
 from regard_lab.experiment.project import find_project
 from regard_lab.experiment.run_one import train
 from regard_lab.reproduce import reproduce_table
+from tests.regard_lab import toy
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import subprocess
 
 import pytest
-import toy
 
 from regard_lab import restamp as module
 from regard_lab.common.errors import UserError
@@ -13,6 +12,7 @@ from regard_lab.experiment.tables import current_fingerprint, load_table
 from regard_lab.reproduce import reproduce_table
 from regard_lab.restamp import compare, is_timed, one_of_each_kind, restamp
 from regard_lab.status import standing, tables_of
+from tests.regard_lab import toy
 
 NAMED = ("toy", "lines", "laptop")
 

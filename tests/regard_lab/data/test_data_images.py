@@ -4,10 +4,10 @@ import gzip
 
 import numpy as np
 import pytest
-from conftest import idx
 
 from regard_lab.common.errors import UserError
 from regard_lab.data.images import Images, labelled, read_idx
+from tests.regard_lab.data.tiny_packages import idx
 
 
 def test_idx_by_hand():

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import write_tar
 
 from regard_lab.common.errors import DataMissing, UserError
 from regard_lab.common.files import sha256
@@ -23,6 +22,7 @@ from regard_lab.data.packages import (
     reason,
     run_client,
 )
+from tests.regard_lab.data.tiny_packages import write_tar
 
 
 def test_a_package_is_fetched_once_and_read(registry, tmp_path):

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import write_tar
 from PIL import Image
 
 from regard_lab import data
 from regard_lab.common.errors import UserError
 from regard_lab.data.packages import Archive
 from regard_lab.data.sets import photographs
+from tests.regard_lab.data.tiny_packages import write_tar
 
 
 def png(picture: np.ndarray) -> bytes:

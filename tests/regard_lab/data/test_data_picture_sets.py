@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import DIGITS
 from PIL import Image
 
 from regard_lab import data
@@ -17,6 +16,7 @@ from regard_lab.data.halves import three_splits
 from regard_lab.data.images import Images
 from regard_lab.data.photographs_in_folders import in_classes
 from regard_lab.data.sets import celeba_hq, cifar10, fashion_mnist, imagenet
+from tests.regard_lab.data.tiny_packages import DIGITS
 
 ROOT = Path(__file__).resolve().parents[3]
 

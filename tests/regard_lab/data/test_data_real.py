@@ -1,18 +1,9 @@
 """The real sets, where they are prepared at the root of the repository."""
 
-from pathlib import Path
-
 import numpy as np
-import pytest
 
 from regard_lab import data
-
-ROOT = Path(__file__).resolve().parents[3]
-
-
-def prepared(name: str) -> pytest.MarkDecorator:
-    there = (data.folder_of(name, ROOT) / data.MANIFEST).exists()
-    return pytest.mark.skipif(not there, reason=f"data/{name} is not prepared: python -m regard_lab.data fetch {name}")
+from tests.regard_lab.data.prepared import ROOT, prepared
 
 
 @prepared("imdb")

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Registry
-from test_data_real import ROOT, prepared
 
 from regard_lab import data
 from regard_lab.common.errors import UserError
 from regard_lab.data.sentences import Sentences
 from regard_lab.data.sets import bbc_news, glue, rated_sentences
+from tests.regard_lab.data.prepared import ROOT, prepared
+from tests.regard_lab.data.tiny_packages import Registry
 
 ROWS = [("Good.", "", 1.5), ("Is it?", "It is.", 0.0)]
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import DIGITS, REVIEWS, pin
 
 from regard_lab import data
 from regard_lab.common import files
@@ -21,6 +20,7 @@ from regard_lab.common.files import combined_sha256, sha256
 from regard_lab.data import sets
 from regard_lab.data.sets import imdb, mnist
 from regard_lab.data.texts import Texts
+from tests.regard_lab.data.tiny_packages import DIGITS, REVIEWS, pin
 
 
 def content_of(folder: Path) -> dict[str, bytes]:
