@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from projects.social_groups.deformable import DeformableAttention, naive_sample, sample
-from projects.social_groups.transformer import centres, sine_positions
+from projects.social_groups.models.deformable import DeformableAttention, naive_sample, sample
+from projects.social_groups.models.transformer import centres, sine_positions
 
 
 def arguments(dtype=torch.float64):

@@ -1,18 +1,21 @@
-"""What the scenes give away: shortcuts at chance, the rules at the ceiling, a mirror that swaps sides; and the maps that the model reads."""
+"""What the scenes give away: shortcuts at chance, and probes that would notice one; the rules at the ceiling, a mirror that swaps sides."""
 
 import numpy as np
 import pytest
 import torch
 
-from projects.social_groups import rules, shortcuts
-from projects.social_groups.evaluate import truths
-from projects.social_groups.features import channel_names, codes, maps
-from projects.social_groups.metrics import persons_right
-from projects.social_groups.shortcuts import LEARNT, WORLDS, by_chance, by_distance, grouped, learnt
+from projects.social_groups.analyses import rules, shortcuts
+from projects.social_groups.analyses.shortcuts import LEARNT, WORLDS, by_chance, by_distance, grouped, learnt
+from projects.social_groups.data import codes, maps
+from projects.social_groups.tasks.evaluation import truths
+from projects.social_groups.tasks.metrics import persons_right
 from regard_lab.data.crowds import TRAITS, generate
 from regard_lab.data.scenes import NOBODY, Scenes
+from regard_lab.experiment.tables import load_table
+from tests.projects.social_groups.made_up import ROOT, config_of
 
 NAMES = ("court", "plaza")
+PROBES = (*LEARNT, "distance", "floor", "rules", "ceiling")
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +82,7 @@ def test_the_distance_probe_would_notice_groups_that_stand_together(parts):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_rules_read_the_true_state_without_an_error(parts, name):
     scenes = parts[name]["test"]
-    looks, x = codes(scenes, TRAITS, 24), rules.places(scenes)
+    looks, x = codes(scenes, TRAITS, 24), rules.centres_x(scenes)
     for number, truth in enumerate(known(scenes)):
         found = rules.read(WORLDS[name], looks[number], x[number], sorted(truth.persons))
         assert persons_right(found, truth, True) == 1.0
@@ -88,7 +91,7 @@ def test_the_rules_read_the_true_state_without_an_error(parts, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_noisy_maps_can_be_read_and_not_without_errors(parts, name):
     scenes = parts[name]["test"]
-    looks, x = rules.measured(maps(scenes, TRAITS, (12, 20), 24, 0.15, (2,)), scenes), rules.places(scenes)
+    looks, x = rules.measured(maps(scenes, TRAITS, (12, 20), 24, 0.15, (2,)), scenes), rules.centres_x(scenes)
     right = [
         persons_right(rules.read(WORLDS[name], looks[number], x[number], sorted(truth.persons)), truth, False)
         for number, truth in enumerate(known(scenes))
@@ -98,7 +101,7 @@ def test_the_noisy_maps_can_be_read_and_not_without_errors(parts, name):
 
 def test_a_mirror_swaps_right_and_left_and_leaves_the_kind(parts):
     scenes = rules.mirrored(parts["court"]["test"])
-    looks, x = codes(scenes, TRAITS, 24), rules.places(scenes)
+    looks, x = codes(scenes, TRAITS, 24), rules.centres_x(scenes)
     for number, truth in enumerate(known(scenes)):
         (found,) = rules.read(WORLDS["court"], looks[number], x[number], sorted(truth.persons))
         assert found.members == truth.groups[0]
@@ -119,56 +122,12 @@ def test_no_scene_of_one_split_is_nearly_one_of_another(parts):
         assert apart.min() > 0.5 * inside[np.triu_indices(len(inside), 1)].min() > 0
 
 
-def one_person(x=5000, y=5000, heading=500) -> Scenes:
-    traits = np.zeros((1, 2, len(TRAITS)), dtype=np.int16)
-    traits[0, 0, TRAITS.index("heading")] = heading
-    traits[0, 0, 0] = 1000
-    boxes = np.array([[[x, y, 1000, 2000], [0, 0, 0, 0]]], dtype=np.int16)
-    return Scenes(
-        boxes,
-        traits,
-        np.zeros((1, 2), np.int8),
-        np.array([[0, NOBODY]], np.int8),
-        np.zeros((1, 1), np.int8),
-        np.zeros(1, np.int16),
-    )
-
-
-def test_codes_and_maps_by_hand():
-    names = channel_names(TRAITS)
-    code = codes(one_person(), TRAITS, 24)[0, 0]
-    assert [code[names.index(name)] for name in ("presence", "arms", "heading_cos", "heading_sin")] == pytest.approx(
-        [1, 1, 0, 1], abs=1e-6
-    )
-    painted = maps(one_person(x=5500, y=4500), TRAITS, (5, 10), 24, 0.0, (0,))[0]
-    assert painted.shape == (24, 5, 10)
-    assert painted[0, 2, 5] == pytest.approx(
-        np.exp(-((0.05 / 0.1) ** 2)), abs=1e-5
-    )  # its centre is half a pixel above the pixel's
-    assert painted[0].max() == painted[0, 2, 5]
-    assert (painted[17:] == 0).all()
-    with pytest.raises(ValueError, match="15 traits need 17 channels, got channels = 16"):
-        codes(one_person(), TRAITS, 16)
-
-
-def test_who_stands_in_front_hides_who_stands_behind():
-    near, far = one_person(y=5200), one_person(y=5000)
-    both = Scenes(
-        np.concatenate([far.boxes[:, :1], near.boxes[:, :1]], axis=1),
-        np.concatenate([-far.traits[:, :1], near.traits[:, :1]], axis=1),
-        *(np.zeros((1, 2), np.int8), np.zeros((1, 2), np.int8), np.zeros((1, 1), np.int8), np.zeros(1, np.int16)),
-    )
-    for scenes in (both, Scenes(*(array[:, ::-1] if array.ndim > 1 else array for array in both.arrays().values()))):
-        painted = maps(scenes, TRAITS, (50, 50), 24, 0.0, (0,))[0]
-        assert painted[1, 26, 25] > 0.9  # arms of the near one; those of the far one are −1
-
-
-def test_noise_is_drawn_from_its_seed():
-    one, again, other = (maps(one_person(), TRAITS, (5, 10), 24, 0.5, seed) for seed in ((1,), (1,), (2,)))
-    assert np.array_equal(one, again)
-    assert not np.array_equal(one, other)
-    assert abs(one[0, 20].std() - 0.5) < 0.15
-
-
-def test_every_row_of_the_table_is_a_probe():
-    assert set(LEARNT) | {"distance", "floor", "rules", "ceiling"} == set(shortcuts.PROBES)
+@pytest.mark.parametrize("world", ["court", "plaza"])
+@pytest.mark.parametrize("probe", PROBES)
+def test_every_probe_gives_a_row(made_up_data, tmp_path, probe, world):
+    metrics = shortcuts.measure(config_of(f"experiment={world}", f"probe={probe}"), tmp_path).metrics
+    assert set(metrics) == set(load_table("social_groups", "shortcuts", "quick", ROOT).spec.metrics)
+    if probe == "ceiling":
+        assert metrics["activity_acc"] == metrics["membership_acc"] == 100
+    if probe == "floor":
+        assert metrics["activity_above_chance"] == metrics["membership_above_chance"] == 0

@@ -7,10 +7,9 @@ import pytest
 import torch
 
 from projects.social_groups.config import Weights
-from projects.social_groups.losses import focal, group_losses
-from projects.social_groups.matching import Targets, costs, matched
-from projects.social_groups.model import GroupOutput, PersonOutput
-from projects.social_groups.persons import matched_persons, overlaps, person_losses
+from projects.social_groups.models.network import GroupOutput, PersonOutput
+from projects.social_groups.tasks.group_losses import Targets, costs, focal, group_losses, matched
+from projects.social_groups.tasks.person_losses import overlaps, person_costs, person_losses
 
 ONES = Weights(*[1.0] * 10)
 
@@ -119,7 +118,7 @@ def test_persons_are_matched_to_the_queries_that_fit_and_only_those_learn_an_act
     there, actions = torch.tensor([[True, True, False]]), torch.tensor([[1, 0, 0]])
     found = torch.tensor([[[[0.8, 0.8, 0.1, 0.1], [0.5, 0.5, 0.1, 0.1], [0.2, 0.2, 0.1, 0.1]]]])
     output = PersonOutput(torch.zeros(1, 1, 3), found, torch.zeros(1, 1, 3, 2))
-    _, _, true, query = matched_persons(output, boxes, there, ONES)
+    _, _, true, query = matched(person_costs(output, boxes, ONES), there)
     assert dict(zip(true.tolist(), query.tolist(), strict=True)) == {0: 2, 1: 0}
     losses = person_losses(output, boxes, actions, there, ONES)
     assert float(losses["person_box"]) == pytest.approx(0, abs=1e-6)

@@ -7,15 +7,16 @@ import torch
 from torch import Tensor, nn
 
 from projects.social_groups.config import Data, Model
-from projects.social_groups.queries import Queries
-from projects.social_groups.transformer import Decoder, Encoder, Move
+from projects.social_groups.models.queries import Queries
+from projects.social_groups.models.transformer import Decoder, Encoder, Move
 
-PRIOR = 0.1  # what classifiers believe at first, so that the many empty queries do not swamp the loss
+PRIOR = 0.1  # probability that classifiers give at first, so that the many empty queries do not swamp the loss
 
 
 @dataclass(frozen=True)
 class GroupOutput:
-    """Of every layer: activity logits (l, b, g, activities), size in parts of M (l, b, g), member points (l, b, g, M, 2)."""
+    """Groups as each layer predicts them: activity logits `(l, b, g, activities)`, sizes as fractions of M `(l, b, g)`, members' points
+    `(l, b, g, M, 2)`."""
 
     activities: Tensor
     sizes: Tensor
@@ -24,7 +25,8 @@ class GroupOutput:
 
 @dataclass(frozen=True)
 class PersonOutput:
-    """Of every layer: person logits (l, b, p), boxes (l, b, p, 4) in parts of the frame, action logits (l, b, p, actions)."""
+    """Persons as each layer predicts them: person logits `(l, b, p)`, boxes `(l, b, p, 4)` as fractions of the frame, action logits
+    `(l, b, p, actions)`."""
 
     persons: Tensor
     boxes: Tensor
@@ -32,21 +34,26 @@ class PersonOutput:
 
 
 class Head(nn.Sequential):
-    """A map of three layers (Deformable DETR's box head) whose last begins at zero: what it adds to a reference begins at the reference."""
+    """Three linear layers (Deformable DETR's box head), the last of which begins at zero: what they add to a reference is nothing at first."""
 
     def __init__(self, width: int, outputs: int) -> None:
         last = nn.Linear(width, outputs)
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
-        super().__init__(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), last)
+        super().__init__(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())
+        self.last = last
 
 
 class SocialGroups(nn.Module):
-    """Maps (b, channels, rows, columns) -> groups and persons.
+    """Maps `(b, channels, rows, columns)` -> groups and persons, in the maps' dtype even under autocast.
 
-    Heads of a group read the mean of its slots [our choice: which embeddings the paper's heads read is not known]; that of the activity has a
-    hidden layer, because an activity is a relation between members, so that the mean alone is no linear measure of it. Each slot
-    gives its own member's point. With the queries `single`, the one token of a group gives all points.
+    The heads of a group read the mean of its slots [our choice: which embeddings the paper's heads read is not known]; that of the activity has
+    a hidden layer, because an activity is a relation between members, which no linear function of the mean expresses. Each slot gives its own
+    member's point. With the queries "single", the one token of a group gives all points.
+
+    Args:
+        data: How many channels, activities, actions and members there are.
+        model: The transformer.
     """
 
     def __init__(self, data: Data, model: Model) -> None:
@@ -58,28 +65,29 @@ class SocialGroups(nn.Module):
         self.reference = nn.Linear(width, 2)
         self.points = Head(width, 2 * data.members if self.one_token else 2)
         self.size = nn.Linear(width, 1)
-        self.activity = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, data.activities))
+        classifier = nn.Linear(width, width), nn.ReLU(), nn.Linear(width, data.activities)
+        self.activity = nn.Sequential(*classifier)
         self.person, self.action = nn.Linear(width, 1), nn.Linear(width, data.actions)
         self.box = Head(width, 4)
         with torch.no_grad():
-            for classifier in (self.activity[-1], self.person, self.action):
-                classifier.bias.fill_(-math.log((1 - PRIOR) / PRIOR))
-            self.box[-1].bias[2:].fill_(-2.0)  # boxes begin at an eighth of the frame
+            for last in (classifier[-1], self.person, self.action):
+                last.bias.fill_(-math.log((1 - PRIOR) / PRIOR))
+            self.box.last.bias[2:].fill_(-2.0)  # boxes begin at an eighth of the frame
 
     def forward(self, maps: Tensor) -> tuple[GroupOutput, PersonOutput]:
         source = self.encoder(maps)
         states, reference = self._decode(self.group_queries, source, self._next_slots)
         pooled = states.mean(3)
         groups = GroupOutput(
-            activities=self.activity(pooled),
-            sizes=self.size(pooled).squeeze(-1).sigmoid(),
-            points=self._points(states, reference),
+            activities=self.activity(pooled).to(maps),
+            sizes=self.size(pooled).squeeze(-1).sigmoid().to(maps),
+            points=self._points(states, reference).to(maps),
         )
         states, reference = self._decode(self.person_queries, source, self._next_persons)
         persons = PersonOutput(
-            persons=self.person(states).squeeze(-1).squeeze(-1),
-            boxes=self._boxes(states, reference).squeeze(3),
-            actions=self.action(states).squeeze(3),
+            persons=self.person(states).squeeze(-1).squeeze(-1).to(maps),
+            boxes=self._boxes(states, reference).squeeze(3).to(maps),
+            actions=self.action(states).squeeze(3).to(maps),
         )
         return groups, persons
 
@@ -91,15 +99,16 @@ class SocialGroups(nn.Module):
 
     def _points(self, states: Tensor, reference: Tensor) -> Tensor:
         """(…, g, m, w), (…, g, m, 2) -> (…, g, M, 2): offsets from the references, before the sigmoid."""
-        moved = self.points(states)
+        moved: Tensor = self.points(states)
         if self.one_token:  # (… g 1 2M) -> (… g M 2)
-            moved = moved.unflatten(-1, (self.members, 2)).squeeze(-3)
+            moved = moved.reshape(*moved.shape[:-2], self.members, 2)
         return (torch.logit(reference, eps=1e-5) + moved).sigmoid()
 
     def _boxes(self, states: Tensor, reference: Tensor) -> Tensor:
         """(…, p, 1, w), (…, p, 1, 2) -> (…, p, 1, 4): centres are offsets from the references, before the sigmoid."""
-        begin = torch.logit(reference, eps=1e-5)
-        return (torch.cat((begin, torch.zeros_like(begin)), dim=-1) + self.box(states)).sigmoid()
+        start = torch.logit(reference, eps=1e-5)
+        boxes: Tensor = torch.cat((start, torch.zeros_like(start)), dim=-1) + self.box(states)
+        return boxes.sigmoid()
 
     def _next_slots(self, states: Tensor, reference: Tensor) -> Tensor:
         """Each slot looks next where its point is; a group's one token in the middle of its points."""
@@ -108,7 +117,3 @@ class SocialGroups(nn.Module):
 
     def _next_persons(self, states: Tensor, reference: Tensor) -> Tensor:
         return self._boxes(states, reference)[..., :2]
-
-    def self_attention_parameters(self) -> int:
-        """Parameters of the decoder's self attention, all layers together."""
-        return sum(p.numel() for own, _, _ in self.decoder.layers for p in own.parameters())

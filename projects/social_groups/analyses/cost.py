@@ -8,40 +8,47 @@ import torch
 from torch import Tensor
 
 from projects.social_groups.config import Config
-from projects.social_groups.decoder_attention import SelfAttention, pairs
-from projects.social_groups.model import SocialGroups
-from projects.social_groups.train import optimiser, score
+from projects.social_groups.models.decoder_attention import SelfAttention, pairs
+from projects.social_groups.models.network import SocialGroups
+from projects.social_groups.tasks.recognition import parameter_groups, score
 from regard.bench.memory import peak_of
 from regard_lab.experiment.run_result import RunResult
+from regard_lab.training.recipe import optimiser
 
 TRUE_GROUPS, PERSONS = 1, 12
 
 
 def measure(config: Config, folder: Path) -> RunResult:
-    """One thread, CPU; `timing_batch` scenes; times are the least of the repeats: other work can only make one longer.
+    """Time one layer's self attention and a whole training step, on one CPU thread.
 
-    `attention_s` and `attention_mib`: one layer's self attention, forward and backward. `step_s`: a whole training step of the network on
-    made-up maps. `pairs` and `attention_parameters` are those of one layer.
+    A batch has `timing_batch` scenes; a time is the least of the repeats, because other work can only make one longer.
+
+    Args:
+        config: The cell's config.
+        folder: Not used.
+
+    Returns:
+        `attention_s` and `attention_mib`: one layer's self attention, forward and backward. `step_s`: a training step of the network on random
+        maps. `pairs` and `attention_parameters`: those of one layer.
     """
     model, batch = config.model, config.budget.timing_batch
     torch.manual_seed(config.seed)
-    own = SelfAttention(
+    attention = SelfAttention(
         model.self_attention, width=model.width, heads=model.heads, dropout=model.dropout, mechanism=model.mechanism
     )
     x = torch.randn(batch, model.groups, config.data.members, model.width, requires_grad=True)
     position = torch.randn_like(x)
 
     def attend() -> None:
-        out: Tensor = own(x, position)
-        out.sum().backward()
+        torch.autograd.backward(attention(x, position).sum())
 
     network = SocialGroups(config.data, model)
-    steps = optimiser(network, config.training)
-    scenes = made_up(config, batch)
+    steps = optimiser(parameter_groups(network, config.training), config.training)
+    scenes = random_scenes(config, batch)
 
     def step() -> None:
         steps.zero_grad()
-        score(network, scenes, weights=config.weights)["loss"].backward()
+        torch.autograd.backward(score(network, scenes, weights=config.weights)["loss"])
         steps.step()
 
     attend()  # the first call loads kernels
@@ -49,7 +56,7 @@ def measure(config: Config, folder: Path) -> RunResult:
     return RunResult(
         metrics={
             "parameters": sum(p.numel() for p in network.parameters()),
-            "attention_parameters": sum(p.numel() for p in own.parameters()),
+            "attention_parameters": sum(p.numel() for p in attention.parameters()),
             "pairs": pairs(model.self_attention, model.groups, config.data.members),
             "tokens": model.groups * config.data.members,
             "attention_s": least_seconds(attend, config.budget.repeats),
@@ -61,15 +68,15 @@ def measure(config: Config, folder: Path) -> RunResult:
 
 def least_seconds(call: Callable[[], None], repeats: int) -> float:
     """The shortest of `repeats` calls."""
-    found = []
+    seconds = []
     for _ in range(repeats):
-        begin = time.perf_counter()
+        start = time.perf_counter()
         call()
-        found.append(time.perf_counter() - begin)
-    return min(found)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
 
 
-def made_up(config: Config, batch: int) -> tuple[Tensor, ...]:
+def random_scenes(config: Config, batch: int) -> tuple[Tensor, ...]:
     """A batch of the right shapes: noise for maps, twelve persons, two of them a group."""
     data = config.data
     groups = torch.full((batch, PERSONS), -1)

@@ -1,4 +1,4 @@
-"""Metrics of social groups, over persons' numbers alone: they do not know where predictions came from.
+"""Metrics of social groups, over numbers of persons alone: they do not know where predictions came from.
 
 A scene's prediction is a list of `Guess`: scores of the activities and the set of members. All accuracies are shares, 0 to 1.
 Definitions are ours where the papers' are not known to us; group mAP and the IoU of outliers are those of the Café benchmark's code.
@@ -11,15 +11,14 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 Members = frozenset[int]
-THRESHOLD = (
-    0.3  # a guess whose best activity scores less is no group; evaluation chooses its own on the validation scenes
-)
+# A guess whose best activity scores less is no group; evaluation chooses its own on the validation scenes.
+THRESHOLD = 0.3
 THRESHOLDS = tuple(step / 50 for step in range(1, 46))
 
 
 @dataclass(frozen=True)
 class Guess:
-    """One predicted group: a score an activity, and who belongs to it (numbers below 0 are nobody of the scene)."""
+    """One predicted group: one score per activity, and who belongs to it (numbers below 0 are nobody in the scene)."""
 
     scores: tuple[float, ...]
     members: Members
@@ -35,7 +34,7 @@ class Guess:
 
 @dataclass(frozen=True)
 class Truth:
-    """The true groups of a scene with what each does, and everybody in it."""
+    """The true groups of a scene, what each of them does, and everybody in the scene."""
 
     groups: tuple[Members, ...]
     activities: tuple[int, ...]
@@ -58,7 +57,7 @@ Scene = tuple[Sequence[Guess], Truth]
 
 
 def iou(a: Members, b: Members) -> float:
-    """|common| / |union|; of two empty sets 0."""
+    """|intersection| / |union|; 0 for two empty sets."""
     return len(a & b) / len(a | b) if a or b else 0.0
 
 
@@ -86,8 +85,8 @@ def group_right(guesses: Sequence[Guess], truth: Truth, least: float = 1.0) -> b
 def group_map(scenes: Sequence[Scene], activities: int, least: float) -> float:
     """Mean over activities of the average precision of groups of two or more: all-point interpolation; each guess may take one free true group
     of its activity and scene whose IoU with it is at least `least`. Activities that no true group has are left out."""
-    found = [average_precision(scenes, activity, least) for activity in range(activities)]
-    known = [value for value in found if value is not None]
+    precisions = [average_precision(scenes, activity, least) for activity in range(activities)]
+    known = [value for value in precisions if value is not None]
     return float(np.mean(known)) if known else 0.0
 
 
@@ -101,14 +100,14 @@ def average_precision(scenes: Sequence[Scene], activity: int, least: float) -> f
     if not total:
         return None
     guesses = [
-        (guess.scores[activity], number, guess.members)
-        for number, (found, _) in enumerate(scenes)
-        for guess in found
+        (guess.scores[activity], index, guess.members)
+        for index, (of_scene, _) in enumerate(scenes)
+        for guess in of_scene
         if len(guess.members) >= 2
     ]
     hits = []
-    for _, number, members in sorted(guesses, key=lambda guess: -guess[0]):
-        free = open_groups[number]
+    for _, index, members in sorted(guesses, key=lambda guess: -guess[0]):
+        free = open_groups[index]
         best = max(free, key=lambda group: iou(group, members), default=frozenset())
         hit = bool(free) and iou(best, members) >= least
         if hit:
@@ -136,7 +135,7 @@ def partition(guesses: Sequence[Guess], threshold: float = THRESHOLD) -> list[Gu
 
 
 def best_threshold(scenes: Sequence[Scene]) -> float:
-    """The threshold under which members are found best (`member_f1`); the least of equals. For scenes that are not those of the test."""
+    """The threshold with the highest `member_f1`, the least of equals; not to be chosen on test scenes."""
     return max(THRESHOLDS, key=lambda threshold: member_f1(scenes, threshold))
 
 
@@ -147,15 +146,17 @@ def member_f1(scenes: Sequence[Scene], threshold: float = THRESHOLD) -> float:
     """
     right, said, true = 0, 0, 0
     for guesses, truth in scenes:
-        mine = [guess.members for guess in partition(guesses, threshold)]
-        right += sum(len(mine[number] & truth.groups[other]) for number, other in alignment(mine, truth).items())
-        said, true = said + sum(map(len, mine)), true + sum(map(len, truth.groups))
+        predicted = [guess.members for guess in partition(guesses, threshold)]
+        right += sum(
+            len(predicted[index] & truth.groups[other]) for index, other in alignment(predicted, truth).items()
+        )
+        said, true = said + sum(map(len, predicted)), true + sum(map(len, truth.groups))
     return 2 * right / (said + true) if said + true else 1.0
 
 
 def alignment(groups: Sequence[Members], truth: Truth) -> dict[int, int]:
-    """Which true group each predicted group is, by the Hungarian method on shared members: number -> number."""
-    shared = np.array([[len(mine & yours) for yours in truth.groups] for mine in groups])
+    """Which true group each predicted group is, by the Hungarian method on shared members: index of predicted -> index of true."""
+    shared = np.array([[len(predicted & true) for true in truth.groups] for predicted in groups])
     if not shared.size:
         return {}
     rows, columns = linear_sum_assignment(-shared)
@@ -166,28 +167,28 @@ def persons_right(guesses: Sequence[Guess], truth: Truth, with_activity: bool, t
     """Share of persons whose group is right under the alignment (an outsider in no group is right), and its activity too if asked for."""
     if not truth.persons:
         return 1.0
-    mine = partition(guesses, threshold)
-    free = truth.outsiders.difference(*(guess.members for guess in mine))
+    predicted = partition(guesses, threshold)
+    free = truth.outsiders.difference(*(guess.members for guess in predicted))
     right = len(free)
-    for number, true in alignment([guess.members for guess in mine], truth).items():
-        if not with_activity or mine[number].activity == truth.activities[true]:
-            right += len(mine[number].members & truth.groups[true])
+    for index, true in alignment([guess.members for guess in predicted], truth).items():
+        if not with_activity or predicted[index].activity == truth.activities[true]:
+            right += len(predicted[index].members & truth.groups[true])
     return right / len(truth.persons)
 
 
 def outlier_iou(scenes: Sequence[Scene], threshold: float = THRESHOLD) -> float:
     """IoU of the predicted and the true outsiders of a scene, over the scenes that have either."""
-    found = []
+    ious = []
     for guesses, truth in scenes:
         predicted = truth.persons.difference(*(guess.members for guess in partition(guesses, threshold)))
         if predicted or truth.outsiders:
-            found.append(iou(predicted, truth.outsiders))
-    return float(np.mean(found)) if found else 1.0
+            ious.append(iou(predicted, truth.outsiders))
+    return float(np.mean(ious)) if ious else 1.0
 
 
 @dataclass(frozen=True)
-class Found:
-    """A true group and how well the predicted group aligned with it has found its members; all 0 when there is none."""
+class GroupScore:
+    """How well the predicted group that is aligned with a true one has found its members; all 0 when there is none."""
 
     size: int
     iou: float
@@ -196,16 +197,16 @@ class Found:
     size_error: int
 
 
-def found_groups(guesses: Sequence[Guess], truth: Truth, threshold: float = THRESHOLD) -> list[Found]:
-    """One entry a true group."""
-    mine = [guess.members for guess in partition(guesses, threshold)]
-    aligned = {true: mine[number] for number, true in alignment(mine, truth).items()}
+def group_scores(guesses: Sequence[Guess], truth: Truth, threshold: float = THRESHOLD) -> list[GroupScore]:
+    """One entry per true group."""
+    predicted = [guess.members for guess in partition(guesses, threshold)]
+    aligned = {true: predicted[index] for index, true in alignment(predicted, truth).items()}
     entries = []
-    for number, group in enumerate(truth.groups):
-        members = aligned.get(number, frozenset())
+    for index, group in enumerate(truth.groups):
+        members = aligned.get(index, frozenset())
         common = len(members & group)
         entries.append(
-            Found(
+            GroupScore(
                 size=len(group),
                 iou=iou(members, group),
                 precision=common / len(members) if members else 0.0,
