@@ -361,7 +361,7 @@ def test_the_hashes_of_definitions_say_what_changed(root):
 # This repository's own code.
 
 CELL = [
-    "projects.better_attention.train:train",
+    "projects.better_attention.tasks.classification:train",
     "projects.better_attention.config:Config",
     "regard.mechanisms.efficient",
 ]
