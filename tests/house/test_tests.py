@@ -5,9 +5,12 @@ files (`test_huggingface_masks.py`, `test_huggingface_models.py`); those of a me
 `mechanisms/test_smyrf.py` and its like. Files on a topic of their own, such as `test_fuzz.py`, are welcome beside them.
 """
 
+import random
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from tests.paths import ROOT
 
@@ -66,3 +69,10 @@ def test_the_exceptions_are_modules() -> None:
 def test_tests_stand_in_rooms_that_there_are(library: str) -> None:
     rooms = {file.parent.relative_to(TESTS) for file in (TESTS / library).rglob("test_*.py")}
     assert {room for room in rooms if not (LIBS / room).is_dir()} == set()
+
+
+@pytest.mark.parametrize("time", ["once", "and again"])
+def test_draws_are_the_same_in_every_test(time: str) -> None:
+    assert random.random() == random.Random(0).random()
+    assert np.random.rand() == np.random.RandomState(0).rand()
+    assert torch.equal(torch.rand(3), torch.rand(3, generator=torch.Generator().manual_seed(0)))

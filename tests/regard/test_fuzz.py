@@ -38,7 +38,7 @@ from tests.regard.fuzzing import (
 )
 from tests.regard.vectors import draw, masks
 
-quick = settings(deadline=None, derandomize=True, max_examples=25, database=None)
+quick = settings(max_examples=25)
 TOLERANCE = {torch.float64: 1e-8, torch.float32: 5e-4, torch.bfloat16: 0.1, torch.float16: 0.02}
 
 functions = pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.name)

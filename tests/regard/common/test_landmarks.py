@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from regard.common.landmarks import segment_means, segment_members
@@ -19,7 +19,6 @@ def test_lengths_of_the_segments(length: int, segments: int, expected: list[int]
     assert member[0].int().argmax(1)[size[0] > 0].tolist() == starts
 
 
-@settings(deadline=None)
 @given(st.lists(st.booleans(), min_size=1, max_size=40), st.integers(1, 12))
 def test_a_masked_row_has_the_segments_of_its_real_tokens(kept: list[bool], segments: int) -> None:
     mask = torch.tensor([kept])

@@ -17,7 +17,7 @@ def triangle(q, k, v, log_weight=None):
     return products @ v
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_chunks_equal_the_triangle(data: st.DataObject) -> None:
     b, n, chunk = data.draw(st.integers(0, 2)), data.draw(st.integers(1, 50)), data.draw(st.integers(1, 60))

@@ -56,7 +56,7 @@ def test_certification_finds_the_released_causal_branch() -> None:
     assert [(outcome.property, outcome.passed) for outcome in outcomes] == [("causality", True), ("mixing", False)]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     b=st.integers(0, 2),
     n=st.integers(1, 20),

@@ -31,7 +31,7 @@ def test_two_tokens_by_hand() -> None:
     assert cosformer(-one, one, v.reshape(1, 1, 2, 1)).flatten().tolist() == [0, 0]  # a query wholly negative
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_equals_the_definition(data: st.DataObject) -> None:
     b, n, causal = data.draw(st.integers(0, 2)), data.draw(st.integers(1, 140)), data.draw(st.booleans())

@@ -25,7 +25,7 @@ def test_golden(case: str, landmarks: int) -> None:
         torch.testing.assert_close(function(q, k, v, landmarks=landmarks), expected, rtol=0, atol=2e-5)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     b=st.integers(0, 3),
     h=st.integers(1, 2),

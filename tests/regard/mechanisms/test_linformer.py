@@ -20,7 +20,7 @@ def test_golden(function) -> None:
     torch.testing.assert_close(out, arrays["out"], rtol=0, atol=GOLDEN_TOLERANCE)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(1, 6), st.integers(1, 8), st.integers(1, 4), st.data())
 def test_values_and_gradients_equal_the_definition(n: int, m: int, rank: int, data: st.DataObject) -> None:
     key_mask = data.draw(masks(2, m))

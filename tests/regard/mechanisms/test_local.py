@@ -49,7 +49,7 @@ def test_window_by_hand() -> None:
     assert past == pytest.approx([0, 1.5, 4.5, 7.5, 10.5])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_blocks_equal_the_definition(data: st.DataObject) -> None:
     b, n = data.draw(st.integers(0, 3)), data.draw(st.integers(1, 90))

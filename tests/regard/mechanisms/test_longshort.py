@@ -57,7 +57,7 @@ def test_released_memory_takes_softmax_mass() -> None:
     assert (every["out_official"][:, :, 0].flatten(1) - own).abs().max() > 0.5
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     b=st.integers(0, 2),
     h=st.integers(1, 2),

@@ -42,7 +42,7 @@ def test_released_rows_depend_on_their_neighbours() -> None:
         assert least <= (together - alone).abs().max() <= most
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_equals_the_definition(data: st.DataObject) -> None:
     b, n = data.draw(st.integers(0, 3)), data.draw(st.integers(1, 40))

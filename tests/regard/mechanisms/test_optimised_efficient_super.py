@@ -120,7 +120,7 @@ def test_causal_cross_sees_the_source_whole() -> None:
     assert (layer(x, later)[:, 0] - layer(x, z)[:, 0]).abs().max() > 0
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(1, 6), st.booleans(), st.booleans(), st.data())
 def test_values_and_gradients_equal_the_definition(m: int, causal: bool, biased: bool, data: st.DataObject) -> None:
     key_mask = data.draw(masks(2, m))

@@ -42,7 +42,7 @@ def test_released_floor_under_the_denominator() -> None:
     torch.testing.assert_close(out, z["out"], rtol=0, atol=GOLDEN_TOLERANCE)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_equals_the_definition(data: st.DataObject) -> None:
     b, n, causal = data.draw(st.integers(0, 2)), data.draw(st.integers(1, 140)), data.draw(st.booleans())

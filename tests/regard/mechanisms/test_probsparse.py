@@ -38,7 +38,7 @@ def test_golden(case: str, factor: int) -> None:
     assert [[row.nonzero()[:, 0].tolist() for row in head] for head in attended] == top.tolist()
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     b=st.integers(0, 3),
     n=st.integers(1, 14),
@@ -70,7 +70,7 @@ def test_equals_the_definition(
     torch.testing.assert_close(out, expected, rtol=0, atol=1e-10)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     kept=st.lists(st.booleans(), min_size=1, max_size=40),
     kept_queries=st.lists(st.booleans(), min_size=1, max_size=40),

@@ -67,7 +67,7 @@ def test_released_noncausal_is_unidirectional() -> None:
         assert (right(changed) - right(arrays["u"]))[:, :24].abs().max() > 1e-3
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     b=st.integers(0, 2),
     n=st.integers(1, 40),
@@ -98,7 +98,7 @@ def test_gradients(bidirectional: bool) -> None:
         torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(n=st.integers(1, 30), c=st.integers(1, 2))
 def test_convolution_equals_its_sum(n: int, c: int) -> None:
     u, taps, later = draw(1, 2, n, seed=n), draw(c, 2, n, seed=n + 1), draw(c, 2, n, seed=n + 2)

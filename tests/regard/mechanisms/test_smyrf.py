@@ -82,7 +82,6 @@ def test_the_released_mask_of_the_wrong_item_is_wrong() -> None:
     assert ((arrays["out_official"] - arrays["out"]) * real(arrays)).abs().max() > 1
 
 
-@settings(deadline=None)
 @given(st.integers(1, 6), st.integers(1, 6), st.floats(0.01, 100))
 def test_nearest_is_largest_product(n: int, m: int, size: float) -> None:
     """‖F(q) - G(k)‖² = 2 (M_Q² + M_K² - q · k), and all F and G have one norm."""
@@ -121,7 +120,7 @@ SHAPES = st.tuples(
 )
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(SHAPES, st.sampled_from([(3, 3), (2, 4), (4, 1)]), st.booleans(), st.data())
 @example((9, 2, 1, None, 2), (3, 3), False, None)  # fewer keys than clusters
 @example((2, 9, 2, 1, 2), (3, 3), True, None)  # the keys decide how many clusters there are
@@ -153,7 +152,7 @@ def test_values_and_gradients_equal_the_definition(
         torch.testing.assert_close(mine, theirs)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(SHAPES, st.data())
 def test_no_query_is_left_blind(shape: tuple[int, int, int, int | None, int], data: st.DataObject) -> None:
     """With values of 1 every real query gets 1 as long as there is a real key; all others get 0."""
@@ -169,7 +168,7 @@ def test_no_query_is_left_blind(shape: tuple[int, int, int, int | None, int], da
     torch.testing.assert_close(out, sees[:, None, :, None].expand_as(out).double())
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 8), st.integers(0, 8), st.integers(1, 5), st.integers(1, 5))
 def test_padding_changes_no_real_row(n: int, m: int, pad_n: int, pad_m: int, C: int, K: int) -> None:
     q, k, v = heads(2, b=1, n=n + pad_n, m=m + pad_m)

@@ -19,7 +19,7 @@ BUCKETS = 6
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(1, 40), st.integers(1, 6), st.booleans(), st.booleans(), st.data())
 def test_values_and_gradients_equal_the_definition(
     scheme: str, n: int, C: int, dedup: bool, plain_form: bool, data: st.DataObject
@@ -44,7 +44,7 @@ def test_values_and_gradients_equal_the_definition(
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(2, 70), st.data())
 def test_the_future_changes_no_row_of_the_past(scheme: str, n: int, data: st.DataObject) -> None:
     """Neither its content, a thousand times larger or not a number, nor its length."""
@@ -68,7 +68,7 @@ def test_a_gradient_of_the_past_reaches_no_future() -> None:
         assert gradient[:, :, :33].abs().amax((0, 1, 3)).min() > 0
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(1, 60), st.integers(1, 7))
 def test_what_a_query_meets(n: int, C: int) -> None:
     """Its own block up to itself and, in each round, C keys of every segment that is the first of its pair; so the entries count."""

@@ -23,7 +23,7 @@ def directions_of(scheme: str, d: int, rounds: int, seed: int = 5) -> Tensor:
 
 @pytest.mark.parametrize("dedup", [False, True])
 @pytest.mark.parametrize("scheme", SCHEMES)
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 7), st.none() | st.integers(1, 7), st.booleans(), st.data())
 def test_values_and_gradients_equal_the_definition(
     scheme: str, dedup: bool, n: int, m: int, C: int, K: int | None, plain_form: bool, data: st.DataObject

@@ -35,7 +35,7 @@ def test_causal_wants_as_many_queries_as_keys() -> None:
         softmax(*heads(0, n=3, m=5), causal=True)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(1, 6), st.integers(1, 6), st.booleans(), st.data())
 def test_values_and_gradients_equal_the_definition(n: int, m: int, causal: bool, data: st.DataObject) -> None:
     m = n if causal else m
