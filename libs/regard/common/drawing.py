@@ -6,7 +6,7 @@ fake or meta tensor, inference mode, another default type or device. In a compil
 
 import functools
 from collections.abc import Callable
-from typing import ParamSpec
+from typing import Any, ParamSpec, cast
 
 import torch
 from torch import Tensor
@@ -26,14 +26,13 @@ def seeded(draw: Callable[P, Tensor]) -> Callable[P, Tensor]:
     """
 
     @functools.lru_cache(maxsize=512)
-    def kept(*arguments: P.args, **options: P.kwargs) -> Tensor:
+    def kept(*arguments: Any, **options: Any) -> Tensor:
         with torch.inference_mode(False), _disable_current_modes(), torch.no_grad():
             return draw(*arguments, **options)
 
     @functools.wraps(draw)
-    @torch.compiler.assume_constant_result
-    def constant(*arguments: P.args, **options: P.kwargs) -> Tensor:
+    def constant(*arguments: Any, **options: Any) -> Tensor:
         return kept(*arguments, **options)
 
     constant.cache_clear = kept.cache_clear  # type: ignore[attr-defined]
-    return constant
+    return cast(Callable[P, Tensor], torch.compiler.assume_constant_result(constant))  # type: ignore[no-untyped-call]
