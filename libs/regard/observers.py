@@ -181,7 +181,7 @@ class Observer:
         named = list(module.named_modules())
         if not any(isinstance(child, Attention) or is_adapted(child) for _, child in named):
             raise ValueError(
-                f"{type(module).__name__} holds no attention of Regard: no layer of regard.build or replace_attention, and no model"
+                f"{type(module).__name__} holds no attention of Regard: no layer of regard.build, swap or replace_attention, and no model"
                 f" whose attention implementation begins with {HUGGINGFACE!r}"
             )
         for name, child in named:
@@ -261,7 +261,9 @@ def report(module: nn.Module, **observed: Any) -> None:
 
 
 def is_adapted(module: nn.Module) -> bool:
-    """Is this part of a Hugging Face model that runs an attention of Regard?"""
+    """Is this an attention that `regard.swap` has changed, or part of a Hugging Face model that runs one of Regard?"""
+    if vars(module).get("regard_swap") is not None:
+        return True
     chosen = getattr(getattr(module, "config", None), "_attn_implementation", None)
     return isinstance(chosen, str) and chosen.startswith(HUGGINGFACE)
 

@@ -15,7 +15,9 @@ from torch.overrides import TorchFunctionMode
 
 from regard.adapters.dispatch import Chosen, torch_call
 from regard.adapters.masks import Asked, read_mask
+from regard.attention import claimed
 from regard.observers import report
+from regard.registry import mechanism_class
 
 PLACED = "regard_swap"
 
@@ -46,11 +48,20 @@ def attend(
 ) -> Tensor:
     """`F.scaled_dot_product_attention` by the module's mechanism.
 
-    Raises ValueError for dropout, and for a mask or bias that the mechanism does not have.
+    Raises ValueError for dropout, a mask or a bias that the mechanism does not have; softmax leaves them to torch.
     """
     chosen: Chosen = module.__dict__[PLACED]
     who = f"{vars(module).get('regard_name') or 'the module'} ({type(module).__name__})"
     across, known_causal = vars(module).get("regard_across", False), vars(module).get("regard_causal", False)
+    dense = "dense" in claimed(mechanism_class(chosen.mechanism), "function_takes")
+
+    def own() -> Tensor:
+        return F.scaled_dot_product_attention(
+            query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa
+        )
+
+    if dropout_p and dense:
+        return own()
     if dropout_p:
         raise ValueError(
             f"{who} asks {chosen.mechanism!r} for an attention dropout of {dropout_p:g}, which mechanisms do not have: set it to 0"
@@ -63,6 +74,8 @@ def attend(
             mask = mask[:, None]
         return remembered(mask, b, n, m, causal=known_causal and not across)
 
+    if attn_mask is not None and dense and read(attn_mask).other:
+        return own()
     if attn_mask is None and not is_causal and known_causal and not across and n != m:
         if n > 1:
             raise ValueError(f"{who} was causal, and calls with {n} queries, {m} keys and no mask")

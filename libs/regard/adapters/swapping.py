@@ -41,10 +41,10 @@ class SwapReport:
     Args:
         mechanism: The mechanism.
         swapped: The attentions that it runs in now, by name.
-        kept: Those that keep their own attention, with the reason.
-        unseen: Modules that look like attention and called none that can be caught: code of their own.
-        unreached: Attentions that the example did not reach; they keep their own.
-        checks: What was proven, in words.
+        kept: Those that keep their own attention, with the reason. Default: none.
+        unseen: Modules that look like attention and called none that can be caught: code of their own. Default: none.
+        unreached: Attentions that the example did not reach; they keep their own. Default: none.
+        checks: What was proven, in words. Default: nothing.
     """
 
     mechanism: str
@@ -191,11 +191,18 @@ class State:
     def enter(self, model: nn.Module) -> None:
         """Have all of transformers' attention come to us, where each module runs its own unless something is placed."""
         own = {id(config): name for config, name in self.implementations}
+        apart, ours = set(), set()  # configs of attention that looks at the implementation's name itself, and of ours
         for module in model.modules():
-            if (name := own.get(id(getattr(module, "config", None)))) is not None:
+            key = id(getattr(module, "config", None))
+            if (name := own.get(key)) is not None:
                 module.__dict__["regard_own"] = name
+                if huggingface.dispatches(huggingface.class_of(module)):
+                    ours.add(key)
+                elif re.search(r"attention|attn", type(module).__name__, re.IGNORECASE):
+                    apart.add(key)
         for config, _ in self.implementations:
-            config._attn_implementation_internal = huggingface.SWAPPED
+            if id(config) in ours or id(config) not in apart:
+                config._attn_implementation_internal = huggingface.SWAPPED
 
     def clear(self, model: nn.Module) -> None:
         """Nothing is placed anywhere."""
@@ -378,7 +385,7 @@ def refusal(mechanism: str, name: str, facts: Facts) -> str | None:
     cls, heard = mechanism_class(mechanism), facts.heard[name]
     takes = claimed(cls, "function_takes")
     for asked, (n, m) in zip(heard.asked, heard.lengths, strict=True):
-        if asked.other and not ("dense" in takes and heard.kind == "interface"):
+        if asked.other and not ("dense" in takes and heard.kind != "module"):
             return f"it asks for {asked.other}"
         if within(asked.window, n, m, causal=asked.causal) is not None and "window" not in takes:
             return "it asks for a sliding window"
@@ -493,11 +500,14 @@ def as_it_was(model: nn.Module) -> Iterator[State]:
 
 
 def prove_implementation(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-    """The first call of a model that was told to run "regard-…": the checks of `swap`, with what its config says.
+    """The first call of a model that was told to run "regard-…": the checks of `swap`, once for each such name.
 
     Raises SwapError, with the layer and why; UnsupportedPattern or ValueError where the mechanism refuses.
     """
     configs = configs_of(model)
+    names = ", ".join(sorted({str(config._attn_implementation) for config in configs}))
+    if names in model.__dict__.setdefault("regard_proven", set()):
+        return
     with quiet(model):
         with as_it_was(model) as state:
             example = examples.find(model) or own_example(model, args, kwargs)
@@ -541,6 +551,7 @@ def prove_implementation(model: nn.Module, args: tuple[Any, ...], kwargs: Mappin
         for case, each in facts.cases.items():
             mechanisms = {one.mechanism for one in chosen.values() if one is not None}
             proof.check_kept(model, each, facts.kept[case], " and ".join(sorted(mechanisms)))
+    model.__dict__["regard_proven"].add(names)
 
 
 def own_example(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Example:

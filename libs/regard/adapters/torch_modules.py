@@ -216,10 +216,10 @@ def replace_attention(
         pattern: The one pattern to build, for a mechanism with parameters of its own, which start fresh. Default: None,
             the self patterns that the mechanism has and "causal_cross", among which each call's masks choose;
             "noncausal_cross" has to be said, because no mask tells whether the target of cross attention is causal.
+        only: Names of the modules to replace. Default: None, all.
         self_attention: Are all calls of these modules self attention, or none? Default: None, as `pattern` says; without
             one, a call is when its query and key are one tensor, and where that does not tell and matters, it is an
             error.
-        only: Names of the modules to replace. Default: None, all.
         seed: What is drawn depends on it and on the place in the list. Default: 0.
         options: The mechanism's own.
 
