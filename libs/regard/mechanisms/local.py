@@ -9,6 +9,7 @@ queries against the block and its two margins.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -161,6 +162,7 @@ class LocalAttention(Attention):
     weighted_mean = True
     stepwise = True
     function_options: ClassVar[Mapping[str, Any]] = {"window": 15}
+    function_takes = ("window",)
     example: ClassVar[Mapping[str, Any]] = {"window": 5}
 
     def __init__(
@@ -200,7 +202,32 @@ class LocalAttention(Attention):
     @classmethod
     def attend(cls, q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
         given: dict[str, Any] = {"causal": call.causal, "key_mask": call.key_mask, "scale": call.scale}
-        return local(q, k, v, window=call.options["window"], **given)
+        return local(q, k, v, window=cls.window_of(call), **given)
+
+    @classmethod
+    def attend_last(cls, q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
+        """The last n of m tokens see no key before the window of the first of them; a single one sees its window whole."""
+        window, n = cls.window_of(call), q.shape[2]
+        first = max(0, k.shape[2] - (n + window - 1))
+        k, v = k[:, :, first:], v[:, :, first:]
+        key_mask = None if call.key_mask is None else call.key_mask[:, first:]
+        if n == 1:
+            return softmax(q, k, v, key_mask=key_mask, scale=call.scale)
+        return super().attend_last(q, k, v, replace(call, key_mask=key_mask))
+
+    @classmethod
+    def window_of(cls, call: Call) -> int:
+        """The narrower of the mechanism's own window and the call's."""
+        window: int = call.options["window"]
+        check_count(window, 1, "window")
+        if call.window is None:
+            return window
+        before, after = call.window
+        if not call.causal and before != after:
+            raise ValueError(
+                f"local attention sees as far ahead as back, the call asks for {before} back and {after} ahead"
+            )
+        return min(window, before + 1 if call.causal else before)
 
     @classmethod
     def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, **options: Any) -> int:

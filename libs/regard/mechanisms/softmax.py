@@ -101,6 +101,7 @@ class SoftmaxAttention(Attention):
     weighted_mean = True
     stepwise = True
     function_options: ClassVar[Mapping[str, Any]] = {}
+    function_takes = ("window", "dense")
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None) -> Tensor:
         return softmax(q, k, v, causal=self.causal, key_mask=key_mask)
@@ -115,11 +116,30 @@ class SoftmaxAttention(Attention):
 
     @classmethod
     def attend(cls, q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
-        return softmax(q, k, v, causal=call.causal, key_mask=call.key_mask, scale=call.scale)
+        if call.window is None:
+            return softmax(q, k, v, causal=call.causal, key_mask=call.key_mask, scale=call.scale)
+        return windowed(q, k, v, call)
 
     @classmethod
     def attend_last(cls, q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
         """A single last token sees all."""
+        if call.window is not None:
+            return windowed(q, k, v, call)
         if q.shape[2] == 1:
             return cls.attend(q, k, v, replace(call, causal=False))
         return super().attend_last(q, k, v, call)
+
+
+def windowed(q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
+    """Softmax attention inside a call's window; causal queries are the last n of the m keys. Memory O(n m)."""
+    n, m = q.shape[2], k.shape[2]
+    assert call.window is not None
+    before, after = call.window[0], 0 if call.causal else call.window[1]
+    ahead = torch.arange(m, device=q.device) - (m - n if call.causal else 0) - torch.arange(n, device=q.device)[:, None]
+    seen = ((ahead >= -before) & (ahead <= after))[None, None]
+    if call.key_mask is not None:
+        seen = seen & call.key_mask[:, None, None, :]
+        k, v = zero_masked(k, call.key_mask), zero_masked(v, call.key_mask)
+    blind = ~seen.any(-1, keepdim=True)
+    out = F.scaled_dot_product_attention(q, k, v, attn_mask=seen | blind, scale=call.scale)
+    return out.masked_fill(blind, 0)
