@@ -76,6 +76,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
             started = threading.Barrier(threads + 1)
 
             def begin() -> None:
+                torch.get_num_threads()  # the first question takes over the process's number, and would do so later
                 torch.set_num_threads(1)  # of operations that this thread starts
                 started.wait()
 
