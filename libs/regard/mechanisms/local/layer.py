@@ -1,48 +1,22 @@
-"""Local attention: softmax over a window of keys around each query.
-
-    out_i = Σ_{j ∈ W(i)} softmax_j(scale · q_i · k_j) v_j        scale = d^(-1/2)
-    W(i) = [i − window, i + window], or [i − window + 1, i] when causal
-
-CAB (Zhang et al. 2023) after Luong et al. 2015: 2 · window + 1 keys, or the last `window` keys with one's own. Keys
-outside the sequence *or* padded are left out. Time O(n · window · (d + e)), memory O(n (window + d + e)): blocks of
-queries against the block and its two margins.
-"""
+"""Local attention: the function on split heads and the layer. Formula and source: `regard.mechanisms.local`."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from regard.attention import Attention, Call
 from regard.common.checks import VARIANTS, Variant, check_choice, check_count, check_flag, check_heads, check_scale
 from regard.common.nonfinite import any_in_window, zero_nonfinite
 from regard.common.patterns import Pattern, is_causal, zero_masked
+from regard.common.threads import holds_numbers
+from regard.mechanisms.local.bands import bands
+from regard.mechanisms.local.blocks import blocks
+from regard.mechanisms.local.naive import naive_local
 from regard.mechanisms.softmax import softmax
 from regard.registry import mechanism
-
-
-def naive_local(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    *,
-    window: int,
-    causal: bool = False,
-    key_mask: Tensor | None = None,
-    scale: float | None = None,
-) -> Tensor:
-    """The definition, with its n × n matrix in full. Arguments as `local`."""
-    place = torch.arange(q.shape[2], device=q.device)
-    ahead = place - place[:, None]  # j − i
-    seen = ((ahead > -window) & (ahead <= 0) if causal else ahead.abs() <= window)[None, None]
-    if key_mask is not None:
-        seen = seen & key_mask[:, None, None, :]
-    k, v = zero_masked(k, key_mask), zero_masked(v, key_mask)
-    scores = (q.shape[-1] ** -0.5 if scale is None else scale) * (q @ k.mT)
-    return scores.masked_fill(~seen, torch.finfo(scores.dtype).min).softmax(-1).masked_fill(~seen, 0) @ v
 
 
 def local(
@@ -86,42 +60,17 @@ def local(
         return _released(q, k, v, before, after, key_mask, scale)
     if before >= q.shape[2] - 1 or q.numel() == 0:
         return softmax(q, k, v, causal=causal, key_mask=key_mask, scale=scale)
-    return _blocks(q, k, v, before, after, key_mask, scale)
-
-
-def _blocks(
-    q: Tensor, k: Tensor, v: Tensor, before: int, after: int, key_mask: Tensor | None, scale: float | None
-) -> Tensor:
-    """The batch's rows one after the other, a gap between them, in blocks.
-
-    A block's keys are a view of its tokens and their margins.
-    """
-    b, h, n, d = q.shape
-    block = max(32, before)
-    row = n + before  # a row and a gap as long as a window reaches
-    row += -row % block
-    real = torch.ones(1, n, dtype=torch.bool, device=q.device) if key_mask is None else key_mask
+    scale = q.shape[-1] ** -0.5 if scale is None else scale
+    numbers = holds_numbers(q, k, v)
+    out = bands(q, k, v, before, after, key_mask, scale) if numbers else None
+    if out is not None:
+        return out
     (k, bad_k), (v, bad_v) = zero_nonfinite(zero_masked(k, key_mask)), zero_nonfinite(zero_masked(v, key_mask))
-
-    def rows(x: Tensor) -> Tensor:  # b h n · -> (b row) h ·
-        return F.pad(x.transpose(1, 2), (0, 0, 0, 0, 0, row - n)).flatten(0, 1)
-
-    def with_margins(x: Tensor) -> Tensor:  # (b row) h · -> blocks h (before + block + after) ·
-        margins = F.pad(x, (0, 0) * (x.ndim - 1) + (before, after))
-        return margins.unfold(0, before + block + after, block).movedim(-1, -2)
-
-    queries = rows(q).reshape(b * row // block, block, h, d).transpose(1, 2)
-    kept = F.pad(real, (0, row - n)).expand(b, row).reshape(-1, 1)
-    ahead = torch.arange(-before, block + after, device=q.device) - torch.arange(block, device=q.device)[:, None]
-    seen = ((ahead >= -before) & (ahead <= after)) & with_margins(kept).mT  # blocks block keys
-    blind = ~seen.any(-1, keepdim=True)  # would be NaN: let it see all, then set it to 0
-    out = F.scaled_dot_product_attention(
-        queries, with_margins(rows(k)), with_margins(rows(v)), attn_mask=(seen | blind)[:, None], scale=scale
-    )
-    out = out.masked_fill(blind[:, None], 0).transpose(1, 2).flatten(0, 1)
-    out = out.reshape(b, row, h, v.shape[-1])[:, :n].transpose(1, 2)
-    poisoned = any_in_window(bad_k.any(-1, keepdim=True) | bad_v, before, after) | ~q.isfinite().all(-1, keepdim=True)
-    return out.masked_fill(poisoned, torch.nan)
+    bad = any_in_window(bad_k.any(-1, keepdim=True) | bad_v, before, after) | ~q.isfinite().all(-1, keepdim=True)
+    out = bands(q.nan_to_num(0.0, 0.0, 0.0), k, v, before, after, key_mask, scale) if numbers else None
+    if out is None:
+        out = blocks(q, k, v, before, after, key_mask, scale)
+    return out.masked_fill(bad, torch.nan)
 
 
 def _released(
