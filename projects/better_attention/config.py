@@ -21,6 +21,7 @@ CONTROLS = (
     "orthogonal",
     "super_per_head",
     "super_unmasked",
+    "none",
 )
 
 

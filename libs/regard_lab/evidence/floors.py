@@ -2,6 +2,7 @@
 
 A project gives them its own splits and scores them by its own metric.
 
+    numbers        the mean · ridge regression on counts of words
     classes        majority · logistic regression on counts of words or on pixels · nearest class mean · a mean of embeddings
     series         last value · seasonal naive · mean · ridge regression from the input window
     language       n-grams with Witten–Bell smoothing (Witten and Bell 1991)
@@ -16,12 +17,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import optimize, sparse
+from scipy.sparse import linalg as sparse_linalg
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+Counts = sparse.csr_matrix
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
 PENALTIES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)  # per example
+DAMPINGS = (0.1, 0.3, 1.0, 3.0, 10.0)
 RIDGES = (1e-3, 1e-1, 1e1, 1e3, 1e5)
 NEIGHBOURS = 4096  # test rows compared at once
 
@@ -96,6 +100,27 @@ def _logits(inputs: sparse.csr_matrix | Floats, weights: Floats, classes: int) -
     matrix = weights.reshape(classes, -1)
     logits: Floats = np.asarray(inputs @ matrix[:, :-1].T) + matrix[:, -1]
     return logits
+
+
+def linear_words(
+    train: tuple[sparse.csr_matrix, Floats], validation: tuple[sparse.csr_matrix, Floats], test: sparse.csr_matrix
+) -> Floats:
+    """Numbers (t,) that ridge regression on counts of words predicts for `test`; its penalty has the least validation error.
+
+    Args:
+        train: Counts (n, f) and the numbers (n,) to be predicted.
+        validation: The same.
+        test: Counts (t, f).
+    """
+    inputs, numbers = train
+    mean = float(np.mean(numbers))
+    best: tuple[float, Floats] = (np.inf, np.full(test.shape[0], mean))
+    for damping in DAMPINGS:
+        weights = sparse_linalg.lsqr(inputs, numbers - mean, damp=damping)[0]
+        error = float(np.mean((validation[0] @ weights + mean - validation[1]) ** 2))
+        if error < best[0]:
+            best = error, test @ weights + mean
+    return best[1]
 
 
 def nearest_mean(train: tuple[Floats, Ints], test: Floats, classes: int) -> Ints:
@@ -203,7 +228,7 @@ def _forecast(windows: Floats, weights: Floats) -> Floats:
     return forecast
 
 
-def ngram_loss(train: Sequence[Ints], test: Sequence[Ints], vocabulary: int, order: int) -> float:
+def ngram_loss(train: Sequence[Ints], test: Sequence[Ints], vocabulary: int, order: int, *, given: int = 0) -> float:
     """The mean negative log-likelihood, in nats per token of `test`, of an interpolated n-gram model of that order.
 
         p(w | h) = (c(h, w) + T(h) p(w | h')) / (c(h) + T(h))        h' = h without its oldest token, p(w) below the unigrams = 1 / V
@@ -216,6 +241,7 @@ def ngram_loss(train: Sequence[Ints], test: Sequence[Ints], vocabulary: int, ord
         test: The same.
         vocabulary: How many tokens there are, V.
         order: 1 for unigrams, 2 for bigrams, …
+        given: How many tokens at the beginning of each sequence are context alone and not predicted.
     """
     known, asked = (_contexts(sequences, vocabulary, order) for sequences in (train, test))
     base = vocabulary + 1  # one more stands for the beginning of a sequence
@@ -235,7 +261,8 @@ def ngram_loss(train: Sequence[Ints], test: Sequence[Ints], vocabulary: int, ord
         count = np.where(place >= 0, counts[place], 0)
         total, kinds = followed[test_contexts], different[test_contexts]
         likelihood = np.where(seen, (count + kinds * likelihood) / (total + kinds), likelihood)
-    return -float(np.mean(np.log(likelihood)))
+    predicted = np.concatenate([np.arange(len(sequence)) >= given for sequence in test])
+    return -float(np.mean(np.log(likelihood[predicted])))
 
 
 def _contexts(sequences: Sequence[Ints], vocabulary: int, order: int) -> list[Ints]:

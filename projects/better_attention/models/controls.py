@@ -7,6 +7,7 @@
     super_identity   Super whose W^A is initialised as the identity: it starts out as Efficient
     orthogonal       Efficient that slices K R_K and V R_V, with fixed random rotations R_K and R_V, instead of K and V
     super_per_head   Super with one W^A per head, which the authors mention as an option
+    none             no attention: the block keeps its residual and its feed-forward part alone
     super_unmasked   Super that does not zero padded values before W^A: wrong, and here to show the effect
 
 All are noncausal self attention. Notation as in `regard.mechanisms.super`; biases as everywhere in this project.
@@ -75,6 +76,25 @@ def inner_width(width: int, heads: int, length: int, bias: bool) -> int:
     """The positive multiple of `heads` that brings Standard attention closest to Super's number of parameters."""
     wanted = SuperAttention.parameter_count(width=width, heads=heads, length=length, bias=bias) - bias * width
     return heads * max(1, round(wanted / (4 * width + 3 * bias) / heads))
+
+
+@control("none")
+class NoAttention(Attention):
+    """0 for every token: what the network can do without attention. It has no parameters."""
+
+    def __init__(self, *, width: int, heads: int, pattern: Pattern = "noncausal_self", bias: bool = True) -> None:
+        super().__init__(width=width, heads=heads, pattern=pattern, bias=bias)
+        for name, _ in list(self.named_children()):
+            delattr(self, name)
+
+    def forward(self, x: Tensor, context: Tensor | None = None, **masks: Tensor | None) -> Tensor:
+        """(b, n, w) -> zeros (b, n, w)."""
+        return torch.zeros_like(x)
+
+    @classmethod
+    def parameter_count(cls, **sizes: Any) -> int:
+        """0."""
+        return 0
 
 
 @control("softmax_mixed")

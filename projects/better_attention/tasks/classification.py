@@ -73,10 +73,8 @@ def train_regressor(config: Config, folder: Path) -> RunResult:
 
 
 def train_encoder(config: Config, folder: Path) -> tuple[Trained[Encoder], dict[str, Tensors]]:
-    """The trained encoder, and the splits as the budget cuts them."""
-    whole, budget = splits(config.data, Path.cwd()), config.budget
-    parts: dict[str, Tensors] = {"train": tuple(tensor[: budget.train_examples] for tensor in whole["train"])}
-    parts |= {split: subset(whole[split], budget.held_out_examples) for split in ("validation", "test")}
+    """The trained encoder, and the splits that it was trained and measured on."""
+    parts = budgeted_splits(config)
 
     def build() -> Encoder:
         model = Encoder(config.data, config.model)
@@ -97,6 +95,13 @@ def train_encoder(config: Config, folder: Path) -> tuple[Trained[Encoder], dict[
         mode="min" if rating else "max",
     )
     return trained, parts
+
+
+def budgeted_splits(config: Config) -> dict[str, Tensors]:
+    """The splits as the budget cuts them."""
+    whole, budget = splits(config.data, Path.cwd()), config.budget
+    parts: dict[str, Tensors] = {"train": tuple(tensor[: budget.train_examples] for tensor in whole["train"])}
+    return parts | {split: subset(whole[split], budget.held_out_examples) for split in ("validation", "test")}
 
 
 def costs(config: Config, trained: Trained[Encoder], test: Tensors) -> dict[str, float]:

@@ -40,6 +40,14 @@ def test_the_gradient_of_logistic_regression_vanishes_at_its_solution():
     assert float(parameters.grad.abs().max()) < 1e-4
 
 
+def test_numbers_are_predicted_from_words():
+    texts = RANDOM.integers(1, 6, (300, 4))
+    counts, numbers = floors.word_counts(texts, 6), (texts == 2).any(1) * 2.0 - 1
+    parts = [(counts[a:b], numbers[a:b]) for a, b in ((0, 200), (200, 250), (250, 300))]
+    error = np.mean((floors.linear_words(parts[0], parts[1], parts[2][0]) - parts[2][1]) ** 2)
+    assert error < 0.2 * np.var(parts[2][1])
+
+
 def test_nearest_mean():
     train = np.array([[0.0], [2.0], [10.0], [12.0]]), np.array([0, 0, 1, 1])
     assert list(floors.nearest_mean(train, np.array([[5.9], [6.1]]), 2)) == [0, 1]
@@ -102,6 +110,13 @@ def test_ngrams_are_those_of_plain_loops(order):
     train = [RANDOM.integers(0, 5, size) for size in (20, 7, 1)]
     test = [RANDOM.integers(0, 6, size) for size in (9, 3)]  # 5 never stands in the training split
     assert floors.ngram_loss(train, test, 6, order) == pytest.approx(plain_ngram_loss(train, test, 6, order))
+
+
+def test_given_tokens_are_context_alone():
+    train, test = [np.array([0, 1, 0, 1])], [np.array([0, 1]), np.array([1, 0])]
+    whole = [floors.ngram_loss(train, [np.array(one)], 2, 2) for one in ([0], [1], [0, 1], [1, 0])]
+    expected = (2 * whole[2] - whole[0] + 2 * whole[3] - whole[1]) / 2
+    assert floors.ngram_loss(train, test, 2, 2, given=1) == pytest.approx(expected)
 
 
 def test_a_bigram_by_hand():

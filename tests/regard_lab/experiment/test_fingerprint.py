@@ -99,7 +99,7 @@ def test_the_hashes_of_definitions_say_what_changed(root):
 
 
 CELL = [
-    "projects.better_attention.train:train",
+    "projects.better_attention.tasks.classification:train",
     "projects.better_attention.config:Config",
     "regard.mechanisms.efficient",
 ]
