@@ -1,7 +1,6 @@
 """The two classifiers laid open, and a cell of every table on a few made-up texts, the published scale among them."""
 
 import math
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -28,8 +27,8 @@ from projects.explaining.tasks.classification import TrainingRun, build
 from regard.effective import effective_attention
 from regard_lab.experiment.composition import compose
 from tests.configs import configs_of
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 RUNS = {
     "definitions": definitions,
     "interventions": interventions,
