@@ -177,6 +177,16 @@ def test_a_cell_of_every_table(place, overrides):
     )  # own, uniform weights, another seed
 
 
+def test_an_experiment_runs_without_a_table_and_what_is_no_definition_is_refused_before_training(place):
+    measured = definitions.run(config_of("experiment=encoder_majority", *SMALL), place)
+    assert measured.metrics["output_kept"] == 100.0
+    artefacts = place / "runs" / "artefacts"
+    before = set(artefacts.iterdir())
+    with pytest.raises(ValueError, match=r"must be one of E1, .*, got 'uniform'"):
+        definitions.run(config_of("experiment=encoder_majority", *SMALL, "seed=1", "analysis.attention=uniform"), place)
+    assert set(artefacts.iterdir()) == before
+
+
 def test_importance_of_a_token_that_decides(place):
     """With one value kept and a linear head, leaving out a token or its gradient can be worked out from the model itself."""
     texts = explained_texts(config_of("experiment=encoder_majority", "data.length=8", *SMALL), place)
