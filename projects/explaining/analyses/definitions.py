@@ -9,7 +9,7 @@ from torch import Tensor
 from projects.explaining.analyses.explained_layer import ExplainedTexts, cut, explained_texts, percent
 from projects.explaining.analyses.replacements import effective
 from projects.explaining.config import Config
-from regard.effective import distributions, effective_attention, output_error
+from regard.effective import DEFINITIONS, distributions, effective_attention, output_error
 from regard_lab.experiment.run_result import RunResult
 
 KEEPS = 1e-8  # error of the output, where values are of size 1: a solver that did not converge is far above it
@@ -17,7 +17,15 @@ SHOWN = 48  # tokens of the text that figures show, or the nearest length that t
 
 
 def run(config: Config, folder: Path) -> RunResult:
-    """One definition on the explained rows of the texts; and on every row of every layer, for the logits of one text."""
+    """One definition on the explained rows of the texts; and on every row of every layer, for the logits of one text.
+
+    Raises:
+        ValueError: `analysis.attention` is no definition; before anything is trained.
+    """
+    if config.analysis.attention not in DEFINITIONS:
+        raise ValueError(
+            f"here analysis.attention must be one of {', '.join(DEFINITIONS)}, got {config.analysis.attention!r}"
+        )
     texts = explained_texts(config, Path.cwd())
     with torch.no_grad():
         return measure(texts, config)

@@ -3,17 +3,15 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 
-from projects.cab import data
 from projects.cab.config import PROJECT, Config
 from regard_lab.data.pairs import Pairs
 from regard_lab.data.series import Series
 from regard_lab.data.texts import Texts
 from regard_lab.experiment.composition import compose
 from regard_lab.experiment.config import typed
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 SMALL = {
     "lstf": {"length": 12, "label_length": 6, "horizon": 6, "width": 8, "heads": 2, "feed_forward": 8},
     "lm": {"context": 16, "width": 8, "heads": 2, "feed_forward": 8},
@@ -51,20 +49,3 @@ def load(name: str, root: Path, source: str) -> dict:
     if name == "libreoffice_help":
         return {split: pairs(split) for split in splits}
     return {split: Texts.of([("It is a truth universally acknowledged. " * 40, 0)]) for split in splits}
-
-
-@pytest.fixture
-def made_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
-    """Made-up sets in an empty folder; gives the overrides that make the models small enough for them."""
-    caches = (data.load_series, data.load_characters, data.load_pairs)
-    monkeypatch.setattr(data.data, "load", load)
-    (tmp_path / "libs").symlink_to(ROOT / "libs")  # where the fingerprint of an artefact looks for code
-    (tmp_path / "projects").symlink_to(ROOT / "projects")
-    monkeypatch.chdir(tmp_path)
-    for cache in caches:
-        cache.cache_clear()
-    few = {"training.epochs": 1, "train_examples": 16, "held_out_examples": 8}
-    sizes = [f"{section}.{key}={value}" for section, each in SMALL.items() for key, value in each.items()]
-    yield sizes + [f"{section}.{key}={value}" for section in SMALL for key, value in few.items()]
-    for cache in caches:
-        cache.cache_clear()

@@ -7,13 +7,10 @@ from projects.cab.config import NONE
 from projects.cab.tasks.by_pattern import task_metrics
 from regard.common.patterns import ALL_PATTERNS
 from regard_lab.common.errors import DataMissing
-from tests.projects.cab.cab_data import (
-    config_of,
-    made_up,  # noqa: F401
-)
+from tests.projects.cab.cab_data import config_of
 
 
-def test_the_index_by_hand_and_the_gain_over_none(made_up, tmp_path):  # noqa: F811
+def test_the_index_by_hand_and_the_gain_over_none(made_up, tmp_path):
     config = config_of("table=index", "pattern=causal_self", "attention.name=local", *made_up)
     config.constants = {"perplexity": {"mean": 10.0, "sd": 2.0}}
     own, none = (task_metrics(config, name)["perplexity"] for name in (None, NONE))

@@ -1,7 +1,5 @@
 """The configs: each composes at each scale and passes its check; rows are the mechanisms that CAB compares; what cannot run is refused."""
 
-from pathlib import Path
-
 import pytest
 
 from projects.cab.config import NONE, PROJECT, check, modules_of, own_checksum
@@ -14,8 +12,8 @@ from regard_lab.experiment.composition import compose
 from regard_lab.experiment.results import SCALES
 from regard_lab.experiment.tables import load_table
 from tests.configs import configs_of
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 SMALL = [name for name in PROJECT.tables(ROOT) if name != "index"]  # that one has the rows of all others
 
 

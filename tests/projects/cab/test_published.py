@@ -1,7 +1,6 @@
 """What is recomputed from the published numbers: the golden vector of the released script, every leaderboard, constants, correlations, lengths."""
 
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -10,8 +9,8 @@ from projects.cab.analyses import published
 from projects.cab.analyses.z_scores import Constant, mean_z, z_score
 from projects.cab.config import PROJECT
 from tests.configs import configs_of
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 # What the released script prints for vanilla; its causal language model has the placeholder −100 for a perplexity.
 GOLDEN = {
     "noncausal_self": {"tts": -0.3007, "sum": -0.2491, "sr": -0.0766, "mlm": 0.5276, "average": -0.0247},

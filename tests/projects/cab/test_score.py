@@ -9,10 +9,7 @@ from projects.cab import score
 from regard import registry
 from regard_lab.experiment.composition import compose
 from regard_lab.experiment.results import Metric, Result, Row, read_result
-from tests.projects.cab.cab_data import (
-    ROOT,
-    made_up,  # noqa: F401
-)
+from tests.paths import ROOT
 
 OWN = """
 from regard.attention import Attention
@@ -35,7 +32,7 @@ class Nothing:
 
 
 @pytest.fixture
-def small(made_up, tmp_path, monkeypatch):  # noqa: F811
+def small(made_up, tmp_path, monkeypatch):
     """The command with made-up data and small models; certification with its first three properties; constants that are there."""
     (tmp_path / "mine.py").write_text(OWN)
     few = [word for word in made_up if word.startswith(("lstf.", "lm.", "translation."))]

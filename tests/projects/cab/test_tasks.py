@@ -9,11 +9,8 @@ from projects.cab.config import PROJECT
 from projects.cab.tasks import forecasting, language_modelling, translation
 from projects.cab.tasks.by_pattern import INDEX_METRICS, TABLES, task_metrics
 from regard_lab.experiment.composition import compose
-from tests.projects.cab.cab_data import (
-    ROOT,
-    config_of,
-    made_up,  # noqa: F401
-)
+from tests.paths import ROOT
+from tests.projects.cab.cab_data import config_of
 
 TRAIN = {
     "lstf_self": forecasting.train,
@@ -41,7 +38,7 @@ def test_the_loss_of_a_translation_leaves_padding_out():
 @pytest.mark.parametrize(
     ("table", "attention"), [("lstf_self", "lara"), ("lstf_cross", "smyrf"), ("lm", "abc"), ("translation", "abc")]
 )
-def test_a_cell_from_data_to_metrics(made_up, tmp_path, table, attention):  # noqa: F811
+def test_a_cell_from_data_to_metrics(made_up, tmp_path, table, attention):
     spec = table_metrics(table)
     config = config_of(f"table={table}", f"attention.name={attention}", *made_up)
     measured = TRAIN[table](config, tmp_path)
@@ -57,7 +54,7 @@ def table_metrics(table: str) -> set[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("table", ["lstf_self", "lm", "translation"])
-def test_the_published_sizes_run_a_step(made_up, tmp_path, table):  # noqa: F811
+def test_the_published_sizes_run_a_step(made_up, tmp_path, table):
     """`paper` scale with lengths, batches, layers and epochs cut: the widths and heads are the published ones."""
     cut = {
         "lstf_self": ["lstf.length=24", "lstf.label_length=12", "lstf.horizon=12", "lstf.sets=[appliances]"],

@@ -1,6 +1,5 @@
 """The configs of the project: each composes at each scale and passes its check; what cannot run is refused with the numbers."""
 
-from pathlib import Path
 from typing import get_args, get_type_hints
 
 import pytest
@@ -12,9 +11,7 @@ from regard_lab.common.errors import UserError
 from regard_lab.experiment.config import typed
 from regard_lab.experiment.tables import load_table
 from tests.configs import configs_of
-
-ROOT = Path(__file__).resolve().parents[3]
-
+from tests.paths import ROOT
 
 config_of = configs_of(PROJECT, default="experiment=encoder_imdb")
 

@@ -1,7 +1,6 @@
 """The two classifiers laid open, and a cell of every table on a few made-up texts, the published scale among them."""
 
 import math
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -28,8 +27,8 @@ from projects.explaining.tasks.classification import TrainingRun, build
 from regard.effective import effective_attention
 from regard_lab.experiment.composition import compose
 from tests.configs import configs_of
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 RUNS = {
     "definitions": definitions,
     "interventions": interventions,
@@ -176,6 +175,16 @@ def test_a_cell_of_every_table(place, overrides):
     assert (
         len(list((place / "runs" / "artefacts").glob("fit_classifier-*/artefact.json"))) == 3
     )  # own, uniform weights, another seed
+
+
+def test_an_experiment_runs_without_a_table_and_what_is_no_definition_is_refused_before_training(place):
+    measured = definitions.run(config_of("experiment=encoder_majority", *SMALL), place)
+    assert measured.metrics["output_kept"] == 100.0
+    artefacts = place / "runs" / "artefacts"
+    before = set(artefacts.iterdir())
+    with pytest.raises(ValueError, match=r"must be one of E1, .*, got 'uniform'"):
+        definitions.run(config_of("experiment=encoder_majority", *SMALL, "seed=1", "analysis.attention=uniform"), place)
+    assert set(artefacts.iterdir()) == before
 
 
 def test_importance_of_a_token_that_decides(place):
