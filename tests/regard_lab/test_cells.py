@@ -13,7 +13,7 @@ from regard_lab.experiment.cells import finished_record, run_cell
 from regard_lab.experiment.executors import ProcessEnded, executor
 from regard_lab.experiment.results import read_result, result_path
 from regard_lab.experiment.tables import current_fingerprint, load_table
-from regard_lab.reproduce import line, main, read_scales, reproduce_all, reproduce_table, reproduce_tables
+from regard_lab.reproduce import line, main, read_scales, reproduce_all, reproduce_table, reproduce_tables, summary_path
 from regard_lab.write_fingerprints import keep_up, known_fingerprint, write_fingerprints
 
 
@@ -53,8 +53,12 @@ def test_a_table_is_read_out_of_its_cells(root):
 
 def test_what_has_run_is_not_run_again(root):
     reproduce(root)
+    before = files.read_json(summary_path(root, "toy", "lines", "quick"))
+    assert before["cells"]["run"] == 4
+    assert 0 <= before["seconds"] < 60
     assert reproduce(root)["cells"] == {"run": 0, "reused": 4, "failed": 0, "not run": 0}
     assert toy.calls(root) == 4
+    assert files.read_json(summary_path(root, "toy", "lines", "quick")) == before  # of the run that made the result
 
 
 @pytest.mark.parametrize(
