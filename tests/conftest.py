@@ -1,6 +1,25 @@
 """What tests of the library and of the projects share."""
 
+from pathlib import Path
+
 import pytest
+
+# Tracing lines makes these take half as long again, and most of it falls on torch and Lightning. What of `libs` they reach, the tests of the
+# library and the lab reach too: `--cov-fail-under` holds without them.
+UNTRACED = (
+    "tests/projects/",
+    "tests/certification/test_mechanisms.py",
+    "tests/regard/test_fuzz.py",
+    "tests/regard/test_huggingface_models.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Coverage is not measured in the slowest tests."""
+    root = Path(__file__).parents[1]
+    for item in items:
+        if item.path.relative_to(root).as_posix().startswith(UNTRACED):
+            item.add_marker(pytest.mark.no_cover)
 
 
 @pytest.fixture

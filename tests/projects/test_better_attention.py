@@ -1,6 +1,7 @@
 """The first project: its configs, its encoder, and a cell from data to metrics on a few made-up texts and pictures."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -146,11 +147,11 @@ def test_a_picture_cell_learns(made_up_data, tmp_path):
 
 @pytest.mark.parametrize("data", ["imdb", "mnist"])
 def test_the_published_setting_runs_a_step(made_up_data, tmp_path, data):
-    """`paper` scale as it is, on pictures and texts of the right shapes; only epochs and batches are cut."""
+    """`paper` scale as it is, on pictures and texts of the right shapes; only epochs, examples, batches and timed repeats are cut."""
     config = config_of(
         f"experiment={data}", "model.attention=super", "scale=paper", "budget.epochs=1", "training.batch_size=32"
     )
     assert config.data.source == "hub"
     assert tokens_of(config.data) == {"imdb": 32, "mnist": 144}[data]
-    measured = train(config, tmp_path)
+    measured = train(replace(config, budget=replace(config.budget, repeats=1, train_examples=32)), tmp_path)
     assert all(math.isfinite(value) for value in measured.metrics.values())

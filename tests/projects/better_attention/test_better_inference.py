@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from projects.better_attention import inference
+from projects.better_attention import edge, inference
 from projects.better_attention.check import check
 from projects.better_attention.edge import quantised
 from projects.better_attention.fresh import in_a_fresh_process
@@ -127,13 +127,23 @@ def test_int8_maps_are_near_and_the_mixing_stays(attention):
     assert file_mib(small) < file_mib(model)
 
 
+LARGER = ("model.width=32", "data.length=16")
+
+
+@pytest.fixture(scope="module")
+def exports() -> dict[type, bytes]:
+    """ONNX graphs of these tests' larger models, by mechanism: an export takes seconds, and a test that only times a graph can take another's."""
+    return {}
+
+
 @pytest.mark.parametrize("attention", FOUR)
-def test_onnx_runtime_computes_the_model_for_any_number_of_inputs(attention):
-    run = run_of("inference.part=model", "model.width=32", "data.length=16", "inference.batch=5").of(attention)
+def test_onnx_runtime_computes_the_model_for_any_number_of_inputs(attention, exports):
+    run = run_of("inference.part=model", *LARGER, "inference.batch=5").of(attention)
     torch.manual_seed(0)
     model = built(run)
     torch.manual_seed(0)
     exported, x = built(run.of(attention, "onnx")), inputs(run)
+    exports[type(model.blocks[0].attention)] = exported.bytes
     with torch.inference_mode():
         for part in (x, x[:1]):
             assert torch.allclose(exported(part), model(part), atol=1e-5)
@@ -163,12 +173,20 @@ def test_memory_grows_by_what_a_call_holds():
 
 
 @pytest.mark.parametrize("part", ["layer", "model", "int8", "onnx"])
-def test_a_cell_measures_and_the_rows_of_a_size_share_a_run(part, tmp_path, monkeypatch):
+def test_a_cell_measures_and_the_rows_of_a_size_share_a_run(part, tmp_path, monkeypatch, exports):
+    def exported_once(module, examples, really=edge._exported):
+        kind = type(module.blocks[0].attention)
+        if kind not in exports:
+            exports[kind] = really(module, examples)
+        return exports[kind]
+
     for folder in ("libs", "projects"):  # where the fingerprint of an artefact looks for code
         (tmp_path / folder).symlink_to(ROOT / folder)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(inference, "in_a_fresh_process", lambda function, run: 1.5)
-    config = config_of(*SMALL, f"inference.part={part}", "inference.seconds=0.01", "budget.repeats=1")
+    monkeypatch.setattr(edge, "_exported", exported_once)
+    larger = LARGER if part == "onnx" else ()
+    config = config_of(*SMALL, *larger, f"inference.part={part}", "inference.seconds=0.01", "budget.repeats=1")
     found = {
         name: inference.measure(replace(config, model=replace(config.model, attention=name)), tmp_path).metrics
         for name in FOUR
