@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -203,16 +204,22 @@ def _written(done: _Run, root: Path) -> dict[str, Any]:
         result, _ = with_floors(result, root)
     write_result(path, result)
     counts = Counter(end.outcome for end in done.finished)
+    began = (
+        datetime.fromisoformat(end.record["started"]) for end in done.finished if end.outcome == "run" and end.record
+    )
     summary = {
         "table": f"{paper}/{name}",
         "scale": scale,
         "rows": {status: sum(row.status == status for row in result.rows) for status in ("ok", "failed", "not run")},
         "cells": {outcome: counts[outcome] for outcome in ("run", "reused", "failed", "not run")},
-        "seconds": round(time.time() - done.started, 1),
+        "seconds": round(time.time() - min((one.timestamp() for one in began), default=done.started), 1),
         "ended": time.time(),
         "reasons": sorted({row.reason for row in result.rows if row.reason}),
     }
-    files.write_json(summary_path(root, paper, name, scale), summary)
+    last = summary_path(root, paper, name, scale)
+    # Where nothing was run, the summary of the run that made the result stays: a stage comes after the tables were run together.
+    if counts["reused"] < len(done.finished) or not last.exists() or files.read_json(last)["rows"] != summary["rows"]:
+        files.write_json(last, summary)
     return summary
 
 

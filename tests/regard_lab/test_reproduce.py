@@ -20,6 +20,7 @@ def test_what_has_run_is_not_run_again(root):
     toy.reproduce(root)
     assert toy.reproduce(root)["cells"] == {"run": 0, "reused": 4, "failed": 0, "not run": 0}
     assert toy.calls(root) == 4
+    assert files.read_json(summary_path(root, "toy", "lines", "quick")) == before  # of the run that made the result
 
 
 def test_a_cell_that_fails_says_why_and_the_others_go_on(root):
