@@ -5,7 +5,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import tiny_checkpoints as tiny
 import torch
 from torch.nn import functional as F
 
@@ -23,6 +22,7 @@ from regard_lab.experiment.results import Metric, Result, Row
 from regard_lab.experiment.tables import load_table
 from regard_lab.report.figures import Results
 from tests.configs import configs_of
+from tests.projects.smyrf import tiny_checkpoints as tiny
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -6,7 +6,6 @@ import sys
 
 import numpy as np
 import pytest
-import tiny_checkpoints as tiny
 import torch
 from PIL import Image
 from torch.nn import functional as F
@@ -18,6 +17,7 @@ from projects.smyrf.pretrained.swapping import Swap, swapped
 from projects.smyrf.pretrained.words import request_of
 from regard.adapters import huggingface
 from regard_lab.common.errors import UserError
+from tests.projects.smyrf import tiny_checkpoints as tiny
 
 
 @pytest.fixture(scope="module")
