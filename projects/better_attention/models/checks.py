@@ -77,6 +77,6 @@ def _check_subwords(config: Config, *, norm: str, activation: str) -> tuple[int,
         raise ValueError(f"model.hidden must be the one width of the feed-forward part, got {model.hidden}")
     if (model.norm, model.activation) != (norm, activation):
         raise ValueError(
-            f"its blocks have norm: {norm} and activation: {activation}, got {model.norm!r} and {model.activation!r}"
+            f"the blocks of this model have norm: {norm} and activation: {activation}, got {model.norm!r} and {model.activation!r}"
         )
     return data.vocabulary, data.length

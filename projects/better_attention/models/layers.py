@@ -5,9 +5,12 @@ from typing import Any
 
 from torch import nn
 
-from projects.better_attention.models.controls import CONTROLS, SuperIdentity
+from projects.better_attention.models.controls import CONTROLS
 from regard.attention import Attention
 from regard.registry import mechanism_class
+
+# Named by its string: its class would make every cell depend on the code of Super.
+SUPER_IDENTITY = "super_identity"
 
 
 def attention_class(name: str) -> type[Attention]:
@@ -37,7 +40,7 @@ def attention_layer(name: str, *, width: int, heads: int, length: int, **options
 
 def library_name(attention: str) -> str:
     """The mechanism that a translator or language model builds for a row; their `super_identity` is Super, initialised by `initialise_mixing`."""
-    return "super" if attention == SuperIdentity.name else attention
+    return "super" if attention == SUPER_IDENTITY else attention
 
 
 def initialise_like_keras(module: nn.Module) -> None:
@@ -53,7 +56,7 @@ def initialise_like_keras(module: nn.Module) -> None:
 
 def initialise_mixing(module: nn.Module, attention: str) -> None:
     """Set every W^A to the identity if the row is `super_identity`; to be called after all maps are initialised. Biases are left as they are."""
-    if attention == SuperIdentity.name:
+    if attention == SUPER_IDENTITY:
         for name, part in module.named_modules():
             if isinstance(part, nn.Linear) and name.rpartition(".")[2] == "mixing":
                 nn.init.eye_(part.weight)

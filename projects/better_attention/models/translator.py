@@ -50,7 +50,7 @@ class EncoderBlock(nn.Module):
 class DecoderBlock(nn.Module):
     """Causal self attention, cross attention and a feed-forward part, each with a residual and a norm after it.
 
-    Padding of targets needs no mask: it stands at the end, where no real token looks.
+    Padding of targets needs no mask: it stands at the end, and no real token attends to it.
     """
 
     def __init__(self, model: Model, length: int) -> None:

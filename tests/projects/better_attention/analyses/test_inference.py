@@ -102,7 +102,7 @@ def test_a_gpu_that_is_not_there_is_one_sentence(tmp_path, monkeypatch):
         inference.measure(config_of(*SMALL, "inference.part=layer_gpu"), tmp_path)
 
 
-def test_a_fresh_process_gives_the_value_and_passes_errors_on():
+def test_an_isolated_process_gives_the_value_and_passes_errors_on():
     assert in_isolated_process(abs, -3.5) == 3.5
     with pytest.raises(ZeroDivisionError):
         in_isolated_process(divmod, 1, 0)
