@@ -6,14 +6,14 @@ It computes the floors that a table's file names (`regard_lab.evidence.gate`), u
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from regard_lab import data
 from regard_lab.common.errors import UserError, command
 from regard_lab.common.files import combined_sha256
-from regard_lab.evidence.gate import FLOOR, STATUSES, Gate, Judgement, judge, problems_of, read_gate, reference_row
+from regard_lab.evidence.gate import FLOOR, STATUSES, Gate, Judgement, judge, problems_of, read_gates, reference_row
 from regard_lab.experiment.cells import Cell, Finished, run_cell
 from regard_lab.experiment.experiments import check_scale
 from regard_lab.experiment.project import find_project, papers
@@ -22,23 +22,28 @@ from regard_lab.experiment.table_file import TableFile, read_table
 from regard_lab.experiment.tables import compose_rows, make_cells, row_of
 
 
-def floor_cells(file: TableFile, gate: Gate, paper: str, scale: Scale, root: Path) -> list[list[Cell]]:
-    """The cells of each floor of each problem: the config is that of the problem's reference row, `run` the floor's function."""
+def floor_cells(file: TableFile, gates: Sequence[Gate], paper: str, scale: Scale, root: Path) -> list[list[Cell]]:
+    """The cells of each floor of each problem: the config is that of the problem's reference row, `run` the floor's function.
+
+    A floor that several gates name is computed once.
+    """
     project = find_project(paper, root)
     composed = {tuple(key.items()): config for key, config in compose_rows(project, root, file, scale)}
     keys = [dict(key) for key in composed]
-    rows = []
-    for problem in problems_of(gate, keys):
-        reference = reference_row(gate, keys, problem)
-        if reference is None:
-            continue
-        config = composed[tuple(reference.items())]
-        for name, floor in gate.floors.items():
-            slug = "-".join(str(part) for part in (FLOOR, name, *problem.values()))
-            names = {seed: f"{slug}-seed{seed}" for seed in range(floor.seeds)}
-            spec = replace(file.spec(project.folder(root), scale), run=floor.run, curves={})
-            rows.append(make_cells(project, config, file.name, names, root, spec, {FLOOR: name, **problem}))
-    return rows
+    rows: dict[str, list[Cell]] = {}
+    for gate in gates:
+        for problem in problems_of(gate, keys):
+            reference = reference_row(gate, keys, problem)
+            if reference is None:
+                continue
+            config = composed[tuple(reference.items())]
+            for name, floor in gate.floors.items():
+                slug = "-".join(str(part) for part in (FLOOR, name, *problem.values()))
+                names = {seed: f"{slug}-seed{seed}" for seed in range(floor.seeds)}
+                spec = replace(file.spec(project.folder(root), scale), run=floor.run, curves={})
+                if slug not in rows:
+                    rows[slug] = make_cells(project, config, file.name, names, root, spec, {FLOOR: name, **problem})
+    return list(rows.values())
 
 
 def floors_fingerprint(rows: list[list[Cell]]) -> str:
@@ -53,22 +58,30 @@ def floors_fingerprint(rows: list[list[Cell]]) -> str:
 def with_floors(result: Result, root: Path) -> tuple[Result, Judgement | None]:
     """A table's result with its floors, computed unless they are there, and the gate's judgement; both `None` for a table without a gate."""
     file = read_table(find_project(result.paper, root).folder(root), result.table)
-    gate = read_gate(file)
-    if gate is None:
+    gates = read_gates(file)
+    if not gates:
         return replace(result, floors=[], floor_fingerprint=None, gate=None), None
-    rows = floor_cells(file, gate, result.paper, result.scale, root)
+    rows = floor_cells(file, gates, result.paper, result.scale, root)
     fingerprint = floors_fingerprint(rows)
     if fingerprint != result.floor_fingerprint or any(row.status != "ok" for row in result.floors):
-        metrics = {gate.metric: file.metrics[result.scale][gate.metric]}
+        units = file.metrics[result.scale]
         for cell in rows[0][:1] if rows else []:
             for name in cell.data:
                 data.ensure(name, root, cell.config["data"]["source"])
         ends = [[run_cell(cell, root) for cell in row] for row in rows]
         result = replace(
-            result, floors=[row_of(metrics, {}, row) for row in ends], floor_fingerprint=_whole(ends, fingerprint)
+            result,
+            floors=[row_of(_asked(gates, row, units), {}, row) for row in ends],
+            floor_fingerprint=_whole(ends, fingerprint),
         )
-    judgement = judge(gate, result)
+    judgement = judge(gates, result)
     return replace(result, gate=as_plain(judgement)), judgement
+
+
+def _asked(gates: Sequence[Gate], row: list[Finished], units: Mapping[str, str]) -> dict[str, str]:
+    """The metrics, with their units, that gates compare with this floor."""
+    name = row[0].cell.key[FLOOR]
+    return {gate.metric: units[gate.metric] for gate in gates if name in gate.floors}
 
 
 def _whole(rows: list[list[Finished]], fingerprint: str) -> str | None:

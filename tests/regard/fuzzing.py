@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from hypothesis import strategies as st
 from torch import Tensor
-from vectors import draw
 
 from regard import functional
 from regard.common.patterns import Pattern
@@ -26,6 +25,7 @@ from regard.mechanisms.probsparse import naive_probsparse, sample_keys
 from regard.mechanisms.smyrf import naive_smyrf
 from regard.mechanisms.softmax import naive_softmax
 from regard.registry import list_mechanisms, mechanism_class
+from tests.regard.vectors import draw
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 BAD = (math.nan, math.inf, -math.inf)

@@ -12,7 +12,15 @@ from typing import Any
 
 import pytest
 import torch
-from fuzzing import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+import regard
+from regard import functional
+from regard.common.patterns import Pattern
+from regard.registry import mechanism_class
+from tests.regard.fuzzing import (
     BAD,
     DTYPES,
     FUNCTIONS,
@@ -28,15 +36,7 @@ from fuzzing import (
     wrong_masks,
     wrong_tensors,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch import Tensor
-from vectors import draw, masks
-
-import regard
-from regard import functional
-from regard.common.patterns import Pattern
-from regard.registry import mechanism_class
+from tests.regard.vectors import draw, masks
 
 quick = settings(deadline=None, derandomize=True, max_examples=25, database=None)
 TOLERANCE = {torch.float64: 1e-8, torch.float32: 5e-4, torch.bfloat16: 0.1, torch.float16: 0.02}

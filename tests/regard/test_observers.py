@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from vectors import draw
 
 import regard
 from regard.attention import claimed
@@ -16,6 +15,7 @@ from regard.mechanisms.smyrf.hashing import SCHEMES
 from regard.mechanisms.softmax import SoftmaxAttention
 from regard.observers import Observation, _watchers
 from regard.registry import mechanism_class
+from tests.regard.vectors import draw
 
 W, HEADS, N = 12, 3, 10
 MASK = torch.ones(2, N, dtype=torch.bool)

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 import torch
-from vectors import draw
 
 from regard.attention import Attention
 from regard.registry import build, mechanism_class
+from tests.regard.vectors import draw
 
 STEPPED = [
     ("softmax", {}),

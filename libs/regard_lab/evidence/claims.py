@@ -16,7 +16,7 @@ from regard_lab.common.formatting import Key, decimals, label, number, signed, s
 from regard_lab.evidence import statistics
 from regard_lab.evidence.expression import evaluate
 from regard_lab.evidence.gate import Gate
-from regard_lab.evidence.gate import judge as judge_gate
+from regard_lab.evidence.gate import judge as judge_gates
 from regard_lab.evidence.paper import Claim
 from regard_lab.evidence.statistics import Interval
 from regard_lab.experiment.results import DECIDING, Result, Row, Scale
@@ -48,7 +48,7 @@ class _Short(Exception):
 
 
 def judge(
-    claim: Claim, results: Mapping[Scale, Result], stale: Collection[Scale] = (), gate: Gate | None = None
+    claim: Claim, results: Mapping[Scale, Result], stale: Collection[Scale] = (), gates: Sequence[Gate] = ()
 ) -> list[Verdict]:
     """A verdict for each scale that decides and has results, best evidence first; never an empty list.
 
@@ -56,10 +56,12 @@ def judge(
         claim: The claim.
         results: Its table's results.
         stale: Scales whose result is not that of today's code.
-        gate: Its table's gate; `None` for a table that trains nothing.
+        gates: Its table's gates, none for a table that trains nothing.
     """
     verdicts = [
-        replace(_behind(gate, claim, results[scale], _decide(claim, results[scale])), scale=scale, stale=scale in stale)
+        replace(
+            _behind(gates, claim, results[scale], _decide(claim, results[scale])), scale=scale, stale=scale in stale
+        )
         for scale in DECIDING
         if scale in results
     ]
@@ -84,12 +86,12 @@ def _decide(claim: Claim, result: Result) -> Verdict:
         return Verdict(short.verdict, str(short))
 
 
-def _behind(gate: Gate | None, claim: Claim, result: Result, verdict: Verdict) -> Verdict:
+def _behind(gates: Sequence[Gate], claim: Claim, result: Result, verdict: Verdict) -> Verdict:
     """The verdict, or `gated` with the reason where the claim's problem has not passed the gate."""
-    if gate is None or claim.metric not in gate.governs or verdict.verdict == "not run":
+    if not gates or verdict.verdict == "not run":
         return verdict
-    problem = judge_gate(gate, result).of(claim.row or (claim.rows[0] if claim.rows else {}))
-    if problem.status == "passed":
+    problem = judge_gates(gates, result).of(claim.row or (claim.rows[0] if claim.rows else {}), claim.metric)
+    if problem is None or problem.status == "passed":
         return verdict
     sentence = f"Not judged, {problem.status}: {problem.sentence}. What was measured: {verdict.sentence}"
     return replace(verdict, verdict="gated", sentence=sentence)

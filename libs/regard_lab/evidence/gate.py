@@ -1,6 +1,7 @@
 """The gate: may the rows of a trained table be compared at all?
 
-A table of trained models says in its file, under `gate`, what would have to be beaten:
+A table of trained models says in its file, under `gate`, what would have to be beaten; a table of several metrics that stand for separate
+problems (a column per data set) has a list of gates:
 
     metric, direction     the column that is judged, and whether `higher` or `lower` is better
     margin, reason        by how much, in the column's unit, the reference row must beat every floor, and why so much
@@ -105,8 +106,10 @@ class Ending:
 
 @dataclass(frozen=True)
 class Problem:
-    """One problem of a table: its parts of the key, its status, and what that rests on; what is not known is `None`."""
+    """One problem of a table, a metric at some parts of the key: its status, and what that rests on; what is not known is `None`."""
 
+    metric: str
+    governs: tuple[str, ...]
     key: Key
     status: Status
     sentence: str
@@ -127,19 +130,31 @@ class Judgement:
     def sentence(self) -> str:
         """One sentence per problem that has not passed; one of praise if all have."""
         fallen = [problem for problem in self.problems if problem.status != "passed"]
-        return " ".join(_named(problem) for problem in fallen or self.problems)
+        several = len({problem.metric for problem in self.problems}) > 1
+        return " ".join(_named(problem, several) for problem in fallen or self.problems)
 
-    def of(self, row: Key) -> Problem:
-        """The problem that a row belongs to; of several, the first with the gravest status."""
-        own = [problem for problem in self.problems if problem.key.items() <= row.items()] or self.problems
-        return min(own, key=lambda problem: STATUSES.index(problem.status))
+    def of(self, row: Key, metric: str) -> Problem | None:
+        """The problem that a row's metric belongs to, of several the first with the gravest status; `None` for a metric behind no gate."""
+        governed = [problem for problem in self.problems if metric in problem.governs]
+        own = [problem for problem in governed if problem.key.items() <= row.items()] or governed
+        return min(own, key=lambda problem: STATUSES.index(problem.status), default=None)
 
 
-def read_gate(file: TableFile) -> Gate | None:
-    """A table's gate; whatever is wrong in it is one `UserError` that names file and place."""
+def read_gates(file: TableFile) -> tuple[Gate, ...]:
+    """A table's gates, none for a table that trains nothing; whatever is wrong in them is one `UserError` that names file and place."""
     if file.gate is None:
-        return None
-    node = file.gate
+        return ()
+    nodes = file.gate.items() if isinstance(file.gate.value, list) else [file.gate]
+    gates = tuple(_gate(node, file) for node in nodes)
+    runs: dict[str, Floor] = {}
+    for gate in gates:
+        for name, floor in gate.floors.items():
+            if runs.setdefault(name, floor) != floor:
+                raise file.gate.error(f"the floor {name!r} is {runs[name].run} in one gate and {floor.run} in another")
+    return gates
+
+
+def _gate(node: Node, file: TableFile) -> Gate:
     fields = node.fields(
         ("metric", "direction", "margin", "reason", "reference", "floors"),
         ("problems", "floor_rows", "curve", "governs"),
@@ -210,9 +225,10 @@ def reference_row(gate: Gate, keys: Sequence[Key], problem: Key) -> Key | None:
     return next((key for key in keys if wanted.items() <= key.items()), None)
 
 
-def judge(gate: Gate, result: Result) -> Judgement:
+def judge(gates: Sequence[Gate], result: Result) -> Judgement:
     """The status of a table's result, from its rows and floors alone."""
-    judged = [_judge_problem(gate, result, problem) for problem in problems_of(gate, [row.key for row in result.rows])]
+    keys = [row.key for row in result.rows]
+    judged = [_judge_problem(gate, result, problem) for gate in gates for problem in problems_of(gate, keys)]
     fallen = {problem.status for problem in judged}
     return Judgement(next(status for status in STATUSES if status in fallen or status == "passed"), judged)
 
@@ -238,7 +254,7 @@ def _judge_problem(gate: Gate, result: Result, problem: Key) -> Problem:
     status = next(status for status in STATUSES if fallen.get(status) or status == "passed")
     why = "; ".join(words for words in fallen.values() if words) or _praise(gate, reference, leads, ending, signal)
     mean = reference.metrics[gate.metric].mean if reference else None
-    return Problem(problem, status, why, mean, leads, ending, signal)
+    return Problem(gate.metric, gate.governs, problem, status, why, mean, leads, ending, signal)
 
 
 def _below(gate: Gate, reference: Row | None, leads: Sequence[Lead], missing: Sequence[str]) -> str:
@@ -321,8 +337,10 @@ def _variance(signal: Signal) -> str:
     return f"F = {f}, {p}, {100 * signal.share:.0f} % of the variance lies between {signal.rows} rows"
 
 
-def _named(problem: Problem) -> str:
-    words = f"{label(problem.key)}: {problem.sentence}" if problem.key else problem.sentence
+def _named(problem: Problem, several: bool) -> str:
+    where = [problem.metric.replace("_", " ")] if several else []
+    where += [label(problem.key)] if problem.key else []
+    words = f"{', '.join(where)}: {problem.sentence}" if where else problem.sentence
     return f"{words[:1].upper()}{words[1:]}."
 
 

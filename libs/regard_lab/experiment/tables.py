@@ -59,10 +59,12 @@ def load_table(paper: str, name: str, scale: str, root: Path, *, check: bool = F
     file = read_table(folder, name)
     spec = file.spec(folder, tier)
     rows = []
+    # Rows share most of what they reach, and a fingerprint is half of the time of a row.
+    fingerprint = functools.cache(lambda reached: code_fingerprint(reached, root))
     for key, composed in compose_rows(project, root, file, tier):
         slug = "-".join(str(part) for part in key.values())
         names = {seed: f"{slug}-seed{seed}" for seed in range(spec.seeds)}
-        rows.append(make_cells(project, composed, name, names, root, spec, key))
+        rows.append(make_cells(project, composed, name, names, root, spec, key, fingerprint))
     table = Table(paper=paper, name=name, scale=tier, spec=spec, rows=rows)
     if check:
         check_table(table, root)
@@ -113,12 +115,16 @@ def make_cells(
     root: Path,
     spec: TableSpec,
     key: dict[str, Any],
+    fingerprint: Callable[[tuple[str, ...]], str] | None = None,
 ) -> list[Cell]:
-    """A cell a seed of a composed config, `names` by seed. What code a cell uses may depend on its seed (a figure is drawn for one)."""
+    """One cell per seed of a composed config, `names` by seed. What code a cell uses may depend on its seed (a figure is drawn for one).
+
+    `fingerprint`: `code_fingerprint` of what a cell reaches, with what it has worked out for other rows.
+    """
     config = typed(project.schema, composed.config | {"seed": 0})
     schema = f"{project.schema.__module__}:{project.schema.__qualname__}"
     reached = {seed: (spec.run, schema, *project.modules(replace(config, seed=seed))) for seed in names}
-    fingerprint = functools.cache(lambda roots: code_fingerprint(roots, root))
+    fingerprint = fingerprint or functools.cache(lambda roots: code_fingerprint(roots, root))
     return [
         Cell(
             paper=project.name,

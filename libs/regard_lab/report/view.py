@@ -9,7 +9,7 @@ from regard_lab.common.errors import UserError
 from regard_lab.common.formatting import Key, label, number, parts, signed, step
 from regard_lab.evidence.claims import WORDS, Verdict, headline, judge
 from regard_lab.evidence.gate import FLOOR, Judgement
-from regard_lab.evidence.gate import judge as judge_gate
+from regard_lab.evidence.gate import judge as judge_gates
 from regard_lab.evidence.paper import Claim, Paper, PublishedTable
 from regard_lab.experiment.results import DECIDING, SCALES, DataUse, Metric, Result, Row, Scale, Status
 from regard_lab.experiment.table_file import Column, PublishedRow
@@ -153,22 +153,21 @@ class TableView:
     @cached_property
     def judgements(self) -> list[tuple[Scale, Judgement]]:
         """What the gate says of each result that could decide something."""
-        gate = self.published.gate
-        if gate is None:
-            return []
-        return [(scale, judge_gate(gate, self.results[scale])) for scale in DECIDING if scale in self.results]
+        gates = self.published.gates
+        return [
+            (scale, judge_gates(gates, self.results[scale])) for scale in DECIDING if gates and scale in self.results
+        ]
 
     def floors(self, scale: Scale) -> list[tuple[str, str]]:
         """Each floor of a result with its value and unit, in words."""
-        gate = self.published.gate
-        assert gate is not None
         named = []
         for row in self.results[scale].floors:
             where = ", ".join(str(value) for part, value in row.key.items() if part != FLOOR)
             name = str(row.key[FLOOR]).replace("_", " ")
-            if gate.metric in row.metrics:
-                metric = row.metrics[gate.metric]
-                named.append((f"{name}, {where}" if where else name, f"{number(metric.mean)} {metric.unit}".strip()))
+            for column, metric in row.metrics.items():
+                of = column.replace("_", " ") if len(row.metrics) > 1 else ""
+                words = ", ".join(part for part in (name, where, of) if part)
+                named.append((words, f"{number(metric.mean)} {metric.unit}".strip()))
         return named
 
     @property
@@ -290,7 +289,7 @@ def paper_view(paper: Paper, results: Mapping[tuple[str, Scale], Result], finger
 
 
 def _claim_view(claim: Claim, table: TableView) -> ClaimView:
-    verdicts = judge(claim, table.results, table.stale, table.published.gate)
+    verdicts = judge(claim, table.results, table.stale, table.published.gates)
     scales = [verdict.scale for verdict in verdicts if verdict.scale]
     uses = [use for scale in scales for use in table.results[scale].data if use.stands_in_for]
     return ClaimView(claim, verdicts, sorted({data_text(use) for use in uses}))

@@ -4,15 +4,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from cab_data import (
-    ROOT,
-    made_up,  # noqa: F401
-)
 
 from projects.cab import score
 from regard import registry
 from regard_lab.experiment.composition import compose
 from regard_lab.experiment.results import Metric, Result, Row, read_result
+from tests.projects.cab.cab_data import (
+    ROOT,
+    made_up,  # noqa: F401
+)
 
 OWN = """
 from regard.attention import Attention

@@ -6,16 +6,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from cab_data import (
-    config_of,
-    made_up,  # noqa: F401
-)
 
 from projects.cab import lm, lstf, tasks, translation
 from projects.cab.config import NONE, Attention
 from projects.cab.slots import Slots, positions
 from regard.common.patterns import ALL_PATTERNS
 from regard_lab.common.errors import DataMissing
+from tests.projects.cab.cab_data import (
+    config_of,
+    made_up,  # noqa: F401
+)
 
 
 def test_windows_of_a_series_by_hand():
@@ -150,10 +150,9 @@ def test_a_cell_from_data_to_metrics(made_up, tmp_path, table, attention):  # no
 
 
 def table_metrics(table: str) -> set[str]:
-    from cab_data import ROOT
-
     from projects.cab.config import PROJECT
     from regard_lab.experiment.composition import compose
+    from tests.projects.cab.cab_data import ROOT
 
     return set(compose(PROJECT, ROOT, [f"table={table}", "scale=quick"]).spec.metrics)
 

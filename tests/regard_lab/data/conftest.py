@@ -1,47 +1,15 @@
-"""A registry on this disk: packages are made in the test and handed out by a client that stands in for npm, pip and apt."""
-
-import io
 import json
-import tarfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from PIL import Image
 
-from regard_lab.common.files import sha256
 from regard_lab.data import packages
-from regard_lab.data.packages import ClientFailed, Package
-from regard_lab.data.sets import imdb, mnist
-
-
-def write_tar(path: Path, files: Mapping[str, bytes]) -> None:
-    with tarfile.open(path, "w:gz") as archive:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-
-
-@dataclass
-class Registry:
-    folder: Path
-    online: bool = True
-    calls: list[list[str]] = field(default_factory=list)
-
-    def put(self, name: str, files: Mapping[str, bytes]) -> Package:
-        """Publish version 1.0.0 of an npm package."""
-        write_tar(self.folder / f"{name}@1.0.0", files)
-        return Package("npm", name, "1.0.0", sha256(self.folder / f"{name}@1.0.0"))
-
-    def run_client(self, arguments: list[str], folder: Path) -> None:
-        self.calls.append(arguments)
-        if not self.online:
-            raise ClientFailed("request failed, reason: no network")
-        if not (self.folder / arguments[-1]).exists():
-            raise ClientFailed(f"404 Not Found: {arguments[-1]}")
-        (folder / "package-1.0.0.tgz").write_bytes((self.folder / arguments[-1]).read_bytes())
+from regard_lab.data.crowds import World, generate
+from regard_lab.data.scenes import Scenes
+from regard_lab.data.sets import court, imdb, mnist, plaza
+from tests.regard_lab.data.crowd_scenes import TEMPLATES
+from tests.regard_lab.data.tiny_packages import DIGITS, REVIEWS, Registry, pin
 
 
 @pytest.fixture
@@ -62,30 +30,6 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def pin(
-    monkeypatch: pytest.MonkeyPatch, module: ModuleType, package: Package, sizes: dict[str, int], checksum: str = ""
-) -> None:
-    """Make a data set come from a tiny package."""
-    first, hub, folder = module.CARD.sources
-    sources = (replace(first, sizes=sizes, sha256=checksum), replace(hub, sizes={}), folder)
-    monkeypatch.setattr(module, "SIZES", sizes)
-    monkeypatch.setattr(module, "CARD", replace(module.CARD, packages=(package,), sources=sources))
-
-
-def idx(*shape: int, values: bytes) -> bytes:
-    """An IDX file of unsigned bytes, by hand."""
-    return bytes([0, 0, 8, len(shape)]) + b"".join(size.to_bytes(4, "big") for size in shape) + values
-
-
-REVIEWS = [(f"Film {number} was {'good' if number % 2 else 'bad'}.<br />", number % 2) for number in range(20)]
-DIGITS = {
-    "train-images-idx3-ubyte": idx(8, 2, 3, values=bytes(range(48))),
-    "train-labels-idx1-ubyte": idx(8, values=bytes([7, 2, 1, 0, 4, 1, 4, 9])),
-    "t10k-images-idx3-ubyte": idx(2, 2, 3, values=bytes(range(100, 112))),
-    "t10k-labels-idx1-ubyte": idx(2, values=bytes([5, 9])),
-}
-
-
 @pytest.fixture
 def tiny_imdb(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Registry:
     """20 reviews and 3 repeats."""
@@ -103,3 +47,31 @@ def tiny_mnist(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Registry:
     pin(monkeypatch, mnist, package, {"train": 5, "validation": 3, "test": 2})
     monkeypatch.setattr(mnist, "VALIDATION", 3)
     return registry
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that pip takes for its only index."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="module", params=[court.WORLD, plaza.WORLD], ids=lambda world: world.name)
+def made(request: pytest.FixtureRequest) -> tuple[World, Scenes]:
+    """A generated world, and 300 scenes of it."""
+    return request.param, generate(request.param, 0, 300, TEMPLATES)
+
+
+@pytest.fixture
+def two_folders_of_pictures(tmp_path: Path) -> Path:
+    """A folder with n1 (a red and a blue picture) and n2 (a green one): coloured around the middle square, white beside it."""
+    for name, colours in {"n2": [(0, 255, 0)], "n1": [(255, 0, 0), (0, 0, 255)]}.items():
+        (tmp_path / name).mkdir()
+        for at, colour in enumerate(colours):
+            picture = Image.new("RGB", (60, 20), (255, 255, 255))
+            picture.paste(colour, (18, 0, 42, 20))
+            picture.save(tmp_path / name / f"{at}.png")
+    return tmp_path

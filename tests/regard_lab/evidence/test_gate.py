@@ -11,7 +11,7 @@ from scipy import stats
 from regard_lab import gate as command
 from regard_lab.common.errors import UserError
 from regard_lab.evidence import claims
-from regard_lab.evidence.gate import CurveRule, Floor, Gate, judge, problems_of, read_gate
+from regard_lab.evidence.gate import CurveRule, Floor, Gate, judge, problems_of, read_gates
 from regard_lab.evidence.paper import Claim
 from regard_lab.experiment.results import Curve, Metric, Result, Row, read_result, result_path
 from regard_lab.experiment.table_file import read_table
@@ -43,7 +43,7 @@ def result(softmax=(80.0, 80.2, 79.8), smyrf=(75.0, 75.2, 74.9), floor=(50.0,), 
 
 
 def test_a_table_that_passes():
-    judged = judge(GATE, result())
+    judged = judge([GATE], result())
     assert judged.status == "passed"
     assert judged.sentence.startswith("The best floor, majority, is beaten: softmax 80, floor 50 %; training had ended")
 
@@ -62,48 +62,48 @@ def test_a_table_that_passes():
     ],
 )  # fmt: skip
 def test_a_table_that_fails(change, status, says):
-    judged = judge(GATE, result(**change))
+    judged = judge([GATE], result(**change))
     assert judged.status == status
     assert re.search(says, judged.sentence, re.IGNORECASE), judged.sentence
 
 
 def test_every_reason_is_given_and_the_gravest_is_the_status():
-    judged = judge(GATE, result(floor=(90.0,), smyrf=(80.1, 79.9, 80.0), curve=[50, 60]))
+    judged = judge([GATE], result(floor=(90.0,), smyrf=(80.1, 79.9, 80.0), curve=[50, 60]))
     assert judged.status == "below the floor"
     assert all(words in judged.sentence for words in ("floor majority", "still improved by 10", "no more than seeds"))
 
 
 def test_a_table_without_a_curve_does_not_show_that_training_ended():
-    assert judge(replace(GATE, curve=None), result()).status == "not converged"
+    assert judge([replace(GATE, curve=None)], result()).status == "not converged"
 
 
 def test_less_is_better_for_a_loss():
     gate = replace(GATE, direction="lower")
-    assert judge(gate, result(floor=(95.0,))).status == "passed"
-    assert judge(gate, result(floor=(50.0,))).status == "below the floor"
+    assert judge([gate], result(floor=(95.0,))).status == "passed"
+    assert judge([gate], result(floor=(50.0,))).status == "below the floor"
 
 
 def test_a_rising_validation_loss_after_the_best_epoch_is_an_end():
     gate = replace(GATE, curve=CurveRule("validation_accuracy", "lower", 0.0))
-    assert judge(gate, result(curve=[3.0, 2.0, 1.0, 1.2, 1.4])).problems[0].ending.gain == 0
+    assert judge([gate], result(curve=[3.0, 2.0, 1.0, 1.2, 1.4])).problems[0].ending.gain == 0
 
 
 def test_the_signal_is_that_of_scipy():
-    found = judge(GATE, result()).problems[0].signal
+    found = judge([GATE], result()).problems[0].signal
     expected = stats.f_oneway((80.0, 80.2, 79.8), (75.0, 75.2, 74.9))
     assert (found.f, found.p) == pytest.approx((expected.statistic, expected.pvalue))
 
 
 def test_the_lead_over_a_floor_with_seeds_is_that_of_welch():
-    lead = judge(GATE, result(floor=(50.0, 51.0, 49.0))).problems[0].leads[0]
+    lead = judge([GATE], result(floor=(50.0, 51.0, 49.0))).problems[0].leads[0]
     expected = stats.ttest_ind((80.0, 80.2, 79.8), (50.0, 51.0, 49.0), equal_var=False)
     assert lead.low == pytest.approx(expected.confidence_interval(0.9).low)
 
 
 def test_a_row_can_be_a_floor():
     gate = replace(GATE, floors={}, floor_rows=({"attention": "smyrf"},))
-    assert judge(gate, result()).status == "passed"
-    assert judge(gate, result(smyrf=(81.0, 80.8, 81.1))).status == "below the floor"
+    assert judge([gate], result()).status == "passed"
+    assert judge([gate], result(smyrf=(81.0, 80.8, 81.1))).status == "below the floor"
 
 
 def test_problems_are_judged_apart():
@@ -114,12 +114,25 @@ def test_problems_are_judged_apart():
         for data in ("imdb", "mnist")
     ]
     floors = [row({"floor": "majority", "data": data}, (value,)) for data, value in (("imdb", 50.0), ("mnist", 99.0))]
-    judged = judge(gate, replace(result(), rows=rows, floors=floors))
+    judged = judge([gate], replace(result(), rows=rows, floors=floors))
     assert problems_of(gate, [one.key for one in rows]) == [{"data": "imdb"}, {"data": "mnist"}]
     assert [problem.status for problem in judged.problems] == ["passed", "below the floor"]
     assert judged.status == "below the floor"
-    assert judged.of({"attention": "smyrf", "data": "imdb"}).status == "passed"
+    assert judged.of({"attention": "smyrf", "data": "imdb"}, "accuracy").status == "passed"
     assert judged.sentence.startswith("Mnist: ")
+
+
+def test_two_metrics_can_be_two_problems():
+    def both(one):
+        return replace(one, metrics={**one.metrics, "recall": one.metrics["accuracy"]})
+
+    whole = replace(result(), rows=[both(one) for one in result().rows], floors=[both(one) for one in result().floors])
+    gates = [GATE, replace(GATE, metric="recall", governs=("recall", "f1"), margin=50.0)]
+    judged = judge(gates, whole)
+    assert [problem.status for problem in judged.problems] == ["passed", "below the floor"]
+    assert judged.sentence.startswith("Recall: the floor majority is beaten by less than 50 %")
+    assert judged.of({"attention": "smyrf"}, "f1").status == "below the floor"
+    assert judged.of({"attention": "smyrf"}, "loss") is None
 
 
 CLAIM = Claim(
@@ -129,9 +142,9 @@ CLAIM = Claim(
 
 
 def test_a_claim_waits_for_the_gate():
-    (open_gate,) = claims.judge(CLAIM, {"laptop": result()}, gate=GATE)
-    (shut,) = claims.judge(CLAIM, {"laptop": result(floor=(81.0,))}, gate=GATE)
-    (other,) = claims.judge(CLAIM, {"laptop": result(floor=(81.0,))}, gate=replace(GATE, governs=("loss",)))
+    (open_gate,) = claims.judge(CLAIM, {"laptop": result()}, gates=[GATE])
+    (shut,) = claims.judge(CLAIM, {"laptop": result(floor=(81.0,))}, gates=[GATE])
+    (other,) = claims.judge(CLAIM, {"laptop": result(floor=(81.0,))}, gates=[replace(GATE, governs=("loss",))])
     assert [open_gate.verdict, shut.verdict, other.verdict] == ["holds", "gated", "holds"]
     assert shut.sentence.startswith("Not judged, below the floor: the floor majority is not beaten")
     assert open_gate.sentence in shut.sentence
@@ -212,9 +225,9 @@ def test_a_wrong_gate_is_one_sentence(root, old, new, message):
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new))
     with pytest.raises(UserError, match=message) as caught:
-        read_gate(read_table(root / "projects/toy", "lines"))
+        read_gates(read_table(root / "projects/toy", "lines"))
     assert "\n" not in str(caught.value)
 
 
 def test_no_gain_is_infinite_but_of_one_epoch():
-    assert math.isinf(judge(GATE, result(curve=[50.0])).problems[0].ending.gain)
+    assert math.isinf(judge([GATE], result(curve=[50.0])).problems[0].ending.gain)
