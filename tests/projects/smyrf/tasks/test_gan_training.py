@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -20,6 +19,7 @@ from projects.smyrf.data import pictures
 from projects.smyrf.models.biggan import Attend, Discriminator, Generator, SelfAttention
 from projects.smyrf.tasks.gan import training
 from projects.smyrf.tasks.gan.training import GeneratorRun
+from tests.paths import ROOT
 
 SMALL = Network(
     image_size=16,
@@ -249,10 +249,9 @@ training.torch.save(seen[0][1], Path(sys.argv[1]) / f"labels-{rank}.pt")
 
 @pytest.mark.slow
 def test_two_devices_train_one_generator_on_latents_of_their_own(tmp_path):
-    root = Path(__file__).resolve().parents[4]
     script = tmp_path / "on_two_devices.py"
     script.write_text(ON_TWO_DEVICES, encoding="utf-8")
-    environment = os.environ | {"PYTHONPATH": f"{root / 'libs'}:{root}", "CUDA_VISIBLE_DEVICES": ""}
+    environment = os.environ | {"PYTHONPATH": f"{ROOT / 'libs'}:{ROOT}", "CUDA_VISIBLE_DEVICES": ""}
     ran = subprocess.run(
         [sys.executable, str(script), str(tmp_path)],
         cwd=tmp_path,

@@ -16,7 +16,8 @@ from regard_lab.experiment import artefacts
 from regard_lab.experiment.composition import compose
 from regard_lab.experiment.config import typed
 from regard_lab.training.trainer import Task, seed_of
-from tests.projects.smyrf.tiny_texts import ROOT, config_of, tiny_encoder, tiny_tokenizer
+from tests.paths import ROOT
+from tests.projects.smyrf.tiny_texts import config_of, tiny_encoder, tiny_tokenizer
 
 
 @pytest.fixture
