@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -13,8 +12,8 @@ from regard_lab.common.errors import UserError
 from regard_lab.experiment.config import typed
 from regard_lab.experiment.tables import load_table
 from tests.configs import configs_of
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 config_of = configs_of(PROJECT, default="table=glue")
 
 

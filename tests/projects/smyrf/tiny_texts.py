@@ -2,7 +2,6 @@
 
 import functools
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 
@@ -10,7 +9,6 @@ from projects.smyrf.config import PROJECT
 from projects.smyrf.models.text_classifier import Classifier, put
 from tests.configs import configs_of
 
-ROOT = Path(__file__).resolve().parents[3]
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "film", "the", "a", "very", "plot"]
 SIZES = {
     "vocab_size": len(WORDS),

@@ -196,7 +196,7 @@ def with_standing_statistics(average: nn.Module, network: Network, seed: int) ->
 
     The statistics that training leaves belong to the generator as it was; averages of weights have others (BigGAN's "standing statistics").
     """
-    copied = copy.deepcopy(average).train()
+    copied = copy.deepcopy(average).float().train()  # float32 whatever the precision of training
     device = next(copied.parameters()).device
     norms = [module for module in copied.modules() if isinstance(module, nn.BatchNorm2d)]
     for norm in norms:

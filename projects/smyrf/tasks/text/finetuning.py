@@ -167,7 +167,7 @@ def predict(
     model.to(device).eval()
     torch.manual_seed(seed)
     pairs = [
-        (model(ids.to(device), kinds.to(device)).cpu(), labels)
+        (model(ids.to(device), kinds.to(device)).float().cpu(), labels)
         for ids, kinds, labels in loader(split, batch_size, bucketed=bucketed)
     ]
     outputs, labels = zip(*pairs, strict=True)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from projects.better_attention.analyses import inference
+from projects.better_attention.analyses import inference, onnx_int8
 from projects.better_attention.analyses.inference import (
     Run,
     built,
@@ -118,8 +118,10 @@ def test_memory_grows_by_what_a_call_holds():
 
 
 @pytest.mark.parametrize("part", ["layer", "model", "int8", "onnx"])
-def test_a_cell_measures_and_the_rows_of_a_size_share_a_run(part, tmp_path, monkeypatch, exports):
-    def exported_once(module, examples, really=edge._exported):
+def test_a_cell_measures_and_the_rows_of_a_size_share_a_run(part, tmp_path, monkeypatch):
+    exports: dict[type, bytes] = {}  # an export takes seconds, and graphs of one mechanism take equally long
+
+    def exported_once(module, examples, really=onnx_int8._exported):
         kind = type(module.blocks[0].attention)
         if kind not in exports:
             exports[kind] = really(module, examples)
@@ -129,6 +131,7 @@ def test_a_cell_measures_and_the_rows_of_a_size_share_a_run(part, tmp_path, monk
         (tmp_path / folder).symlink_to(ROOT / folder)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(inference, "in_isolated_process", lambda function, run: 1.5)
+    monkeypatch.setattr(onnx_int8, "_exported", exported_once)
     config = config_of(*SMALL, f"inference.part={part}", "inference.seconds=0.01", "budget.repeats=1")
     found = {
         name: inference.measure(replace(config, model=replace(config.model, attention=name)), tmp_path).metrics

@@ -30,8 +30,8 @@ from regard_lab.experiment.results import SCALES, Metric, Result, Row
 from regard_lab.experiment.tables import Table, load_table
 from regard_lab.report.figures import Results, svg
 from tests.configs import configs_of
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[4]
 TABLES = {
     "lsh_ablation": hash_ablation.measure,
     "singular_values": singular_values.measure,

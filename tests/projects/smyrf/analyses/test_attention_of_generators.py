@@ -22,8 +22,7 @@ from projects.smyrf.config import PROJECT, Config, Network, check
 from projects.smyrf.models.biggan import Attend, Generator
 from regard_lab.experiment.composition import compose
 from regard_lab.experiment.config import typed
-
-ROOT = Path(__file__).parents[4]
+from tests.paths import ROOT
 
 NETWORK = Network(16, 3, 4, 8, [2, 2, 2], [1, 2], 12, 0, False, 8)
 

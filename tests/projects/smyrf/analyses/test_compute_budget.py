@@ -3,7 +3,6 @@
 import itertools
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -16,8 +15,8 @@ from projects.smyrf.models.biggan import Attend, Discriminator, Generator
 from projects.smyrf.models.text_classifier import Classifier
 from regard_lab.common.errors import UserError
 from tests.configs import configs_of
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[4]
 SMYRF = Attention("smyrf", 2, 5, "asymmetric", False)
 LAYERS, WIDTH, HEADS, INNER, TOKENS, CLASSES = 2, 16, 4, 24, 10, 3
 MAPS = LAYERS * (4 * 2 * TOKENS * WIDTH**2 + 2 * 2 * TOKENS * WIDTH * INNER)  # q, k, v, output; the feed-forward part

@@ -1,7 +1,6 @@
 """Table `pretrained_swap`: its configs, the probe, and whole cells on made-up reviews and pictures."""
 
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -23,10 +22,8 @@ from regard_lab.experiment.results import Metric, Result, Row
 from regard_lab.experiment.tables import load_table
 from regard_lab.report.figures import Results
 from tests.configs import configs_of
+from tests.paths import ROOT
 from tests.projects.smyrf import tiny_checkpoints as tiny
-
-ROOT = Path(__file__).resolve().parents[4]
-
 
 config_of = configs_of(PROJECT, default="table=pretrained_swap")
 

@@ -1,7 +1,5 @@
 """Tables `speed` and `memory`: configs, what is timed, the formulas; clocks and peaks are not asserted."""
 
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -17,8 +15,8 @@ from regard_lab.experiment.config import typed
 from regard_lab.experiment.results import Metric, Result, Row
 from regard_lab.experiment.tables import load_table
 from regard_lab.report.figures import Results
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[4]
 SMALL = ("speed.width=16", "speed.heads=2", "speed.tokens=32", "speed.rounds=1", "speed.enough_s=0.0")
 
 

@@ -16,7 +16,8 @@ from regard_lab.data.sentences import Sentences
 from regard_lab.data.texts import Texts
 from regard_lab.experiment.table_file import read_table
 from regard_lab.training import trainer
-from tests.projects.smyrf.tiny_texts import ROOT, tiny_tokenizer
+from tests.paths import ROOT
+from tests.projects.smyrf.tiny_texts import tiny_tokenizer
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """The tables of SMYRF's generators: their configs, cells on made-up pictures, `paper` scale run dry, and figures."""
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,9 +20,7 @@ from regard_lab.experiment.results import Curve, DataUse, Metric, Result, Row
 from regard_lab.experiment.tables import load_table
 from regard_lab.report.figures import Results
 from tests.configs import configs_of
-
-ROOT = Path(__file__).resolve().parents[4]
-
+from tests.paths import ROOT
 
 config_of = configs_of(PROJECT, default="table=glue")
 
@@ -260,7 +257,7 @@ def test_figures():
     made = {name: maker(results) for name, maker in figures.FIGURES.items()}
     assert all(made.values())
     panels = [axes.get_xlabel() for axes in made["biggan_degradation"].axes]
-    assert panels == ["6.25 %", "50 %", "100 %"]  # one a memory, and not the generator trained with SMYRF
+    assert panels == ["6.25 %", "50 %", "100 %"]  # one per memory, and not the generator trained with SMYRF
     line = made["celeba_training"].axes[0].lines[0]
     assert list(line.get_xdata()) == [100, 200]  # generator steps, from the record's config
     assert list(line.get_ydata()) == [8.5, 3.5]

@@ -2,6 +2,9 @@
 
 import copy
 import itertools
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -16,6 +19,7 @@ from projects.smyrf.data import pictures
 from projects.smyrf.models.biggan import Attend, Discriminator, Generator, SelfAttention
 from projects.smyrf.tasks.gan import training
 from projects.smyrf.tasks.gan.training import GeneratorRun
+from tests.paths import ROOT
 
 SMALL = Network(
     image_size=16,
@@ -61,11 +65,14 @@ def a_run(attention: str = "smyrf", chunks: int = 4) -> GeneratorRun:
     return GeneratorRun("toy", "package", SMALL, steps, TrainingAttention(attention, 2, 64), seed=3)
 
 
+def toy_pictures() -> SimpleNamespace:
+    images = np.random.default_rng(0).integers(0, 256, (60, 14, 14), dtype=np.uint8)
+    return SimpleNamespace(images=images, labels=np.arange(60) % 3)
+
+
 @pytest.fixture
 def toy_data(monkeypatch):
-    images = np.random.default_rng(0).integers(0, 256, (60, 14, 14), dtype=np.uint8)
-    split = SimpleNamespace(images=images, labels=np.arange(60) % 3)
-    monkeypatch.setattr(pictures.data, "load", lambda name, root, source: {"train": split})
+    monkeypatch.setattr(pictures.data, "load", lambda name, root, source: {"train": toy_pictures()})
 
 
 def count(module: nn.Module) -> int:
@@ -208,6 +215,61 @@ def test_the_average_and_what_is_settled(toy_data, tmp_path):
     assert trained["attention.gamma"] != 0
 
 
+@pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true"])
+def test_a_training_in_lower_precision_leaves_a_generator_in_float32(toy_data, tmp_path, precision):
+    run = a_run(chunks=2)
+    run.training.precision = precision
+    training.train(run, tmp_path)
+    weights = torch.load(tmp_path / "generator-000004.pt", weights_only=True)
+    floats = [value for value in weights.values() if value.is_floating_point()]
+    assert {value.dtype for value in floats} == {torch.float32}
+    assert all(value.isfinite().all() for value in floats)
+    kept = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=False)["state_dict"]["generator.start.bias"]
+    assert kept.dtype == (torch.bfloat16 if precision == "bf16-true" else torch.float32)
+
+
+ON_TWO_DEVICES = """
+import sys
+from pathlib import Path
+from tests.projects.smyrf.tasks import test_gan_training as tests
+from projects.smyrf.data import pictures
+from projects.smyrf.tasks.gan import training
+
+pictures.data.load = lambda name, root, source: {"train": tests.toy_pictures()}
+seen = []
+fakes = training.Adversaries._fakes
+training.Adversaries._fakes = lambda self, size: seen.append(fakes(self, size)) or seen[-1]
+run = tests.a_run(chunks=2)
+run.training.devices, run.training.strategy = 2, "ddp_find_unused_parameters_true"
+training.train(run, Path(sys.argv[1]))
+rank = training.torch.distributed.get_rank()
+training.torch.save(seen[0][1], Path(sys.argv[1]) / f"labels-{rank}.pt")
+"""
+
+
+@pytest.mark.slow
+def test_two_devices_train_one_generator_on_latents_of_their_own(tmp_path):
+    script = tmp_path / "on_two_devices.py"
+    script.write_text(ON_TWO_DEVICES, encoding="utf-8")
+    environment = os.environ | {"PYTHONPATH": f"{ROOT / 'libs'}:{ROOT}", "CUDA_VISIBLE_DEVICES": ""}
+    ran = subprocess.run(
+        [sys.executable, str(script), str(tmp_path)],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    assert sorted(path.name for path in tmp_path.glob("generator-*.pt")) == [
+        "generator-000002.pt",
+        "generator-000004.pt",
+    ]
+    first, second = (torch.load(tmp_path / f"labels-{rank}.pt", weights_only=True) for rank in (0, 1))
+    assert not torch.equal(first, second)
+
+
 def test_pictures_are_padded_and_scaled():
     images = torch.tensor([[[0, 255], [255, 0]]], dtype=torch.uint8)
     assert pictures.scaled(images, 4)[0, 0].tolist() == [[-1] * 4, [-1, -1, 1, -1], [-1, 1, -1, -1], [-1] * 4]
@@ -221,4 +283,7 @@ def test_a_chunk_longer_than_the_data_is_refused(toy_data, tmp_path):
     long = a_run()
     long.training.chunk_steps = 9
     with pytest.raises(ValueError, match=r"8 batches of 4 × 2 per device, got gan\.training\.chunk_steps=9"):
+        training.train(long, tmp_path)
+    long.training.chunk_steps, long.training.devices = 5, 2
+    with pytest.raises(ValueError, match=r"4 batches of 4 × 2 per device, got gan\.training\.chunk_steps=5"):
         training.train(long, tmp_path)

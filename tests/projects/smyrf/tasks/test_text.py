@@ -16,7 +16,8 @@ from regard_lab.experiment import artefacts
 from regard_lab.experiment.composition import compose
 from regard_lab.experiment.config import typed
 from regard_lab.training.trainer import Task, seed_of
-from tests.projects.smyrf.tiny_texts import ROOT, config_of, tiny_encoder, tiny_tokenizer
+from tests.paths import ROOT
+from tests.projects.smyrf.tiny_texts import config_of, tiny_encoder, tiny_tokenizer
 
 
 @pytest.fixture
@@ -106,6 +107,20 @@ def test_the_weights_are_those_of_adamw_with_a_falling_rate_and_clipped_gradient
         optimiser.step()
     for name, weight in model.trained().items():
         torch.testing.assert_close(trained[name], weight, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true"])
+@pytest.mark.parametrize("attention", ["softmax", "smyrf"])
+def test_the_precision_is_that_of_the_recipe(made_up, tmp_path, attention, precision):
+    config = tiny(config_of("table=imdb", f"attention.name={attention}", "attention.cluster_size=4"))
+    run = run_of(config, config.text.tasks["imdb"])
+    run = replace(run, training=replace(run.training, precision=precision))
+    model, tokenizer, losses = finetuning.finetune(run, tmp_path)
+    assert np.isfinite(losses).all()
+    assert model.head.weight.dtype == (torch.bfloat16 if precision == "bf16-true" else torch.float32)
+    outputs, labels = finetuning.predict(model, finetuning.split_of(run, "test", tokenizer, 8), 8, 0)
+    assert outputs.dtype == torch.float32
+    assert np.isfinite(scores.score("correlation", outputs[:, :1], labels.float()))
 
 
 @pytest.mark.parametrize("attention", ["softmax", "smyrf"])
