@@ -1,8 +1,8 @@
 """`python -m regard_lab.reproduce PAPER/TABLE … --scale S` brings tables up to date; without a table, everything that `params.yaml` asks for.
 
-Tables: compose every cell of every table and check them all; then, a table after the other, fetch its data, run what is not there yet, write
+Tables: compose and check every cell of every table; then, table by table, fetch its data, run missing cells and write
 `results/<scale>/<paper>/<table>.json`. This is what a stage of the pipelines calls. Exit code 1 when a cell failed or could not run (the
-table says which and why; the tables after it run all the same), 2 for bad input. Everything: `dvc repro`, then a line a table.
+table says which and why; the tables after it run all the same), 2 for bad input. Everything: `dvc repro`, then one line per table.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from regard_lab.common import files
 from regard_lab.common.errors import DataMissing, UserError, command
 from regard_lab.experiment.cells import Finished, finished_record, run_cell
 from regard_lab.experiment.executors import EXECUTORS, as_finished, executor, import_early
-from regard_lab.experiment.experiments import check_scale
+from regard_lab.experiment.experiment_file import check_scale
 from regard_lab.experiment.project import find_project, papers
 from regard_lab.experiment.results import read_result, result_path, write_result
 from regard_lab.experiment.tables import Table, check_table, checksums, load_table, result_of
@@ -106,7 +106,7 @@ def _bring_up_to_date(
 
 
 def run_cells(table: Table, root: Path, where: str, workers: int | None, options: dict[str, Any]) -> list[Finished]:
-    """Run the cells of a table on an executor; a progress bar says which has just ended."""
+    """Run the cells of a table on an executor; a progress bar shows which has just ended."""
     finished = [Finished(cell, "reused", record) for cell in table.cells if (record := finished_record(cell, root))]
     reused = {end.cell.id for end in finished}
     # Seeds outermost: when a run is stopped early, every row has some of its seeds rather than some rows all of theirs.
@@ -129,7 +129,7 @@ def run_cells(table: Table, root: Path, where: str, workers: int | None, options
 
 
 def summary_path(root: Path, paper: str, table: str, scale: str) -> Path:
-    """Where the last run of a table left its summary."""
+    """The path of the summary that the last run of a table left."""
     return root / "runs" / scale / paper / table / "summary.json"
 
 
@@ -145,7 +145,7 @@ def line(summary: dict[str, Any], since: float = 0.0) -> str:
 
 
 def reproduce_all(root: Path) -> int:
-    """`dvc repro` for the scales of `params.yaml`, then a line a table and the report's path."""
+    """`dvc repro` for the scales of `params.yaml`, then one line per table and the report's path."""
     started = time.time()
     scales = read_scales(root)
     code = subprocess.run([sys.executable, "-m", "dvc", "repro", "--keep-going"], cwd=root).returncode
@@ -210,7 +210,7 @@ def main() -> int:
     )
     parser.add_argument("--scale", default=None, help="quick, laptop or paper")
     parser.add_argument("--executor", default="processes", choices=EXECUTORS)
-    parser.add_argument("--workers", type=int, default=None, help="how many cells at once (default: one a core)")
+    parser.add_argument("--workers", type=int, default=None, help="how many cells at once (default: one per core)")
     parser.add_argument(
         "--option",
         action="append",

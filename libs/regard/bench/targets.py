@@ -31,7 +31,7 @@ class Check:
     holds: bool | None
 
 
-RunResult = list[tuple[int, float]]  # (length, value)
+Measured = list[tuple[int, float]]  # (length, value)
 
 
 class Rows:
@@ -55,14 +55,12 @@ class Rows:
         matching = [row for row in self.rows if _what(row.case) == wanted and form == _form(row.case)]
         return sorted(matching, key=lambda row: row.case.n)
 
-    def speeds(
-        self, mechanism: str, options: str = "", *, pattern: str = "noncausal_self", least: int = 0
-    ) -> RunResult:
+    def speeds(self, mechanism: str, options: str = "", *, pattern: str = "noncausal_self", least: int = 0) -> Measured:
         """Times as fast as fused softmax attention, from length `least` on."""
         rows = self.of(mechanism, options, pattern=pattern)
         return [(row.case.n, row.speed) for row in rows if row.speed is not None and row.case.n >= least]
 
-    def peaks(self, mechanism: str, options: str = "", *, pattern: str = "noncausal_self", n: int) -> RunResult:
+    def peaks(self, mechanism: str, options: str = "", *, pattern: str = "noncausal_self", n: int) -> Measured:
         """Peak memory in units of q + k + v + out, at length n."""
         rows = self.of(mechanism, options, pattern=pattern)
         return [(n, row.peak_ratio) for row in rows if row.peak_ratio is not None and row.case.n == n]

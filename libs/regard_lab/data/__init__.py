@@ -21,7 +21,7 @@ from typing import Any, cast
 from regard_lab.common.errors import DataMissing, UserError, nearest
 from regard_lab.common.files import combined_sha256, read_json, sha256, write_atomically, write_json
 from regard_lab.data.card import Card, Source, SourceName
-from regard_lab.data.data_set import DataSet, Form, FromFolder, FromHub, FromPackage, Splits
+from regard_lab.data.data_set import DataSet, FromFolder, FromHub, FromPackage, Splits
 from regard_lab.data.packages import fetch
 
 __all__ = ["Card", "card", "checksum", "ensure", "expected_checksum", "folder_of", "load", "names", "prepare"]

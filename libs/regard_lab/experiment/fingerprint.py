@@ -6,9 +6,9 @@ the hash of each definition that it names in that name's place. So it depends on
 what it is called or where it stands: a function may be renamed or moved to another file, a message, a docstring or
 an annotation may change, and the fingerprint stays; a formula changes exactly what uses it.
 
-Of a class, those members count that the code reached mentions by name, or that code from outside may call; a name that is only computed
-(`getattr(layer, f"{kind}_scale")`) is not seen, so write it out. Statements that run when a module is
-imported count for every module that is imported on the way. Packages from outside are named and not followed (their versions stand in a record).
+Of a class, members count if the code that is reached mentions them by name, or if code from outside may call them; a name that is only
+computed (`getattr(layer, f"{kind}_scale")`) is not seen, so write it out. Statements that run when a module is
+imported count for every module that is imported on the way. Packages from outside are named and not followed (a record has their versions).
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,8 +19,8 @@ from regard_lab.common.files import combined_sha256
 from regard_lab.experiment.definitions import Definition, Token, read_module
 from regard_lab.experiment.source_names import WHOLE, Reference, file_of, resolve
 
-# Modules that only find things. Data have a checksum of their own: how a set is fetched, read and written is behind it. An artefact's name says
-# what made it, by a fingerprint too. And what the registry finds under a name is a root of its own.
+# Modules that only look things up. Data have a checksum of their own, which covers how a set is fetched, read and written. An artefact's name
+# says what made it, by a fingerprint too. And what the registry has under a name is a root of its own.
 NOT_FOLLOWED = (
     "regard.registry",
     "regard_lab.experiment.artefacts",
@@ -32,7 +32,7 @@ NOT_FOLLOWED = (
 
 @dataclass(frozen=True)
 class Reached:
-    """The definitions that some roots reach, each with the definitions that it names in turn."""
+    """The definitions that some roots reach, each with the definitions that it names."""
 
     roots: tuple[Reference, ...]
     texts: dict[Reference, tuple[Token, ...]]
@@ -58,7 +58,7 @@ def code_fingerprint(roots: Iterable[str], root: Path) -> str:
 def definition_hashes(roots: Iterable[str], root: Path) -> dict[str, dict[str, str]]:
     """A short hash of each definition that is reached, by module and name: what two fingerprints differ in.
 
-    It is of the definition's own text, without those that it names, so that a change shows where it was made.
+    It is of the definition's own text, without those that it names, so that a change shows up where it was made.
     """
     found: dict[str, dict[str, str]] = {}
     by_definition: dict[tuple[str, str], list[str]] = {}

@@ -79,7 +79,7 @@ def _panel(
         )
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
-    # Those of the bisection stand too close for words.
+    # Lengths of the bisection are too close for labels.
     ticks = [n for n in lengths if n.bit_count() == 1] or list(lengths)
     axes.set_xticks(ticks, [f"{n:,}" for n in ticks], rotation=45, ha="right")
     axes.xaxis.set_minor_locator(NullLocator())
