@@ -1,14 +1,12 @@
 """The config that a command line composes, as tests of a project ask for it."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from regard_lab.experiment.composition import compose
 from regard_lab.experiment.config import typed
 from regard_lab.experiment.project import Project
-
-ROOT = Path(__file__).resolve().parents[1]
+from tests.paths import ROOT
 
 
 def configs_of(project: Project, *, default: str) -> Callable[..., Any]:

@@ -4,7 +4,8 @@ import re
 import subprocess
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.paths import ROOT
+
 DRAWN_WHOLE = ("libs", "projects", "pipelines")  # of the other folders the page has the top alone
 
 

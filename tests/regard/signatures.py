@@ -4,14 +4,14 @@ import ast
 import inspect
 import sys
 import textwrap
-from pathlib import Path
 from typing import get_args
 
 import regard
 from regard.attention import Attention
 from regard.registry import mechanism_class
+from tests.paths import ROOT
 
-PATH = Path(__file__).resolve().parents[2] / "libs/regard/signatures.pyi"
+PATH = ROOT / "libs/regard/signatures.pyi"
 HEAD = '''"""`regard.build` as type checkers see it: one signature per mechanism of this library, those of their constructors.
 
 Written by `python -m tests.regard.signatures` and held to the constructors by a test. At run time `regard.build` is `regard.registry.build`.

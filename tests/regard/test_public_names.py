@@ -12,7 +12,6 @@ import torch
 import regard
 from regard import cost, functional
 from regard.adapters import huggingface
-from regard.mechanisms.softmax import softmax
 from regard.registry import UnknownMechanism, UnsupportedPattern, mechanism_class
 from tests.regard.signatures import shipped
 
@@ -53,19 +52,6 @@ def test_no_more_mechanisms_are_imported_than_asked_for() -> None:
     code = "\n".join(["import sys", *(line for step in steps for line in (step, report))])
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert [set(line.split()) for line in done.stdout.splitlines()] == list(steps.values())
-
-
-def test_functions_by_name() -> None:
-    assert functional.softmax is softmax
-    assert {"abc", "linformer", "softmax", "super_values"} <= set(dir(functional))
-    for name in dir(functional):
-        assert getattr(functional, name).__name__ == name
-    with pytest.raises(AttributeError, match=r"no attribute 'optimised'; it has .*softmax"):
-        functional.optimised  # noqa: B018
-
-
-def test_every_mechanism_has_its_function_or_is_softmax_on_split_heads() -> None:
-    assert set(regard.list_mechanisms()) - set(dir(functional)) == {"efficient", "optimised", "super"}
 
 
 def test_the_example_of_the_package() -> None:

@@ -10,9 +10,8 @@ import pytest
 
 from regard import functional
 from regard.registry import mechanism_class
+from tests.paths import ROOT
 from tests.regard.signatures import PATH, stub
-
-ROOT = Path(__file__).resolve().parents[2]
 
 # Each line is checked by mypy as it would be in a user's file; what stands after `#` must be in what mypy says of the line.
 SNIPPETS = """

@@ -1,12 +1,13 @@
 """Every snippet of docs/using.md runs as it stands."""
 
 import re
-from pathlib import Path
 
 import pytest
 import torch
 
-PAGE = (Path(__file__).parents[2] / "docs" / "using.md").read_text(encoding="utf-8")
+from tests.paths import ROOT
+
+PAGE = (ROOT / "docs" / "using.md").read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"^## ([^\n]+)\n.*?```python\n(.*?)```", PAGE, flags=re.MULTILINE | re.DOTALL)
 
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+from tests.paths import GOLDEN
+
 GOLDEN_TOLERANCE = 2e-5  # float32 against float64, ample
 
 

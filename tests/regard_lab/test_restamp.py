@@ -1,6 +1,7 @@
 """A result may follow a change of code only with a proof, and a proof that fails changes nothing."""
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -9,27 +10,23 @@ from regard_lab.common.errors import UserError
 from regard_lab.common.files import read_json, write_json
 from regard_lab.experiment.results import read_result, result_path
 from regard_lab.experiment.tables import current_fingerprint, load_table
-from regard_lab.reproduce import reproduce_table
 from regard_lab.restamp import compare, is_timed, one_of_each_kind, restamp
-from regard_lab.status import standing, tables_of
+from regard_lab.status import standing
+from tests.editing import change as edit
 from tests.regard_lab import toy
 
 NAMED = ("toy", "lines", "laptop")
 
 
 @pytest.fixture
-def root(tmp_path, monkeypatch):
-    (tmp_path / "params.yaml").write_text("scales: [quick]\n")
-    toy.write_toy(tmp_path, monkeypatch)
-    reproduce_table(*NAMED, tmp_path, where="inline")
-    return tmp_path
+def root(root: Path) -> Path:
+    """The toy project with its result at laptop."""
+    toy.reproduce(root, "laptop")
+    return root
 
 
 def change(root, old, new, file="run.py"):
-    path = root / "projects/toy" / file
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
+    edit(root / "projects/toy" / file, old, new)
     toy.forget()
 
 
@@ -56,7 +53,7 @@ def test_code_that_gives_the_same_numbers_takes_the_result_over(root):
     assert after.restamps == [proof]
     assert [row.metrics for row in after.rows] == [row.metrics for row in before.rows]
     assert standing(*NAMED, root).state == "current"
-    summary = reproduce_table(*NAMED, root, where="inline")
+    summary = toy.reproduce(root, "laptop")
     assert summary["cells"]["reused"] == 8  # the records below runs/ have followed
     assert read_result(path).restamps == [proof]
 
@@ -121,7 +118,7 @@ def test_more_than_code_has_changed(root, file, old, new, said):
 def test_a_table_of_times_alone_cannot_be_proven(root):
     change(root, "height, unit: m}", "height, unit: ms}", "tables/lines.yaml")
     change(root, "climb: m", "climb: s", "tables/lines.yaml")
-    reproduce_table(*NAMED, root, where="inline")
+    toy.reproduce(root, "laptop")
     change(root, "(1 + config.seed)", "(config.seed + 1)")
     with pytest.raises(UserError, match=r"measures nothing but times and memory \(climb, height\): run it again"):
         prove(root)
@@ -179,13 +176,3 @@ def test_against_a_revision_both_codes_run_here(root, monkeypatch, request):
         prove(root, against="HEAD")
     with pytest.raises(UserError, match="there is no revision 'nowhere'"):
         prove(root, against="nowhere")
-
-
-def test_which_tables_a_status_is_of(root):
-    assert tables_of([], None, root) == [NAMED]
-    assert tables_of([], "quick", root) == [("toy", "lines", "quick")]
-    assert standing("toy", "lines", "quick", root).state == "not run"
-    with pytest.raises(
-        UserError, match="there is no table 'toy/line'; a table is named PAPER/TABLE, such as toy/lines"
-    ):
-        tables_of(["toy/line"], None, root)

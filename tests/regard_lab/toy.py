@@ -3,10 +3,12 @@
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import projects
+from regard_lab.reproduce import reproduce_table
 
 FILES = {
     "experiments/points.yaml": """
@@ -101,3 +103,8 @@ def forget() -> None:
 def calls(root: Path) -> int:
     """How often the project's `run` has really run."""
     return len((root / "calls").read_text()) if (root / "calls").exists() else 0
+
+
+def reproduce(root: Path, scale: str = "quick") -> dict[str, Any]:
+    """Bring the project's table up to date in this process: the summary."""
+    return reproduce_table("toy", "lines", scale, root, where="inline")

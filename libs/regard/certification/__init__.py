@@ -4,7 +4,7 @@
     certify(MyAttention, ["causal_self"])   a class of your own: decorated with `@mechanism`, or with `patterns` on it
 
 The properties are in `properties.py`, one plain function each, listed in `PROPERTIES`. Each is shown able to fail by
-a broken mechanism in `tests/certification/test_can_fail.py`.
+a broken mechanism in `tests/regard/certification/test_properties.py`.
 """
 
 import difflib

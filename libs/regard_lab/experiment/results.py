@@ -14,6 +14,7 @@ from regard_lab.common.formatting import Key
 
 Scale = Literal["quick", "laptop", "paper"]
 SCALES: tuple[Scale, ...] = ("quick", "laptop", "paper")
+DECIDING: tuple[Scale, ...] = ("paper", "laptop")  # best evidence first; quick decides nothing
 Status = Literal["ok", "failed", "not run"]
 Code = dict[str, dict[str, str]]  # module -> definition -> short hash
 
@@ -110,6 +111,9 @@ class Result:
         records: Each cell's record.
         code: A short hash of each definition behind the fingerprint, to say later what changed.
         restamps: Proofs that let the fingerprint follow a change of code.
+        floors: Rows of trivial and simple models (`{"floor": "majority"}`), with which the gate compares `rows`.
+        floor_fingerprint: That of the floors' code.
+        gate: What the gate says, for readers of the file.
     """
 
     paper: str
@@ -121,6 +125,9 @@ class Result:
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
     code: Code = field(default_factory=dict)
     restamps: list[Restamp] = field(default_factory=list)
+    floors: list[Row] = field(default_factory=list)
+    floor_fingerprint: str | None = None
+    gate: dict[str, Any] | None = None
 
     def row(self, **key: str | int | float | bool) -> Row | None:
         """The row with this key, or `None`."""
@@ -141,18 +148,7 @@ def read_result(path: Path) -> Result:
     """Read a result; a file that is missing, truncated or of another shape is one clear `UserError`."""
     value = read_json(path)
     try:
-        rows = [
-            Row(
-                key=row["key"],
-                metrics={name: Metric(**metric) for name, metric in row["metrics"].items()},
-                status=row["status"],
-                reason=row["reason"],
-                seeds=row["seeds"],
-                cells=row["cells"],
-                curves={name: Curve(**curve) for name, curve in row["curves"].items()},
-            )
-            for row in value["rows"]
-        ]
+        rows = [_read_row(row) for row in value["rows"]]
         return Result(
             paper=value["paper"],
             table=value["table"],
@@ -163,8 +159,23 @@ def read_result(path: Path) -> Result:
             records=value["records"],
             code=value.get("code", {}),
             restamps=[Restamp(**restamp) for restamp in value.get("restamps", [])],
+            floors=[_read_row(row) for row in value.get("floors", [])],
+            floor_fingerprint=value.get("floor_fingerprint"),
+            gate=value.get("gate"),
         )
     except (KeyError, TypeError) as error:
         raise UserError(
             f"{path} is not a table's result ({type(error).__name__}: {error}); delete it and run again"
         ) from None
+
+
+def _read_row(row: dict[str, Any]) -> Row:
+    return Row(
+        key=row["key"],
+        metrics={name: Metric(**metric) for name, metric in row["metrics"].items()},
+        status=row["status"],
+        reason=row["reason"],
+        seeds=row["seeds"],
+        cells=row["cells"],
+        curves={name: Curve(**curve) for name, curve in row["curves"].items()},
+    )

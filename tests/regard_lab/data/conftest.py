@@ -2,9 +2,13 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from regard_lab.data import packages
-from regard_lab.data.sets import imdb, mnist
+from regard_lab.data.crowds import World, generate
+from regard_lab.data.scenes import Scenes
+from regard_lab.data.sets import court, imdb, mnist, plaza
+from tests.regard_lab.data.crowd_scenes import TEMPLATES
 from tests.regard_lab.data.tiny_packages import DIGITS, REVIEWS, Registry, pin
 
 
@@ -43,3 +47,31 @@ def tiny_mnist(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Registry:
     pin(monkeypatch, mnist, package, {"train": 5, "validation": 3, "test": 2})
     monkeypatch.setattr(mnist, "VALIDATION", 3)
     return registry
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that pip takes for its only index."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="module", params=[court.WORLD, plaza.WORLD], ids=lambda world: world.name)
+def made(request: pytest.FixtureRequest) -> tuple[World, Scenes]:
+    """A generated world, and 300 scenes of it."""
+    return request.param, generate(request.param, 0, 300, TEMPLATES)
+
+
+@pytest.fixture
+def two_folders_of_pictures(tmp_path: Path) -> Path:
+    """A folder with n1 (a red and a blue picture) and n2 (a green one): coloured around the middle square, white beside it."""
+    for name, colours in {"n2": [(0, 255, 0)], "n1": [(255, 0, 0), (0, 0, 255)]}.items():
+        (tmp_path / name).mkdir()
+        for at, colour in enumerate(colours):
+            picture = Image.new("RGB", (60, 20), (255, 255, 255))
+            picture.paste(colour, (18, 0, 42, 20))
+            picture.save(tmp_path / name / f"{at}.png")
+    return tmp_path

@@ -1,12 +1,9 @@
 """Tests of a real data set run where it is prepared, and are skipped elsewhere."""
 
-from pathlib import Path
-
 import pytest
 
 from regard_lab import data
-
-ROOT = Path(__file__).resolve().parents[3]
+from tests.paths import ROOT
 
 
 def prepared(name: str) -> pytest.MarkDecorator:

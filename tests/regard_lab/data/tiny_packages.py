@@ -1,5 +1,6 @@
 """A registry on this disk: packages are made in the test and handed out by a client that stands in for npm, pip and apt."""
 
+import fnmatch
 import io
 import tarfile
 from collections.abc import Mapping
@@ -19,6 +20,16 @@ def write_tar(path: Path, files: Mapping[str, bytes]) -> None:
             member = tarfile.TarInfo(name)
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
+
+
+class Files:
+    """An archive in memory."""
+
+    def __init__(self, files: dict[str, bytes]) -> None:
+        self.contents = files
+
+    def files(self, pattern: str) -> list[tuple[str, bytes]]:
+        return [(name, content) for name, content in self.contents.items() if fnmatch.fnmatchcase(name, pattern)]
 
 
 @dataclass
