@@ -1,4 +1,4 @@
-"""What this library promises of its speed and memory, as checks on rows.
+"""What this library promises about its speed and memory, as checks on rows.
 
 Float32, 8 heads of width 64, two threads; forward.
 """
@@ -12,7 +12,7 @@ from regard.bench.table import Row
 from regard.registry import mechanism_class
 
 HEADS, HEAD_WIDTH, THREADS = 8, 64, 2
-SEVERAL_CLUSTERS = 1024  # below it, one cluster of 512 is dense attention, and what a call costs by itself counts
+SEVERAL_CLUSTERS = 1024  # below it, one cluster of 512 is dense attention, and the fixed cost of a call matters
 R2C32, R4C128 = "rounds=2 cluster_size=32", "rounds=4 cluster_size=128"
 
 
