@@ -81,10 +81,10 @@ def code_changes(before: Code, now: Code) -> list[str]:
     """Definitions that differ. One that is elsewhere with the same text has moved and is not listed."""
     old = {(module, name): mark for module, names in before.items() for name, mark in names.items()}
     new = {(module, name): mark for module, names in now.items() for name, mark in names.items()}
-    kept = set(old.values()) & set(new.values())
-    changed = [place for place, mark in new.items() if old.get(place) != mark and mark not in kept]
-    gone = [place for place, mark in old.items() if place not in new and mark not in kept]
-    return [f"{what} {_by_module(places)}" for what, places in (("code:", changed), ("code gone:", gone)) if places]
+    unmoved = set(old.values()) & set(new.values())
+    changed = [name for name, mark in new.items() if old.get(name) != mark and mark not in unmoved]
+    gone = [name for name, mark in old.items() if name not in new and mark not in unmoved]
+    return [f"{what} {_by_module(names)}" for what, names in (("code:", changed), ("code gone:", gone)) if names]
 
 
 def config_changes(before: Any, now: Any, place: str = "") -> list[str]:

@@ -109,14 +109,14 @@ def _whole(
 ) -> dict[tuple[str, str], Values]:
     """The config of each experiment alone, and of each table with its experiments, by (table, experiment)."""
     folder = project.folder(root)
-    found = {}
+    configs = {}
     for name in experiments:
-        found[NO_TABLE, name] = whole(project, read_experiment(folder, name, scale).values, scale)
+        configs[NO_TABLE, name] = whole(project, read_experiment(folder, name, scale).values, scale)
     for table in tables:
         file = read_table(folder, table)
         for name in file.experiments(scale):
-            found[table, name] = whole(project, file.values(read_experiment(folder, name, scale), scale), scale)
-    return found
+            configs[table, name] = whole(project, file.values(read_experiment(folder, name, scale), scale), scale)
+    return configs
 
 
 def explain(error: Exception, project: Project, root: Path, overrides: Sequence[str]) -> str:

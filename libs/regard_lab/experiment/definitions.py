@@ -166,9 +166,9 @@ def module_hooks() -> frozenset[str]:
         raise ImportError("the fingerprint of a torch.nn.Module needs torch to be installed")
     tree = ast.parse(path.read_text(encoding="utf-8"))
     (cls,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Module")
-    found = bound_names(cls.body) | {"reset_parameters"}
+    names = bound_names(cls.body) | {"reset_parameters"}
     return frozenset(
-        found
+        names
         | {node.target.id for node in cls.body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)}
     )
 

@@ -21,8 +21,8 @@ def main() -> int:
         "--root", type=Path, default=Path(), help="the folder of projects/, results/ and reports/ (default: here)"
     )
     root: Path = parser.parse_args().root
-    kept = up_to_date(root)
-    files = render(root, lambda paper, table, scale: known_fingerprint(paper, table, scale, root, written=kept))
+    current = up_to_date(root)
+    files = render(root, lambda paper, table, scale: known_fingerprint(paper, table, scale, root, written=current))
     written, removed = publish(files, root / "reports")
     print(f"{root / 'reports' / 'index.html'}: {len(files)} files, {written} changed, {removed} removed")
     return 0
