@@ -1,13 +1,13 @@
-"""`python -m regard list | certify | bench`: which mechanisms there are, which keep the contract, how fast they are.
+"""`python -m regard list | certify | bench`: which mechanisms exist, which keep the contract, how fast they are.
 
     python -m regard list
     python -m regard certify smyrf --pattern noncausal_self --option rounds=2
     python -m regard certify my_attention.py:MyAttention        a class of your own, in a file or in a module (module:Class)
     python -m regard certify --all --markdown                   the matrix of all mechanisms
-    python -m regard certify --all --write README.md            the same, put in its place in a file
+    python -m regard certify --all --write README.md            the same, written into its place in a file
     python -m regard bench smyrf --memory                       time and memory against fused softmax attention
 
-Exit status: 0 all that was asked holds, 1 a property fails, 2 the request cannot be met.
+Exit status: 0 everything requested holds, 1 a property fails, 2 the request cannot be met.
 """
 
 import argparse

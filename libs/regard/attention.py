@@ -49,7 +49,7 @@ class Call:
     window: tuple[int, int] | None = None
 
     def rescaled(self, q: Tensor) -> Tensor:
-        """q such that a mechanism whose own scale is always d ** -0.5 has the scale of the call."""
+        """q such that a mechanism whose softmax scale is always d ** -0.5 has that of the call."""
         d = q.shape[-1]
         return q if self.scale is None or math.isclose(self.scale, d**-0.5) else q * (self.scale * d**0.5)
 
@@ -66,7 +66,7 @@ class Attention(nn.Module):
         exact               the limit in which it is softmax attention
         parameter_count     its cost by formula; so are `mix_flops` and `score_entries`
 
-    and says what it can do; nothing else in the library lists mechanisms, and a subclass with another `mix` says it anew:
+    and says what it can do; nothing else in the library lists mechanisms, and a subclass with another `mix` has to say it again:
 
         weighted_mean       the output is a weighted mean of the values, so that `observe` can show the weights
         stepwise            a causal row depends on its own query and no other, so that it can continue from a cache
@@ -208,7 +208,7 @@ class Attention(nn.Module):
             context_mask: `(b, m)`, boolean, True = keep. Default: None, all tokens.
 
         Returns:
-            `(b, n, w)`. Rows of masked positions of x hold numbers of no meaning, but finite ones.
+            `(b, n, w)`. Rows of masked positions of x hold finite numbers without meaning.
 
         Raises:
             ValueError: Shapes, devices or a context that do not fit the layer and its pattern.
@@ -270,7 +270,7 @@ class Attention(nn.Module):
 
         Args:
             x: `(b, 1, w)`, the token.
-            state: What the last call returned. Default: None, to begin.
+            state: What the last call returned. Default: None, for the first token.
 
         Returns:
             The output `(b, 1, w)` and the next state; a state is never changed in place.
@@ -327,7 +327,7 @@ class Attention(nn.Module):
 
     @property
     def draws_each_call(self) -> bool:
-        """Does every call draw anew, so that it cannot be repeated later?"""
+        """Does every call draw new random numbers, so that it cannot be repeated later?"""
         return False
 
     def observed_options(self) -> dict[str, Any]:
@@ -407,7 +407,7 @@ def claimed(cls: type, capability: Capability) -> Any:
     """What a class says that it can do. A subclass with a `mix` of its own is another mechanism and inherits no claim.
 
     Args:
-        cls: A subclass of `Attention`, or a class that stands beside it with attributes of the same names.
+        cls: A subclass of `Attention`, or another class with attributes of the same names.
         capability: `weighted_mean`, `stepwise`, `function_options` or `function_takes`, see `Attention`.
 
     Returns:

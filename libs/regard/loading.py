@@ -1,6 +1,6 @@
 """What a command line names: a mechanism's class, a function in a user's file, an option.
 
-Whatever is wrong with it is one sentence.
+Every error is one sentence.
 """
 
 import ast
@@ -16,7 +16,7 @@ from regard.registry import mechanism_class
 
 
 class BadRequest(ValueError):
-    """The command line asks for something that is not there; the message is one sentence for the user."""
+    """The command line asks for something that does not exist; the message is one sentence for the user."""
 
 
 def find_class(target: str) -> Any:
@@ -58,7 +58,7 @@ def load_module(name: str) -> ModuleType:
 
 
 def load_file(path: Path) -> ModuleType:
-    """Run a file as a module of its own; it may import its neighbours."""
+    """Run a file as a module of its own; it may import files beside it."""
     if not path.is_file():
         raise BadRequest(f"there is no file {path}")
     path = path.resolve()
@@ -78,7 +78,7 @@ def load_file(path: Path) -> ModuleType:
 
 
 def key_and_value(text: str) -> tuple[str, Any]:
-    """`rounds=2` -> ("rounds", 2); what is no Python literal stays a string."""
+    """`rounds=2` -> ("rounds", 2); anything but a Python literal stays a string."""
     key, equals, value = text.partition("=")
     if not equals or not key.isidentifier():
         raise BadRequest(f"--option takes KEY=VALUE, got {text!r}")

@@ -1,4 +1,4 @@
-"""Look at what attention does inside a model, without changing its `forward`, its result or its code.
+"""Observe what attention does inside a model, without changing its `forward`, its result or its code.
 
     with regard.observe(model, seen.append):
         model(x)
@@ -36,8 +36,8 @@ class Assignment(NamedTuple):
 
     −1 is a token in none (a masked one).
 
-    Queries that meet the same keys are in one cluster. Clusters are numbered from 0 by their first key, in each round,
-    row and head anew.
+    Queries that meet the same keys are in one cluster. Clusters are numbered from 0 by their first key, separately in each
+    round, row and head.
     """
 
     queries: Tensor
@@ -63,7 +63,7 @@ class Observation:
         attention: The mechanism's class.
         options: What the mechanism shows of its options: SMYRF's rounds, sizes and directions. Default: nothing.
         layer: The layer, if it is one of Regard. Default: None.
-        draws_each_call: Does the layer draw anew at every call, so that this one cannot be repeated? Default: False.
+        draws_each_call: Does the layer draw new random numbers at every call, so that this one cannot be repeated? Default: False.
     """
 
     name: str
@@ -95,7 +95,7 @@ class Observation:
         Rows sum to 1, or to 0 where a query sees no key.
 
         Time and memory O(n m), also for a mechanism that needs less. Raises ValueError for one whose output is no
-        weighted mean of values, and for a layer that draws anew at every call.
+        weighted mean of values, and for a layer that draws new random numbers at every call.
         """
         return weights_of(self.attention, self._repeated, self.q, self.k)
 

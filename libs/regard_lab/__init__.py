@@ -1,1 +1,1 @@
-"""What the experiments share: data, training, cells, records, tables, claims, figures, report."""
+"""What experiments share: data, training, cells, tables, claims and the report."""

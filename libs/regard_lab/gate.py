@@ -15,7 +15,7 @@ from regard_lab.common.errors import UserError, command
 from regard_lab.common.files import combined_sha256
 from regard_lab.evidence.gate import FLOOR, STATUSES, Gate, Judgement, judge, problems_of, read_gates, reference_row
 from regard_lab.experiment.cells import Cell, Finished, run_cell
-from regard_lab.experiment.experiments import check_scale
+from regard_lab.experiment.experiment_file import check_scale
 from regard_lab.experiment.project import find_project, papers
 from regard_lab.experiment.results import Result, Scale, read_result, result_path, write_result
 from regard_lab.experiment.table_file import TableFile, read_table

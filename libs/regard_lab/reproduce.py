@@ -1,6 +1,6 @@
 """`python -m regard_lab.reproduce PAPER/TABLE … --scale S` brings tables up to date; without a table, everything that `params.yaml` asks for.
 
-Tables: compose every cell of every table and check them all; then fetch their data, run what is not there yet, and write
+Tables: compose and check every cell of every table; then fetch their data, run missing cells, and write
 `results/<scale>/<paper>/<table>.json` of each table as its last cell ends. This is what a stage of the pipelines calls. Exit code 1 when a cell
 failed or could not run (the table says which and why; the others run all the same), 2 for bad input. Everything: the tables whose stages DVC
 would run, together; then `dvc repro`, whose stages find their cells finished; then one line per table.
@@ -36,7 +36,7 @@ from regard_lab.experiment.executors import (
     executor,
     import_early,
 )
-from regard_lab.experiment.experiments import check_scale
+from regard_lab.experiment.experiment_file import check_scale
 from regard_lab.experiment.project import find_project, papers
 from regard_lab.experiment.results import DECIDING, read_result, result_path, write_result
 from regard_lab.experiment.tables import Table, check_table, checksums, load_table, result_of
@@ -224,7 +224,7 @@ def _written(done: _Run, root: Path) -> dict[str, Any]:
 
 
 def summary_path(root: Path, paper: str, table: str, scale: str) -> Path:
-    """Where the last run of a table left its summary."""
+    """The path of the summary that the last run of a table left."""
     return root / "runs" / scale / paper / table / "summary.json"
 
 
@@ -240,10 +240,10 @@ def line(summary: dict[str, Any], since: float = 0.0) -> str:
 
 
 def reproduce_all(root: Path) -> int:
-    """Bring everything up to date for the scales of `params.yaml`, then print a line per table and the report's path.
+    """Bring everything up to date for the scales of `params.yaml`, then print one line per table and the report's path.
 
-    The tables whose stages DVC would run are run here first, together. Each of their stages then finds its cells finished and only keeps the
-    books; `dvc repro` alone, or of one stage, gives the same results.
+    The tables whose stages DVC would run are run here first, together. Each of their stages then finds its cells finished and only records
+    them; `dvc repro` alone, or of one stage, gives the same results.
     """
     started = time.time()
     scales = read_scales(root)
@@ -253,7 +253,7 @@ def reproduce_all(root: Path) -> int:
             for summary in reproduce_tables(names, scale, root):
                 tqdm.write(line(summary))
     except UserError as error:  # every other table has its own stage, and so has the one that is wrong
-        print(f"error: {error}\nThe stages go on one by one.", file=sys.stderr, flush=True)
+        print(f"error: {error}\nThe stages continue one by one.", file=sys.stderr, flush=True)
     code = _dvc(root, "repro", "--keep-going").returncode
     failed = 0
     print()
@@ -333,7 +333,7 @@ def main() -> int:
     )
     parser.add_argument("--scale", default=None, help="quick, laptop or paper")
     parser.add_argument("--executor", default="processes", choices=EXECUTORS)
-    parser.add_argument("--workers", type=int, default=None, help="how many cells at once (default: one a core)")
+    parser.add_argument("--workers", type=int, default=None, help="how many cells at once (default: one per core)")
     parser.add_argument(
         "--option",
         action="append",

@@ -1,13 +1,13 @@
-"""`python -m regard_lab.restamp PAPER/TABLE … --scale laptop` proves that changed code gives the numbers of a result, and lets the result stand.
+"""`python -m regard_lab.restamp PAPER/TABLE … --scale laptop` proves that changed code gives the numbers of a result, and keeps the result.
 
-A stale result would have to be made again. Where a change moved no number, that can be shown with a few cells: one seed of one row of every kind
-is run under the code as it is and compared, metric by metric, with what the result has. Training here is reproducible to the last bit, so the
+A stale result would have to be made again. If a change moved no number, a few cells can show it: one seed of one row of every kind is run under
+the current code and compared, metric by metric, with the result. Training here is reproducible to the last bit, so the
 comparison is of bits, not within a tolerance; times and memory are left out, because no two runs share them. If everything is equal, the result
 takes the new fingerprint and keeps the proof (`restamps` in its file, shown on its record page). If anything differs, nothing is changed and the
 difference is named.
 
 Bits depend on the processor. `--against REVISION` runs the same cells of that revision's code on this machine too, and compares with those instead of
-the record; the revision must be the one whose fingerprint the result has.
+the record; the revision must be the one with the result's fingerprint.
 
 Two rows are of one kind if they reach the same definitions, their keys differ in numbers alone, and their configs have changed alike. A cell that
 reaches no change needs no proof.
@@ -29,7 +29,7 @@ from regard_lab.common import files, machine
 from regard_lab.common.errors import UserError, command
 from regard_lab.experiment.cells import Cell, Finished, run_cell
 from regard_lab.experiment.executors import executor
-from regard_lab.experiment.experiments import check_scale
+from regard_lab.experiment.experiment_file import check_scale
 from regard_lab.experiment.results import DataUse, Restamp, Result, Row, read_result, result_path, write_result
 from regard_lab.experiment.tables import Table, check_table, load_table
 from regard_lab.status import config_changes
@@ -40,7 +40,7 @@ TIMES = {"s", "ms", "MiB"}  # units of what no two runs share
 TIMED = {"time", "times", "speed", "speedup", "memory", "latency"}  # words in the names of ratios of such
 RATIOS = {"×", "tokens"}
 
-# Runs cells under another revision's code, in that revision's own process; its modules may have stood elsewhere.
+# Runs cells under another revision's code, in a process of its own; its modules may have been elsewhere.
 RUN_CELLS = """
 import sys
 from pathlib import Path
@@ -48,8 +48,8 @@ try:
     from regard_lab.experiment.cells import run_cell
     from regard_lab.experiment.tables import load_table
 except ImportError:
-    from regard_lab.experiment.cells import run_cell
-    from regard_lab.experiment.tables import load_table
+    from regard_lab.cells import run_cell
+    from regard_lab.tables import load_table
 paper, name, scale, *wanted = sys.argv[1:]
 table = load_table(paper, name, scale, Path.cwd())
 print(table.fingerprint)
@@ -73,21 +73,21 @@ class Comparison:
 def restamp(
     paper: str, name: str, scale: str, root: Path, *, against: str | None = None, workers: int | None = None
 ) -> Restamp | None:
-    """Prove that the code as it is gives the numbers of a table's result, and move the result to it.
+    """Prove that the current code gives the numbers of a table's result, and move the result to it.
 
     Args:
         paper: The project.
         name: The table.
         scale: `quick`, `laptop` or `paper`.
         root: The folder of the repository.
-        against: The revision whose code made the result, to be run beside the new one. Default: compare with the result's own records.
+        against: The revision whose code made the result, to be run on this machine too. Default: compare with the result's own records.
         workers: How many cells run at once. Default: one per core.
 
     Returns:
         The proof, or `None` for a result that is current.
 
     Raises:
-        UserError: A metric differs, or the table has changed in more than its code and configs; nothing was changed.
+        UserError: A metric differs, or the table has changed in more than its code and configs; the result is left as it was.
     """
     path = result_path(root, paper, name, scale)
     if not path.exists():
@@ -141,7 +141,7 @@ def restamp(
 
 
 def one_of_each_kind(result: Result, table: Table) -> list[Cell]:
-    """The first seed of the first row of every kind (code reached, words of the key, change of the config), of the cells that have changed at all."""
+    """The first seed of the first row of every kind (code reached, words of the key, change of the config), of those cells that have changed."""
     chosen: dict[tuple[Any, ...], Cell] = {}
     for cell in sorted(table.cells, key=lambda cell: cell.seed):
         identity = result.records[cell.id]["identity"]
@@ -186,7 +186,7 @@ def is_timed(name: str, unit: str) -> bool:
 
 
 def moved(result: Result, table: Table, root: Path, proof: Restamp) -> Result:
-    """The result with the fingerprints, configs and units of the table as it is, and one proof more."""
+    """The result with the fingerprints, configs and units of the current table, and one more proof."""
     cells = {cell.id: cell for cell in table.cells}
     rows = [_with_units(row, table) for row in result.rows]
     records = {
@@ -219,7 +219,7 @@ def _check_same_shape(result: Result, table: Table) -> None:
     if missing := [name for name in ids if name not in result.records]:
         raise UserError(f"{where}the result lacks {len(missing)} of {len(ids)} cells ({missing[0]} …)")
     if more := [name for name in result.records if name not in ids]:
-        raise UserError(f"{where}the result has {len(more)} cells that the table has no more ({more[0]} …)")
+        raise UserError(f"{where}the result has {len(more)} cells that the table no longer has ({more[0]} …)")
     names = {name for row in result.rows for name in row.metrics}
     if names != set(table.spec.metrics):
         raise UserError(f"{where}its metrics have changed: {_words(names ^ set(table.spec.metrics))}")
@@ -229,7 +229,7 @@ def _check_same_shape(result: Result, table: Table) -> None:
 
 
 def _new_records(table: Table, cells: list[Cell], root: Path, workers: int | None) -> dict[str, dict[str, Any]]:
-    """Run the cells under the code as it is, beside the table's own records."""
+    """Run the cells under the current code, beside the table's own records."""
     apart = [replace(cell, id=f"restamp/{cell.id}") for cell in cells]
     count = min(workers or table.spec.workers or os.cpu_count() or 1, len(apart))
     with executor("processes", workers=count) as pool:
@@ -294,7 +294,7 @@ def _checked_out(revision: str, root: Path) -> Path:
 
 
 def _move_records(result: Result, table: Table, root: Path) -> None:
-    """The records below `runs/` follow, so that a later run of the table finds its cells done."""
+    """Move the records below `runs/` too, so that a later run of the table finds its cells done."""
     for cell in table.cells:
         path = cell.record_path(root)
         if path.exists():

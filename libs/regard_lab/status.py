@@ -1,7 +1,7 @@
-"""`python -m regard_lab.status [PAPER/TABLE …] [--scale S]` says of every table whether its result is that of the code and configs as they are.
+"""`python -m regard_lab.status [PAPER/TABLE …] [--scale S]` says for every table whether its result is that of the current code and configs.
 
-A line per table: `current`, `stale` with what has changed since, or `not run`; and the hours that its cells took. The last line counts. Nothing is
-run and nothing is written. `--check` ends with exit code 1 if a result is stale.
+One line per table: `current`, `stale` with what has changed since, or `not run`; and the hours that its cells took. The last line has the totals.
+Nothing is run and nothing is written. `--check` exits with code 1 if a result is stale.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from typing import Any
 
 from regard_lab.common.errors import UserError, command
 from regard_lab.common.formatting import label
-from regard_lab.experiment.experiments import check_scale
+from regard_lab.experiment.experiment_file import check_scale
 from regard_lab.experiment.project import find_project, papers
 from regard_lab.experiment.results import SCALES, Code, Result, read_result, result_path
 from regard_lab.experiment.tables import Table, load_table
@@ -27,7 +27,7 @@ LISTED = 4
 
 @dataclass(frozen=True)
 class Standing:
-    """How a table stands: `current`, `stale` or `not run`; `why` lists what has changed since a stale result was made."""
+    """The state of a table: `current`, `stale` or `not run`; `why` lists what has changed since a stale result was made."""
 
     table: str
     scale: str
@@ -41,7 +41,7 @@ class Standing:
 
 
 def standing(paper: str, name: str, scale: str, root: Path) -> Standing:
-    """How one table stands at one scale."""
+    """The state of one table at one scale."""
     path = result_path(root, paper, name, scale)
     if not path.exists():
         return Standing(f"{paper}/{name}", scale, "not run", None)
@@ -53,38 +53,38 @@ def standing(paper: str, name: str, scale: str, root: Path) -> Standing:
 
 
 def changes(result: Result, table: Table, root: Path) -> list[str]:
-    """What is different now from when a result was made: rows and seeds, configs, data, definitions."""
+    """What has changed since a result was made: rows and seeds, configs, data, definitions."""
     before = {cell for row in result.rows for cell in row.cells}
-    found = []
+    changed = []
     new_rows = [row[0].key for row in table.rows if result.row(**row[0].key) is None]
     old_rows = [row.key for row in result.rows if all(row.key != cells[0].key for cells in table.rows)]
     for what, keys in (("new rows", new_rows), ("rows gone", old_rows)):
         if keys:
-            found.append(f"{what}: {_listed([label(key) for key in keys])}")
+            changed.append(f"{what}: {_listed([label(key) for key in keys])}")
     if more := [cell.id for cell in table.cells if cell.id not in before and cell.key not in new_rows]:
-        found.append(f"cells without a record: {_listed(more)}")
+        changed.append(f"cells without a record: {_listed(more)}")
     differences: dict[str, None] = {}
     for cell in table.cells:
         if record := result.records.get(cell.id):
             differences |= dict.fromkeys(config_changes(record["identity"]["config"], cell.config))
     if differences:
-        found.append(f"config: {_listed(list(differences))}")
+        changed.append(f"config: {_listed(list(differences))}")
     was = {use.name: use.sha256 for use in result.data}
     if data := sorted({name for cell in table.cells for name, sha in cell.data.items() if was.get(name) != sha}):
-        found.append(f"data: {_listed(data)}")
+        changed.append(f"data: {_listed(data)}")
     if result.code:
-        found += code_changes(result.code, table.definitions(root))
-    return found or ["code: the order of what it reaches, or definitions that the result does not list"]
+        changed += code_changes(result.code, table.definitions(root))
+    return changed or ["code: the order of what it reaches, or definitions that the result does not list"]
 
 
 def code_changes(before: Code, now: Code) -> list[str]:
-    """Definitions that differ. One that stands elsewhere with the same text has moved and is not listed."""
+    """Definitions that differ. One that is elsewhere with the same text has moved and is not listed."""
     old = {(module, name): mark for module, names in before.items() for name, mark in names.items()}
     new = {(module, name): mark for module, names in now.items() for name, mark in names.items()}
-    kept = set(old.values()) & set(new.values())
-    changed = [place for place, mark in new.items() if old.get(place) != mark and mark not in kept]
-    gone = [place for place, mark in old.items() if place not in new and mark not in kept]
-    return [f"{what} {_by_module(places)}" for what, places in (("code:", changed), ("code gone:", gone)) if places]
+    unmoved = set(old.values()) & set(new.values())
+    changed = [name for name, mark in new.items() if old.get(name) != mark and mark not in unmoved]
+    gone = [name for name, mark in old.items() if name not in new and mark not in unmoved]
+    return [f"{what} {_by_module(names)}" for what, names in (("code:", changed), ("code gone:", gone)) if names]
 
 
 def config_changes(before: Any, now: Any, place: str = "") -> list[str]:
@@ -116,7 +116,7 @@ def _listed(words: list[str]) -> str:
 def standings(
     names: Iterable[tuple[str, str, str]], root: Path, each: Callable[..., Iterable[Standing]] = map
 ) -> Iterable[Standing]:
-    """How tables stand, each named by paper, table and scale; `each` is `map` or that of a pool."""
+    """The states of tables, each named by paper, table and scale; `each` is `map` or a pool's."""
     columns = list(zip(*names, strict=True)) or [(), (), ()]
     return each(standing, *columns, repeat(root))
 
@@ -149,7 +149,7 @@ def main() -> int:
     root = Path.cwd()
     names = tables_of(arguments.tables, arguments.scale, root)
     results = stale = 0
-    # A table takes up to seconds to compose, and none of them needs torch.
+    # A table can take seconds to compose; none of them needs torch.
     with concurrent.futures.ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
         for one in standings(names, root, pool.map):
             print(one.line(), flush=True)

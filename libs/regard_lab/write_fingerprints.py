@@ -4,7 +4,7 @@
     report.json                      the code of the report and of the figures, the published numbers and claims, and which results are stale
 
 The stage that runs this is always run, and changes a file only when what that table reaches has really changed. So DVC sees a formula,
-and is blind to names, places, messages and layout. Where no source has changed since the last call, by its bytes, nothing is composed.
+and not names, places, messages or layout. If no source has changed by a byte since the last call, nothing is composed.
 """
 
 import concurrent.futures
@@ -18,7 +18,7 @@ from typing import Any
 from regard_lab import data
 from regard_lab.common import files
 from regard_lab.common.errors import command
-from regard_lab.experiment.experiments import check_scale
+from regard_lab.experiment.experiment_file import check_scale
 from regard_lab.experiment.fingerprint import code_fingerprint
 from regard_lab.experiment.project import figures_script, find_project, papers
 from regard_lab.experiment.results import result_path
@@ -26,13 +26,12 @@ from regard_lab.experiment.tables import current_fingerprint, load_table
 from regard_lab.reproduce import read_scales
 
 FOLDER = Path("runs/fingerprints")
-SOURCES = Path(
-    "runs/fingerprints-sources.json"
-)  # beside the folder, which is what DVC takes down: a comment changes this file
+# Beside the folder, whose content DVC records: a comment changes this file.
+SOURCES = Path("runs/fingerprints-sources.json")
 
 
 def write_fingerprints(root: Path, each: Callable[..., Iterable[Any]] = map) -> list[Path]:
-    """Write every file and drop those of tables that are gone; a file whose content is the same is not touched. `each` is `map` or that of a pool."""
+    """Write every file and drop those of tables that are gone; a file whose content is the same is not touched. `each` is `map` or a pool's."""
     tables = [
         (paper, name, scale)
         for paper in papers(root)
@@ -78,7 +77,7 @@ def keep_up(root: Path, each: Callable[..., Iterable[Any]] = map) -> str:
 
 
 def up_to_date(root: Path) -> bool:
-    """Whether the last call, if there was one, saw the sources as they are and its files are still there."""
+    """Whether the last call, if any, saw the sources as they are now and its files are still there."""
     path = root / SOURCES
     if not path.exists():
         return False
@@ -113,7 +112,7 @@ def other_results(root: Path) -> list[Path]:
 
 
 def current(path: Path, root: Path) -> str | None:
-    """What a result would have for a fingerprint if it were made now. Where it differs, the report marks the result stale."""
+    """The fingerprint that a result would have if it were made now. If it differs, the report marks the result stale."""
     return current_fingerprint(path.parent.name, path.stem, path.parent.parent.name, root)
 
 

@@ -17,7 +17,7 @@ from projects.cab.config import FOLDER, NONE
 from projects.cab.tasks.by_pattern import INDEX_METRICS, TABLES
 from regard_lab.common.errors import UserError, command
 from regard_lab.common.files import write_atomically
-from regard_lab.experiment.experiments import check_scale
+from regard_lab.experiment.experiment_file import check_scale
 from regard_lab.experiment.results import Result, read_result, result_path
 
 HEAD = """# The frozen constants of our compositional index, by scale and pattern: written by `python -m projects.cab.freeze_constants`, not by hand.

@@ -26,7 +26,7 @@ from regard_lab.common.formatting import number, signed
 from regard_lab.experiment.cells import Cell
 from regard_lab.experiment.composition import compose
 from regard_lab.experiment.executors import EXECUTORS
-from regard_lab.experiment.experiments import check_scale
+from regard_lab.experiment.experiment_file import check_scale
 from regard_lab.experiment.results import Metric, Result, Row, Scale, read_result, result_path, write_result
 from regard_lab.experiment.table_file import TableSpec
 from regard_lab.experiment.tables import Table, check_config, make_cell, result_of

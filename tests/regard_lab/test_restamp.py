@@ -104,7 +104,7 @@ def test_a_changed_budget_has_to_give_the_same_curves(root):
     [
         ("tables/lines.yaml", "[1.0, 3.0]", "[1.0, 4.0]", "its rows have changed"),
         ("tables/lines.yaml", "laptop: 4", "laptop: 5", "the result lacks 2 of 10 cells"),
-        ("tables/lines.yaml", "laptop: 4", "laptop: 3", "the result has 2 cells that the table has no more"),
+        ("tables/lines.yaml", "laptop: 4", "laptop: 3", "the result has 2 cells that the table no longer has"),
         ("tables/lines.yaml", "height: {label", "depth: {label", "its metrics have changed: depth, height"),
     ],
 )

@@ -6,7 +6,7 @@ timing.py   interleaved repeats; what a longer run would take
 memory.py   the peak of memory, in a fresh process
 table.py    rows and their csv files
 run.py      cases in, rows out
-fits.py     growth, and the length from which a mechanism pays
-targets.py  what this library promises of itself, checked on rows
+fits.py     growth, and the length from which a mechanism pays off
+targets.py  what this library promises, checked on rows
 command.py  `python -m regard bench`
 """

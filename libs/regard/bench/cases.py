@@ -69,7 +69,7 @@ class Case:
         return replace(self, mechanism="softmax", form=form, options="")
 
     def __str__(self) -> str:
-        """For people: what is at its default is not said."""
+        """For people: defaults are left out."""
         where = " layer" if self.level == "layer" else ""
         return f"{self.mechanism}{where} {self.options}".rstrip() + ("" if self.form == LIBRARY else f" ({self.form})")
 
@@ -131,7 +131,7 @@ class Inputs:
 
 
 def prepare(case: Case, inputs: Inputs) -> Callable[[], object]:
-    """Make a case ready; whatever is no part of the measurement is done here.
+    """Make a case ready; everything that is not part of the measurement is done here.
 
     Args:
         case: What to run.
@@ -141,7 +141,7 @@ def prepare(case: Case, inputs: Inputs) -> Callable[[], object]:
         A call without arguments.
 
     Raises:
-        ValueError: What the mechanism or the peer cannot be, in its own words.
+        ValueError: Options that the mechanism or the peer refuses, in its own words.
         TypeError: The same, for types.
     """
     function, arguments, parameters = _ready(case, inputs)

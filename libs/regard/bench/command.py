@@ -7,8 +7,8 @@ Results are written to `benchmarks/results`.
     python -m regard bench my_attention.py:MyAttention           a class of your own
     python -m regard bench local --peer benchmarks/straightforward_local.py:straightforward_local
 
-A mechanism is certified first, and one that is not gets no numbers. A file `straightforward_<mechanism>.py` in
-`benchmarks/` is measured together with its mechanism. Exit status: 0 all is measured, 1 something asked for is not
+A mechanism is certified first; one that fails gets no numbers. A file `straightforward_<mechanism>.py` in
+`benchmarks/` is measured together with its mechanism. Exit status: 0 everything is measured, 1 something requested is not
 certified, 2 the request cannot be met.
 """
 
@@ -90,7 +90,7 @@ def lengths_of(text: str) -> list[int]:
 
 
 def bench_mechanisms(options: argparse.Namespace) -> int:
-    """Certify, measure, write after each length, and print what was found."""
+    """Certify, measure, write after each length, and print the results."""
     names, patterns = checked(options)
     threads = options.threads or os.cpu_count() or 1
     before = torch.get_num_threads()
@@ -202,7 +202,7 @@ def measured(kinds: Sequence[Case], environment: table.Environment, options: arg
 
 
 def grown(kinds: Sequence[Case], environment: table.Environment, options: argparse.Namespace) -> list[Row]:
-    """The rows that are there of these kinds, with how their time grows from half the length; written."""
+    """The existing rows of these kinds, with how their time grows from half the length; written."""
     there = [row for row in table.read_all(options.folder) if row.case.kind in kinds and row.environment == environment]
     found = list(run.with_doubling([row for row in there if row.case.form == LIBRARY], say=progress))
     table.write(options.folder, found)
@@ -211,7 +211,7 @@ def grown(kinds: Sequence[Case], environment: table.Environment, options: argpar
 
 
 def progress(text: str) -> None:
-    """One line on the terminal that the next one takes the place of; nothing where there is no terminal."""
+    """One line on the terminal, which the next one replaces; nothing where there is no terminal."""
     if sys.stderr.isatty():
         print(f"\r\033[K{text[:160]}", end="", file=sys.stderr, flush=True)
 
@@ -219,8 +219,8 @@ def progress(text: str) -> None:
 def report(rows: Sequence[Row]) -> None:
     """Print one line per kind, then the targets.
 
-    A line has the kind's speed relative to fused softmax attention at every length, and where it becomes the faster
-    one.
+    A line has the kind's speed relative to fused softmax attention at every length, and the length from which it is
+    faster.
     """
     kinds = dict.fromkeys(row.case.kind for row in rows)
     for kind in kinds:

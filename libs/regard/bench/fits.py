@@ -1,4 +1,4 @@
-"""From measured costs to two numbers: how a cost grows with the length, and the length from which a mechanism pays.
+"""From measured costs to two numbers: how a cost grows with the length, and the length from which a mechanism pays off.
 
 CAB's efficiency length (Zhang et al. 2023, figure 2): a parabola a n² + b n + c through the costs of softmax attention,
 a line p n + q through those of the mechanism, both by least squares; the length where they cross, the larger one if
@@ -65,9 +65,9 @@ def efficiency_length(
 
 
 def crossing(speeds: Mapping[int, float]) -> float | None:
-    """The length from which a mechanism stays the faster one.
+    """The length from which a mechanism stays faster.
 
-    Between the last length below 1 and the next by a power of n.
+    It is interpolated between the last length below 1 and the next by a power of n.
 
     Args:
         speeds: Speed relative to softmax attention, by length.

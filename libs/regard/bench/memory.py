@@ -1,6 +1,6 @@
 """The peak of memory that a case takes, measured in a fresh process.
 
-Nothing that ran before it has left memory to be used again.
+Nothing that ran before it has left memory that could be reused.
 """
 
 import contextlib
@@ -58,7 +58,7 @@ def peak_of(call: Callable[[], object]) -> Peak:
 
 
 def forget_peak() -> float:
-    """Start counting the peak anew, where the system allows it; the MiB held now, or the peak so far."""
+    """Reset the peak, where the system allows it; the MiB held now, or the peak so far."""
     give_back()
     try:
         _CLEAR.write_text("5")
@@ -70,7 +70,7 @@ def forget_peak() -> float:
 def give_back() -> None:
     """Hand freed memory back to the system, where the C library can.
 
-    What a warm-up left would otherwise be used again and not be counted.
+    What a warm-up left would otherwise be reused and not counted.
     """
     with contextlib.suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
@@ -90,7 +90,7 @@ def resident_mib(which: str) -> float:
 
 
 def available_mib() -> float:
-    """Memory that this machine has to give, in MiB; infinite where it does not say."""
+    """Available memory of this machine in MiB; infinite where it is unknown."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")) / 1024
@@ -132,8 +132,8 @@ def in_a_fresh_process(case: Case, threads: int, *, timeout_s: float = 600.0) ->
 def _processes() -> ForkServerContext | SpawnContext:
     """A context that starts processes.
 
-    Forks of a process with torch in it that has computed nothing, which start at once; where there are none, new
-    processes.
+    Forks of a process that has imported torch and computed nothing, which start at once; where they do not exist,
+    new processes.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")

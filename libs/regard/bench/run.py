@@ -1,6 +1,6 @@
 """Cases in, rows out: all cases of one length in turns, length after length.
 
-What would take too long is predicted and left out.
+Cases that would take too long are predicted and left out.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +21,7 @@ Say = Callable[[str], None]
 
 @dataclass
 class History:
-    """What a kind of case took at shorter lengths: (length, seconds per call) and (length, MiB at the most)."""
+    """What a kind of case took at shorter lengths: (length, seconds per call) and (length, peak MiB)."""
 
     times: list[tuple[int, float]] = field(default_factory=list)
     peaks: list[tuple[int, float]] = field(default_factory=list)
@@ -29,7 +29,7 @@ class History:
     def too_much(self, n: int, seconds: float, available_mib: float) -> str:
         """Why length n is not to be run, or nothing.
 
-        A warm-up and LEAST repeats must fit into `seconds`, the peak into the memory there is.
+        A warm-up and LEAST repeats must fit into `seconds`, the peak into the available memory.
         """
         time_s, peak_mib = predicted(self.times, n), predicted(self.peaks, n)
         if time_s is not None and (LEAST + 1) * time_s > seconds:
@@ -113,7 +113,7 @@ def measure_together(
 
 
 def warmed(case: Case, inputs: Inputs, history: History) -> Call:
-    """The case, made ready and run once; what that took goes into its history."""
+    """The case, made ready and run once; what that took is added to its history."""
     timed: list[tuple[Call, float]] = []
 
     def first() -> None:
@@ -166,7 +166,7 @@ def bracket(rows: Sequence[Row]) -> tuple[int, int] | None:
 def with_doubling(rows: Sequence[Row], *, say: Say = lambda text: None) -> Iterator[Row]:
     """The rows, with how their time grew from half the length, both measured again, in turns.
 
-    Two lengths that are timed minutes apart on a shared machine tell of its moods as much as of the mechanism.
+    Times taken minutes apart on a shared machine say as much about its load as about the mechanism.
     """
     known = {row.case for row in rows if row.time_s is not None}
     for number, row in enumerate(rows):

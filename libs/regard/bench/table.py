@@ -2,7 +2,7 @@
 
 There is one file per pattern, direction and environment.
 
-A row that is measured again takes the old one's place; all others stay. Every row says when and with what it was made.
+A row that is measured again replaces the old one; all others stay. Every row says when and with what it was made.
 """
 
 import csv
@@ -89,7 +89,7 @@ def itemsize(dtype: str) -> int:
 
 
 def environment(threads: int, device: str = "cpu") -> Environment:
-    """This machine's."""
+    """The environment of this machine."""
     name = torch.cuda.get_device_name(device) if device.startswith("cuda") else processor()
     return Environment(torch.__version__, name, os.cpu_count() or 1, threads)
 
@@ -181,7 +181,7 @@ def read(path: Path) -> list[Row]:
         Its rows.
 
     Raises:
-        BadRequest: It is none of ours or not whole; with the line's number.
+        BadRequest: It is not one of ours or incomplete; with the line's number.
     """
     text = path.read_text(encoding="utf-8")
     lines = csv.reader(io.StringIO(text))

@@ -1,4 +1,4 @@
-"""What this library promises of its speed and memory, as checks on rows.
+"""What this library promises about its speed and memory, as checks on rows.
 
 Float32, 8 heads of width 64, two threads; forward.
 """
@@ -12,7 +12,7 @@ from regard.bench.table import Row
 from regard.registry import mechanism_class
 
 HEADS, HEAD_WIDTH, THREADS = 8, 64, 2
-SEVERAL_CLUSTERS = 1024  # below it, one cluster of 512 is dense attention, and what a call costs by itself counts
+SEVERAL_CLUSTERS = 1024  # below it, one cluster of 512 is dense attention, and the fixed cost of a call matters
 R2C32, R4C128 = "rounds=2 cluster_size=32", "rounds=4 cluster_size=128"
 
 
@@ -31,7 +31,7 @@ class Check:
     holds: bool | None
 
 
-RunResult = list[tuple[int, float]]  # (length, value)
+Measured = list[tuple[int, float]]  # (length, value)
 
 
 class Rows:
@@ -55,14 +55,12 @@ class Rows:
         matching = [row for row in self.rows if _what(row.case) == wanted and form == _form(row.case)]
         return sorted(matching, key=lambda row: row.case.n)
 
-    def speeds(
-        self, mechanism: str, options: str = "", *, pattern: str = "noncausal_self", least: int = 0
-    ) -> RunResult:
+    def speeds(self, mechanism: str, options: str = "", *, pattern: str = "noncausal_self", least: int = 0) -> Measured:
         """Times as fast as fused softmax attention, from length `least` on."""
         rows = self.of(mechanism, options, pattern=pattern)
         return [(row.case.n, row.speed) for row in rows if row.speed is not None and row.case.n >= least]
 
-    def peaks(self, mechanism: str, options: str = "", *, pattern: str = "noncausal_self", n: int) -> RunResult:
+    def peaks(self, mechanism: str, options: str = "", *, pattern: str = "noncausal_self", n: int) -> Measured:
         """Peak memory in units of q + k + v + out, at length n."""
         rows = self.of(mechanism, options, pattern=pattern)
         return [(n, row.peak_ratio) for row in rows if row.peak_ratio is not None and row.case.n == n]

@@ -1,4 +1,4 @@
-"""Times of calls, in interleaved repeats: whatever slows the machine down slows all of them, and their ratios stay."""
+"""Times of calls, in interleaved repeats: whatever slows the machine down slows all of them, and their ratios stay the same."""
 
 import math
 import statistics
@@ -20,7 +20,7 @@ def interleaved(calls: Sequence[Call], timed: Callable[[Call], float] | None = N
         timed: How. Default: None, `elapsed_s`.
 
     Returns:
-        Seconds, a list per call.
+        Seconds, one list per call.
     """
     timed = timed or elapsed_s
     times: list[list[float]] = [[] for _ in calls]
@@ -45,7 +45,7 @@ def elapsed_s(call: Call) -> float:
 
 
 def synchronize() -> bool:
-    """Wait for the GPU, if this process uses one; does it?"""
+    """Wait for the GPU, if this process uses one, and return whether it does."""
     used: bool = torch.cuda.is_available() and torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     if used:
         torch.cuda.synchronize()

@@ -49,7 +49,7 @@ def certify(
     options: Mapping[str, Any] | None = None,
     properties: Iterable[str] | None = None,
 ) -> list[Outcome]:
-    """Check every property of a mechanism in every pattern. What goes wrong inside a property is its failure.
+    """Check every property of a mechanism in every pattern. An exception inside a property is its failure.
 
     Args:
         target: A registered name, or a class.
@@ -97,7 +97,7 @@ def name_of(cls: Any) -> str:
 
 
 def chosen_patterns(cls: Any, name: str, patterns: Iterable[str] | None) -> list[Pattern]:
-    """The wanted patterns in their usual order; all those that the class declares when none are named."""
+    """The requested patterns in their usual order; all that the class declares if none are named."""
     declared = [pattern for pattern in ALL_PATTERNS if pattern in cls.patterns]
     if not declared:
         raise UnsupportedPattern(f"{name!r} declares no pattern; there are {', '.join(ALL_PATTERNS)}")
@@ -115,7 +115,7 @@ def chosen_patterns(cls: Any, name: str, patterns: Iterable[str] | None) -> list
 
 
 def chosen_options(cls: Any, options: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The class's `example` with `options` over it; a mechanism of fixed `length` gets the longest length that is run."""
+    """The class's `example` with `options` over it; a mechanism of fixed `length` gets the longest one that is run."""
     example = dict(getattr(cls, "example", {}))
     if "length" in example:
         example["length"] = LONGEST

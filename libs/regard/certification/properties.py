@@ -63,7 +63,7 @@ def shape_and_dtype(subject: Subject) -> str:
 
 
 def batch_independence(subject: Subject) -> str:
-    """A row's output is the same alone, and beside other rows a thousand times larger."""
+    """A row's output is the same alone and in a batch with rows a thousand times larger."""
     layer, inputs, comparison = subject.layer(), subject.inputs(), Comparison()
     out = inputs.through(layer)
     for b in range(BATCH):
@@ -76,10 +76,9 @@ def batch_independence(subject: Subject) -> str:
 
 
 def padding(subject: Subject) -> str:
-    """Masked positions never act.
+    """Masked positions have no effect.
 
-    A padded row equals its unpadded run, what masked positions hold is nothing, and a query that sees no key mixes to
-    0.
+    A padded row equals its unpadded run, whatever masked positions hold, and a query that sees no key mixes to 0.
     """
     layer, comparison = subject.layer(), Comparison()
     padded = subject.padded()
@@ -210,7 +209,7 @@ def gradients(subject: Subject) -> str:
 def gradients_of(layer: Any, inputs: Inputs, weights: Tensor) -> dict[str, Tensor]:
     """The output weighted by `weights`, and its sum's gradients by name.
 
-    They are those to x, the context and every parameter; 0 where none arrives.
+    They are with respect to x, the context and every parameter; 0 where none arrives.
     """
     leaves = replace(inputs, x=inputs.x.clone().requires_grad_())
     if inputs.context is not None:
@@ -252,7 +251,7 @@ def determinism(subject: Subject) -> str:
 
 
 def state_dict(subject: Subject) -> str:
-    """All that the output depends on travels in the state dict.
+    """Everything that the output depends on is in the state dict.
 
     Another layer that loads it, strictly, gives the same bits.
     """
@@ -278,8 +277,8 @@ def compilation(subject: Subject) -> str:
     inputs = replace(inputs, x=inputs.x.requires_grad_())
     expected = inputs.through(layer)
     compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
-    torch.compiler.reset()  # what another layer left behind must not decide over recompilation
-    # Torch logs pages about a graph that it cannot trace; the exception says it in a line.
+    torch.compiler.reset()  # what another layer left behind must not affect recompilation
+    # Torch logs pages about a graph that it cannot trace; the exception says it in one line.
     logging.disable(logging.ERROR)
     try:
         comparison.equal(inputs.through(compiled), expected, "the output")

@@ -1,7 +1,7 @@
 """The mechanism under certification: its layers, its inputs, and the comparison of two outputs.
 
 Everything is drawn from fixed seeds, and nearly everything runs in float64: rounding is then far below any real fault,
-also where a mechanism takes discrete decisions (a sort, a top-k) that float32 could take either way.
+even where a mechanism makes discrete decisions (a sort, a top-k) that float32 could make either way.
 """
 
 import copy
@@ -41,7 +41,7 @@ class Inputs:
     context_mask: Tensor | None = None
 
     def through(self, layer: Any) -> Tensor:
-        """layer(x), or layer(x, context), with the masks there are."""
+        """layer(x), or layer(x, context), with the masks that exist."""
         if self.context is None:
             out = layer(self.x, x_mask=self.x_mask)
         else:

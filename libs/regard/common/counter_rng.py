@@ -1,6 +1,6 @@
 """Random numbers as a hash of a counter: no generator, no storage.
 
-The same place gets the same number at any length and in any batch.
+The same position gets the same number at any length and in any batch.
 
 A table drawn once would have to be as long as the longest input, and a generator gives other numbers at every length.
 """

@@ -1,4 +1,4 @@
-"""The four attention patterns, and what becomes of masked tokens.
+"""The four attention patterns, and how masked tokens are treated.
 
 Self attention draws queries, keys and values from one sequence; cross attention draws queries from a target, keys and
 values from a source. Causal: the output at target position t may not depend on target positions after t. In causal

@@ -14,13 +14,13 @@ convex and never empty: it contains a.
 
 E2 to E6 are candidates for the "efficient attention" of Naim & Asher, "On Explaining with Attention Matrices" (2024),
 whose own definition is not known to us; E6 is there as a control. E1 keeps the rows' sums only where 1 lies in col(T);
-E4 equals E2 wherever E2 ≥ 0; E3 is one vertex of many, and this one is reached by taking the smallest weights away
+E4 equals E2 wherever E2 ≥ 0; E3 is one vertex of many, and this one is reached by removing the smallest weights
 first.
 
     effective = regard.effective.effective_attention(attention, values, definition="E4", key_mask=keep)     # as the attention, (b, h, n, m)
 
 Two traps. Padded tokens are left out *before* the decomposition, by `key_mask`: taken out after it, the output is no
-longer the same. The values must be those that the attention weighs, bias and all: 1 is in nobody's null space by
+longer the same. The values must be those that the attention weighs, bias and all: 1 is in no null space by
 chance.
 """
 

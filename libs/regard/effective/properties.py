@@ -1,4 +1,4 @@
-"""What a candidate for effective attention is asked: does it keep the output, and is each of its rows a distribution?"""
+"""Properties of a candidate for effective attention: does it keep the output, and is each of its rows a distribution?"""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ SUM_WITHIN, LEAST = 1e-8, -1e-10  # rounding of float64 over a few hundred token
 
 
 def output_error(effective: Tensor, attention: Tensor, values: Tensor) -> Tensor:
-    """How far effective attention misses the output.
+    """How far the output of effective attention is from attention's.
 
     Args:
         effective: `(…, n, m)`.

@@ -3,7 +3,7 @@
 The orthonormal columns of U span [T, 1].
 
     E4   minimise ½ ‖p‖²           p − U w − s = 0,   p s = 0,   p, s ≥ 0         (s: the multipliers of p ≥ 0)
-    E5   minimise Σ p log p        log p − U w = 0                                that is p = exp(U w), softmax(T ·) in other words
+    E5   minimise Σ p log p        log p − U w = 0                                that is p = exp(U w), or softmax(T ·)
 
 Both go from a itself, which is in S(a), by Newton steps on these conditions, the equation Uᵀp = Uᵀa among them; every
 weight stays positive on the way (E4: a primal-dual interior-point method with Mehrotra's correction). A step solves r
@@ -29,7 +29,7 @@ AT_ONCE = 2**22  # entries of the rows' own bases in memory at a time
 def on_rows(solver: Solver, a: Tensor, span: Tensor, real: Tensor, steps: int) -> Tensor:
     """Solve every row of a (…, n, m) with its head's basis (…, m, r) and real tokens (…, m).
 
-    As many rows at a time as memory bears.
+    As many rows at a time as fit into memory.
     """
     n, m = a.shape[-2:]
     rows, bases, masks = a.reshape(-1, m), span.reshape(-1, m, span.shape[-1]), real.reshape(-1, m)
@@ -83,7 +83,7 @@ def _smallest_inside(a: Tensor, span: Tensor, real: Tensor, target: Tensor, step
 class Best:
     """The best iterate of each row so far.
 
-    Where rounding is all that is left, later iterates are no better, and can be worse.
+    Where only rounding is left, later iterates are no better, and can be worse.
     """
 
     def __init__(self, *start: Tensor) -> None:
@@ -92,7 +92,7 @@ class Best:
         self.waited = torch.zeros_like(self.score)
 
     def offer(self, left: Tensor, gain: Tensor, missing: Tensor, *iterate: Tensor) -> Tensor:
-        """Take in the iterates of the rows `left`, and say which of them should continue.
+        """Record the iterates of the rows `left`, and return which of them should continue.
 
         `gain` is what is left to gain, in units of what counts.
         """
@@ -128,7 +128,7 @@ def _direction(
 def _on_support(p: Tensor, s: Tensor, span: Tensor, target: Tensor) -> Tensor:
     """E4's weights from the tokens alone that carry any (p > s): there it is a plain projection.
 
-    Kept where it is what it should be.
+    Kept where it fulfils the conditions.
     """
     carried = p > s
     inside = span * carried[..., None]

@@ -1,4 +1,4 @@
-"""The column space of the values: what attention can say through them, and how much of it goes nowhere."""
+"""The column space of the values: what attention can express through them, and how much of it has no effect."""
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ def basis(matrix: Tensor, real: Tensor, tolerance: float | None = None) -> Tenso
 
 
 def threshold(sizes: Tensor, matrix: Tensor, real: Tensor, tolerance: float | None) -> Tensor:
-    """Where singular values begin to count: relative to the largest of each head, never to a batch's."""
+    """Above which singular values count: relative to the largest of each head, never to a batch's."""
     if tolerance is None:
         longest = real.sum(-1, keepdim=True).clamp(min=matrix.shape[-1])
         return longest * torch.finfo(matrix.dtype).eps * sizes[..., :1]

@@ -1,13 +1,13 @@
 """A vertex of S(a) = {p ≥ 0, pᵀU = aᵀU}: the same output with at most rank([T, 1]) weights (E3).
 
 Carathéodory's argument as an algorithm. Keep a set B of r tokens whose rows of U are independent. Each other token j is
-taken down to 0, the smallest weight first, while the tokens of B make good for it,
+taken down to 0, the smallest weight first, while the tokens of B compensate,
 
     p_j − θ,     p_B + θ y,     U_Bᵀ y = U_j
 
-until j is gone or a token of B is; then j takes that one's place. Every token is met once, so that m − r steps, for all
-rows at once, end in a vertex. It is one of many: another order ends in another. No linear program is solved; tests set
-it beside one.
+until j is gone or a token of B is; then j takes that one's place. Every token is visited once, so that m − r steps, for all
+rows at once, end in a vertex. It is one of many: another order ends in another. No linear program is solved; tests compare
+it with one.
 """
 
 import torch

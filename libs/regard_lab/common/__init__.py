@@ -1,1 +1,1 @@
-"""What every room of the lab needs: errors, atomic files, the machine, formatting, strict YAML."""
+"""What every room of the lab uses: errors, atomic files, the machine, formatting, strict YAML."""

@@ -1,8 +1,8 @@
-"""Bounds that several schemas set on their fields; pydantic's own names stand beside them (`PositiveInt`, `NonNegativeFloat`)."""
+"""Bounds on fields of several schemas, beside pydantic's own (`PositiveInt`, `NonNegativeFloat`)."""
 
 from typing import Annotated
 
 from pydantic import Field
 
 Share = Annotated[float, Field(ge=0, lt=1)]
-"""A share of a whole that leaves some of it, such as that of activations that dropout zeroes."""
+"""A share below 1, such as that of the activations that dropout zeroes."""

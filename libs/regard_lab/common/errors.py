@@ -1,4 +1,4 @@
-"""Errors that a user can mend. A command prints one sentence and ends with exit code 2; everything else is a bug and keeps its traceback."""
+"""User-fixable errors. A command prints one as a sentence and exits with code 2; everything else is a bug and keeps its traceback."""
 
 import difflib
 import functools
@@ -11,17 +11,17 @@ class UserError(Exception):
 
 
 class DataMissing(UserError):
-    """No source of a data set could be reached. Rows that need it are «not run», not «failed»."""
+    """No source of a data set could be reached. Rows that need it are "not run", not "failed"."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """« Did you mean 'super'? » or nothing, to end a message about an unknown name."""
-    found = difflib.get_close_matches(word, list(known), n=1)
-    return f" Did you mean {found[0]!r}?" if found else ""
+    """ " Did you mean 'super'?", or nothing: the end of a message about an unknown name."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
 
 
 def command(main: Callable[[], int | None]) -> Callable[[], int]:
-    """Turn a `main` into a command whose user errors are one line on stderr and exit code 2."""
+    """Make `main` a command: a `UserError` becomes one line on stderr and exit code 2."""
 
     @functools.wraps(main)
     def run() -> int:
@@ -31,7 +31,7 @@ def command(main: Callable[[], int | None]) -> Callable[[], int]:
             print(f"error: {error}", file=sys.stderr)
             return 2
         except KeyboardInterrupt:
-            print("interrupted: what was finished is kept, the same command goes on from there", file=sys.stderr)
+            print("interrupted: what was finished is kept, and the same command resumes there", file=sys.stderr)
             return 130
 
     return run

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: atomic writes, JSON with one clear error, checksums."""
+"""Files that are complete or absent: atomic writes, JSON with one clear error, checksums."""
 
 import hashlib
 import json
@@ -11,7 +11,11 @@ from regard_lab.common.errors import UserError
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
-    """Write `path` so that a reader sees the old file or the new one, never half of either, also when the disk fills up."""
+    """Write `path` so that a reader sees the old file or the new one, never half of either, even when the disk fills up.
+
+    Raises:
+        UserError: The file could not be written; the message says whether the old one is intact.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     data = content.encode() if isinstance(content, str) else content
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -33,7 +37,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file; a missing or cut file is one clear `UserError`."""
+    """Read a JSON file; a missing or truncated file is one clear `UserError`."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -54,7 +58,7 @@ def sha256(path: Path) -> str:
 
 
 def combined_sha256(parts: Iterable[str]) -> str:
-    """One SHA-256 for several texts in their order, each ended so that no two lists collide by concatenation."""
+    """One SHA-256 for several texts in their order, each with its length, so that no two lists collide by concatenation."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(f"{len(part)}:{part}\n".encode())

@@ -3,7 +3,7 @@
 import math
 
 Key = dict[str, str | int | float | bool]
-"""What tells a row from its neighbours, such as `{"attention": "smyrf", "rounds": 2}`."""
+"""What distinguishes a row from the others, such as `{"attention": "smyrf", "rounds": 2}`."""
 
 MINUS = "−"
 
@@ -42,16 +42,16 @@ def number(value: float, digits: int | None = None) -> str:
 
 
 def signed(value: float, digits: int | None = None) -> str:
-    """A difference, with its sign; one that rounds to nothing has none."""
+    """A difference with its sign; one that rounds to zero has none."""
     text = number(value, digits)
     return text if text.startswith(MINUS) or not text.strip("0.,") else f"+{text}"
 
 
 def decimals(reach: float) -> int | None:
-    """How many decimals say two figures of an interval that reaches this far on each side; `None` for one of width 0."""
+    """How many decimals show two significant figures of an interval of this half-width; `None` for width 0."""
     return max(0, 1 - math.floor(math.log10(reach))) if reach > 0 else None
 
 
 def step(unit: str) -> str:
-    """The unit of a difference: percentages differ by points."""
+    """The unit of a difference: percentages differ by percentage points."""
     return "points" if unit == "%" else unit

@@ -25,11 +25,11 @@ def decode(text: str) -> NDArray[np.uint8]:
 
 
 def grid(pictures: NDArray[np.uint8], columns: int, gap: int = 1) -> NDArray[np.uint8]:
-    """Pictures (n, height, width[, 3]) set out in rows of `columns`, white lines of `gap` pixels between them."""
+    """Pictures (n, height, width[, 3]) in rows of `columns`, with white lines of `gap` pixels between them."""
     n, height, width, *channels = pictures.shape
     rows = -(-n // columns)
     sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, *channels), 255, np.uint8)
-    for place, picture in enumerate(pictures):
-        top, left = (place // columns) * (height + gap), (place % columns) * (width + gap)
+    for index, picture in enumerate(pictures):
+        top, left = (index // columns) * (height + gap), (index % columns) * (width + gap)
         sheet[top : top + height, left : left + width] = picture
     return sheet

@@ -30,7 +30,7 @@ def environment() -> dict[str, Any]:
 
 
 def revision(root: Path) -> str | None:
-    """The commit of the work tree, with `+` behind it when code has changed since; `None` outside Git."""
+    """The commit of the work tree, followed by `+` if code has changed since; `None` outside Git."""
     try:
         commit = _git(root, "rev-parse", "--short=12", "HEAD")
         changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", "libs", "projects")
@@ -40,7 +40,7 @@ def revision(root: Path) -> str | None:
 
 
 def reset_peak_memory() -> None:
-    """Start counting the peak anew: one process runs many cells. Where the system does not allow it, the peak is that of the process."""
+    """Reset the peak, because one process runs many cells. Where the system does not allow it, the peak is that of the process."""
     import torch
 
     if torch.cuda.is_available():

@@ -1,4 +1,4 @@
-"""YAML that people write by hand, read strictly: every complaint names the file and the place, and nothing unknown is passed over."""
+"""YAML that people write by hand, read strictly: every complaint names the file and the place, and nothing unknown is ignored."""
 
 import functools
 import math
@@ -16,14 +16,14 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the parser in C 
 
 
 class _StrictLoader(_Loader):  # type: ignore[misc]
-    """PyYAML keeps the last of two equal keys without a word; a lost row of published numbers must not go unseen."""
+    """Refuses equal keys. PyYAML silently keeps the last of them, and a row of published numbers could be lost unnoticed."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Hashable] = set()
         for name, _ in node.value:
             key = self.construct_object(name, deep=True)
             if isinstance(key, Hashable) and key in seen:
-                raise yaml.MarkedYAMLError(problem=f"{key!r} stands here twice", problem_mark=name.start_mark)
+                raise yaml.MarkedYAMLError(problem=f"{key!r} is here twice", problem_mark=name.start_mark)
             seen.add(key)
         mapping: dict[Hashable, Any] = super().construct_mapping(node, deep)
         return mapping
@@ -31,7 +31,7 @@ class _StrictLoader(_Loader):  # type: ignore[misc]
 
 @dataclass(frozen=True)
 class Node:
-    """A value of a YAML file with its place; each method checks one type and returns the plain value."""
+    """A value of a YAML file with its place; each method checks for one type and returns the plain value."""
 
     file: Path
     place: str
@@ -120,7 +120,7 @@ def read_yaml(path: Path) -> Node:
 
 @functools.lru_cache(maxsize=1024)
 def _parsed(path: Path, changed: int, size: int) -> Any:
-    """What a file holds, parsed once while it stays the same: a table's experiments are those of other tables."""
+    """What a file holds, parsed once while it stays the same: tables share experiments."""
     try:
         return yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)
     except yaml.MarkedYAMLError as error:

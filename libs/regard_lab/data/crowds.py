@@ -118,10 +118,10 @@ def layout(template: int, persons: int, rng: Generator) -> NDArray[np.float64]:
     while len(places) < persons:
         clump = int(rng.integers(clumps))
         widened = 1 + tries / 50  # a clump too small for its persons grows
-        place = centres[clump] + widened * reach[clump] * rng.uniform(-1, 1, size=2)
-        inside = bool((place > MARGIN).all() and (place < 1 - MARGIN).all())
-        if inside and all(np.hypot(*((place - other) * [1, ASPECT])) >= APART for other in places):
-            places.append(place)
+        position = centres[clump] + widened * reach[clump] * rng.uniform(-1, 1, size=2)
+        inside = bool((position > MARGIN).all() and (position < 1 - MARGIN).all())
+        if inside and all(np.hypot(*((position - other) * [1, ASPECT])) >= APART for other in places):
+            places.append(position)
         tries += 1
     return np.array(places)
 

@@ -71,15 +71,15 @@ def in_time(series: Series, train: float, validation: float) -> dict[str, Series
 
 def means_of(times: NDArray[np.int64], values: NDArray[np.float64], step: int, columns: Sequence[str]) -> Series:
     """Means over steps of `step` seconds. NaN is missing; a step without any value takes that of the step before it."""
-    place = times // step - times[0] // step
-    count = int(place.max()) + 1
+    index = times // step - times[0] // step
+    count = int(index.max()) + 1
     known = np.isfinite(values)
     means = np.empty((count, values.shape[1]))
     for channel in range(values.shape[1]):
         rows = known[:, channel]
-        total = np.bincount(place[rows], values[rows, channel], minlength=count)
-        number = np.bincount(place[rows], minlength=count)
-        means[:, channel] = filled(total / np.maximum(number, 1), number > 0)
+        total = np.bincount(index[rows], values[rows, channel], minlength=count)
+        counted = np.bincount(index[rows], minlength=count)
+        means[:, channel] = filled(total / np.maximum(counted, 1), counted > 0)
     starts = (times[0] // step + np.arange(count)) * step
     return Series(means.astype(np.float32), starts.astype(np.int64), list(columns))
 

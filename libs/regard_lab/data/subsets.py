@@ -11,4 +11,4 @@ Item = TypeVar("Item")
 def drawn(rows: Sequence[Item], size: int | None) -> list[Item]:
     """`size` of the rows, or all for `None`, without replacement and in an order that is the same each time."""
     order = np.random.default_rng(0).permutation(len(rows))[:size]
-    return [rows[place] for place in order]
+    return [rows[index] for index in order]

@@ -110,11 +110,11 @@ def split_by_label(rows: Mapping[str, tuple[str, int]], seed: str, **sizes: int)
     chosen: dict[str, set[str]] = {}
     for split, size in sizes.items():
         labels = len(by_label)
-        each = size // max(labels, 1)
-        if each * labels != size or any(len(keys) < each for keys in by_label.values()):
+        per_label = size // max(labels, 1)
+        if per_label * labels != size or any(len(keys) < per_label for keys in by_label.values()):
             has = {label: len(keys) for label, keys in by_label.items()}
             raise UserError(f"{split} needs {size} texts, the same number of each label, but those left are {has}")
-        chosen[split] = {key for keys in by_label.values() for key in keys[:each]}
-        by_label = {label: keys[each:] for label, keys in by_label.items()}
+        chosen[split] = {key for keys in by_label.values() for key in keys[:per_label]}
+        by_label = {label: keys[per_label:] for label, keys in by_label.items()}
     chosen["test"] = {key for keys in by_label.values() for key in keys}
     return {split: Texts.of(rows[key] for key in order if key in members) for split, members in chosen.items()}

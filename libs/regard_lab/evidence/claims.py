@@ -1,4 +1,4 @@
-"""Does a claim hold? Each check takes its evidence from a table's result and gives a verdict, a statistic and a sentence.
+"""Does a claim hold? Each check takes its evidence from a table's result and returns a verdict, a statistic and a sentence.
 
 *holds*: the interval lies inside what the claim allows. *fails*: it lies wholly outside, so the evidence is against the claim.
 *undecided*: neither, or fewer than three seeds, or a row that is incomplete. *gated*: the table has not passed its gate (`evidence.gate`), so
@@ -25,12 +25,12 @@ Word = Literal["holds", "fails", "undecided", "gated", "not run"]
 WORDS: tuple[Word, ...] = ("holds", "fails", "undecided", "gated", "not run")
 SEEDS = 3  # fewer are mechanics, not evidence
 ROUNDING = 1e-9  # relative; two ways of computing one exact count
-MOST_DECIMALS = 9  # an interval that needs more is of equal seeds that differ in their last bits, or of tiny numbers
+MOST_DECIMALS = 9  # an interval that needs more is of seeds that differ in their last bits only, or of tiny numbers
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the evidence at one scale says of a claim. `stale`: its result is not that of today's code."""
+    """What the evidence at one scale says about a claim. `stale`: the result is not that of the current code."""
 
     verdict: Word
     sentence: str
@@ -40,7 +40,7 @@ class Verdict:
 
 
 class _Short(Exception):
-    """The evidence does not reach: says which verdict follows, and why."""
+    """The evidence is not sufficient: says which verdict follows, and why."""
 
     def __init__(self, verdict: Word, sentence: str) -> None:
         super().__init__(sentence)
@@ -50,13 +50,16 @@ class _Short(Exception):
 def judge(
     claim: Claim, results: Mapping[Scale, Result], stale: Collection[Scale] = (), gates: Sequence[Gate] = ()
 ) -> list[Verdict]:
-    """A verdict for each scale that decides and has results, best evidence first; never an empty list.
+    """A verdict for each scale that decides and has results, best evidence first.
 
     Args:
-        claim: The claim.
-        results: Its table's results.
-        stale: Scales whose result is not that of today's code.
-        gates: Its table's gates, none for a table that trains nothing.
+        claim: What to decide.
+        results: The claim's table at each scale at which it has been run.
+        stale: Scales whose result is not that of the current code.
+        gates: The table's gates, none for a table that trains nothing.
+
+    Returns:
+        At least one verdict.
     """
     verdicts = [
         replace(
@@ -75,7 +78,7 @@ def judge(
 
 
 def headline(verdicts: Sequence[Verdict]) -> Verdict:
-    """The verdict that stands for the claim: the first that rests on evidence."""
+    """The verdict on the claim: the first that is based on evidence."""
     return next((verdict for verdict in verdicts if verdict.verdict != "not run"), verdicts[0])
 
 
@@ -124,12 +127,12 @@ def _by_seed(result: Result, row: Row, metric: str) -> dict[int, float]:
 
 def _samples(claim: Claim, result: Result, keys: Sequence[Key], paired: bool) -> list[list[float]]:
     """The metric of each row; paired samples hold the seeds that all rows share, in one order. At least `SEEDS` each."""
-    found = [_by_seed(result, _row(result, key), claim.metric) for key in keys]
+    by_row = [_by_seed(result, _row(result, key), claim.metric) for key in keys]
     if paired:
-        shared = sorted(set.intersection(*(set(values) for values in found)))
-        samples = [[values[seed] for seed in shared] for values in found]
+        shared = sorted(set.intersection(*(set(values) for values in by_row)))
+        samples = [[values[seed] for seed in shared] for values in by_row]
     else:
-        samples = [[values[seed] for seed in sorted(values)] for values in found]
+        samples = [[values[seed] for seed in sorted(values)] for values in by_row]
     least = min(len(sample) for sample in samples)
     if least < SEEDS:
         what = "shared seed" if paired and len(keys) > 1 else "seed"
@@ -261,9 +264,9 @@ def _formula(claim: Claim, result: Result) -> Verdict:
 
 
 def _along(claim: Claim, result: Result) -> list[Key]:
-    """The rows that contain `row`, in the order of the number `over`."""
-    found = [row.key for row in result.rows if claim.row.items() <= row.key.items() and claim.over in row.key]
-    return sorted(found, key=lambda key: float(key[claim.over]))
+    """The keys that contain `row`, in the order of the number `over`."""
+    keys = [row.key for row in result.rows if claim.row.items() <= row.key.items() and claim.over in row.key]
+    return sorted(keys, key=lambda key: float(key[claim.over]))
 
 
 def _monotone(claim: Claim, result: Result) -> Verdict:
@@ -275,10 +278,10 @@ def _monotone(claim: Claim, result: Result) -> Verdict:
     steps = trend.steps if rising else [_negated(one) for one in trend.steps]
     worst = min(steps, key=lambda one: one.low)
     word = _word(worst.low >= -claim.tolerance, any(one.high < -claim.tolerance for one in steps))
-    place = steps.index(worst)
+    index = steps.index(worst)
     unit = step(_unit(claim, result, keys[0]))
     sentence = (
-        f"Weakest of {len(steps)} steps: {label(keys[place])} to {label(keys[place + 1])}, {'rise' if rising else 'fall'} "
+        f"Weakest of {len(steps)} steps: {label(keys[index])} to {label(keys[index + 1])}, {'rise' if rising else 'fall'} "
         f"{signed(worst.estimate, _digits(worst))} {unit}, {_span(worst, unit)}; Kendall's τ {number(trend.tau, 2)}, {_seeds(worst.n, claim.paired)}."
     )
     return Verdict(word, sentence, _statistic(worst, tau=trend.tau, steps=len(steps)))

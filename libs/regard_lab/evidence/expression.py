@@ -1,4 +1,4 @@
-"""Arithmetic written in claims: numbers, names, + − * / ** and parentheses, nothing that could run anything else."""
+"""Arithmetic in claims: numbers, names, + − * / ** and parentheses, and nothing that could run anything else."""
 
 import ast
 import operator

@@ -1,10 +1,10 @@
 """What a paper says: `projects/<paper>/paper.yaml` and, for each table, `tables/<table>.yaml`, read strictly.
 
 `paper.yaml` is about the paper: title, authors, year, arXiv number, summary, what is not reproduced and why, and the order of the tables:
-`tables` are those that are run, `other_tables` those with nothing to run (numbers that others are computed from, rows that a command adds).
-`claims`, where it is there, is the order in which the report lists claims; those that it does not name follow, table by table.
+`tables` are those that are run, `other_tables` those with nothing to run (numbers from which others are computed, rows that a command adds).
+`claims`, which may be left out, is the order in which the report lists claims; those that it does not name follow, table by table.
 
-A number that is not known is `null` or left out: it reads "not known" everywhere and is compared with nothing.
+A number that is not known is `null` or left out: it is shown as "not known" and compared with nothing.
 """
 
 import math
@@ -24,10 +24,10 @@ from regard_lab.experiment.table_file import Column, PublishedRow, TableFile, re
 
 @dataclass(frozen=True)
 class PublishedTable:
-    """A table of a paper: every row that some scale runs or that the paper has a number for.
+    """A table of a paper: every row that some scale runs or for which the paper has a number.
 
-    `input`: published numbers that other tables are computed from, with nothing to run. `elsewhere`: by scale, the rows that only other scales
-    run and that the paper has no number for.
+    `input`: published numbers from which other tables are computed, with nothing to run. `elsewhere`: by scale, the rows that only other scales
+    run and for which the paper has no number.
     """
 
     name: str
@@ -110,7 +110,7 @@ READ: dict[str, Callable[[Node], Any]] = {
 
 @dataclass(frozen=True)
 class Paper:
-    """A paper: `name` is that of its project; `not_reproduced` holds what of it is left out, and why."""
+    """A paper: `name` is that of its project; `not_reproduced` says what is left out, and why."""
 
     name: str
     title: str
@@ -165,19 +165,19 @@ def _listed(project: Path, top: Mapping[str, Node]) -> list[str]:
     if missing := [name for name in files if name not in (*run, *other)]:
         raise top["tables"].error(f"tables/{missing[0]}.yaml is not listed here")
     if twice := [name for name in (*run, *other) if (*run, *other).count(name) > 1]:
-        raise top["tables"].error(f"{twice[0]!r} stands here twice")
+        raise top["tables"].error(f"{twice[0]!r} is here twice")
     return [*run, *other]
 
 
 def published(file: TableFile) -> PublishedTable:
-    """What the report shows of a table's file."""
+    """The part of a table's file that the report shows."""
     said = {tuple(row.key.items()): row for row in file.published}
     unknown = dict.fromkeys(column.name for column in file.columns)
     rows = [said.get(tuple(key.items())) or PublishedRow(key, dict(unknown)) for key in file.rows]
     run = file.runs.rows if file.runs else {}
-    some = [row.key for row in rows if any(value is not None for value in row.values.values())]
+    with_number = [row.key for row in rows if any(value is not None for value in row.values.values())]
     elsewhere: dict[Scale, tuple[Key, ...]] = {
-        scale: tuple(key for keys in run.values() for key in keys if key not in run[scale] and key not in some)
+        scale: tuple(key for keys in run.values() for key in keys if key not in run[scale] and key not in with_number)
         for scale in run
     }
     return PublishedTable(
@@ -199,7 +199,7 @@ def _claims(files: Iterable[TableFile], tables: Mapping[str, PublishedTable], or
         for node in file.claims.items() if file.claims else []:
             claim = _claim(node, tables[file.name])
             if claim.id in claims:
-                raise node.error(f"the claim {claim.id!r} stands here twice, or in {claims[claim.id].table} too")
+                raise node.error(f"the claim {claim.id!r} is here twice, or in {claims[claim.id].table} too")
             claims[claim.id] = claim
     first = order.items() if order else []
     for node in first:

@@ -45,7 +45,7 @@ class Equivalence:
 
 @dataclass(frozen=True)
 class Trend:
-    """`steps` are the differences between neighbours, each at a confidence that keeps them all at once; `tau` is Kendall's τ-b."""
+    """`steps` are the differences between neighbours, at a confidence that holds for all of them together; `tau` is Kendall's τ-b."""
 
     steps: list[Interval]
     tau: float
@@ -92,9 +92,9 @@ def equivalence(a: Sequence[float], b: Sequence[float], margin: float, paired: b
         raise ValueError(f"a margin is positive, got {margin}")
     confidence = 2 * CONFIDENCE - 1
     interval = paired_difference(a, b, confidence) if paired else unpaired_difference(a, b, confidence)
-    room = margin - abs(interval.estimate)  # towards the nearer border, whose test has the larger p
+    room = margin - abs(interval.estimate)  # to the nearer limit, whose test has the larger p
     if interval.error == 0:
-        return Equivalence(interval, 0.0 if room >= 0 else 1.0)  # the border counts as inside, as in `Interval.within`
+        return Equivalence(interval, 0.0 if room >= 0 else 1.0)  # the limit counts as inside, as in `Interval.within`
     return Equivalence(interval, float(stats.t.sf(room / interval.error, interval.freedom)))
 
 
@@ -112,9 +112,9 @@ def trend(groups: Sequence[Sequence[float]], paired: bool = True, confidence: fl
     """Differences between neighbouring groups, later minus earlier, at 1 − (1 − confidence) / steps each (Bonferroni)."""
     if len(groups) < 2:
         raise ValueError(f"a trend needs at least 2 groups, got {len(groups)}")
-    each = 1 - (1 - confidence) / (len(groups) - 1)
+    per_step = 1 - (1 - confidence) / (len(groups) - 1)
     difference = paired_difference if paired else unpaired_difference
-    steps = [difference(later, earlier, each) for earlier, later in itertools.pairwise(groups)]
+    steps = [difference(later, earlier, per_step) for earlier, later in itertools.pairwise(groups)]
     order = [float(i) for i, group in enumerate(groups) for _ in group]
     tau = float(stats.kendalltau(order, [value for group in groups for value in group]).statistic)
     return Trend(steps, 0.0 if math.isnan(tau) else tau)

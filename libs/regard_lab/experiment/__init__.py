@@ -1,1 +1,1 @@
-"""From a table's file to a result: configs, cells, their identity, and how they are run."""
+"""From a table's file to a result: configs, cells, their identity, and how cells are run."""

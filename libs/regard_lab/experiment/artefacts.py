@@ -1,10 +1,10 @@
-"""What one cell makes and others use: a trained network, made once, by whoever needs it first.
+"""What one cell makes and others use, such as a trained network: made once, by whichever cell needs it first.
 
     folder = artefact(train, config, ["cifar10"], source="package", root=root)
 
-`train(config, folder)` leaves what it makes in `folder`. The folder's name is a hash of the function's code, its config and its data, so
-another setting makes another artefact, and an unfinished one is resumed. Two processes never make the same one: the second waits.
-All of `runs/artefacts` may be deleted at any time; what is needed is made again.
+`train(config, folder)` leaves its result in `folder`, whose name is a hash of the function's code, its config and its data: another setting
+makes another artefact, and an unfinished one is resumed. Two processes never make the same one: the second waits. All of `runs/artefacts`
+may be deleted at any time; what is needed is made again.
 """
 
 import fcntl
@@ -30,15 +30,15 @@ def artefact(
     root: Path,
     modules: Sequence[str] = (),
 ) -> Path:
-    """The folder with what `make` makes of a config.
+    """The folder with what `make` makes from a config, made now if it is missing.
 
     Args:
-        make: A function of a module: `make(config, folder)`. Its errors are passed on, and leave the folder as it is, so that it can be resumed.
-        config: A dataclass instance, all of which counts.
+        make: A module's function, `make(config, folder)`. If it raises, the folder stays as it is, so that the next call resumes it.
+        config: A dataclass instance; all of it is part of the identity.
         data_sets: The data sets that are read.
         source: The kind of source that they come from.
         root: The folder of the repository.
-        modules: What the function reaches by name only (its mechanism), beside the definitions that it names itself.
+        modules: What the function reaches by name only (its mechanism), besides the definitions that it names itself.
     """
     run = f"{make.__module__}:{make.__qualname__}"
     identity = {

@@ -1,9 +1,9 @@
-"""A cell: one number's worth of work, a resolved config with a seed. It runs once, leaves a record, and is not run again while nothing changed.
+"""A cell: the work behind one number, a resolved config with a seed. It runs once, leaves a record, and is not run again until something changes.
 
     runs/<scale>/<paper>/<table>/<cell>.json      the record: metrics, config, fingerprint, data, versions, device, seed, time, memory
-    runs/<scale>/<paper>/<table>/<cell>/          what the run keeps to go on from: checkpoints, TensorBoard logs
+    runs/<scale>/<paper>/<table>/<cell>/          what a run needs to be resumed: checkpoints, TensorBoard logs
 
-A cell that was interrupted goes on from what its folder holds, if that was made by the same config, code and data; otherwise it begins anew.
+An interrupted cell is resumed from its folder if that was made by the same config, code and data; otherwise it starts over.
 """
 
 import datetime
@@ -41,7 +41,7 @@ class Cell:
     reaches: tuple[str, ...] = ()  # the definitions that the fingerprint starts from
 
     def identity(self) -> dict[str, Any]:
-        """What must be the same for a record or a checkpoint to be this cell's. The fingerprint says what `run` does; its name does not matter."""
+        """What must be equal for a record or a checkpoint to be this cell's. The fingerprint covers what `run` does; its name does not matter."""
         return {
             "config": self.config,
             "seed": self.seed,
@@ -61,7 +61,7 @@ Run = Callable[[Any, Path], RunResult]
 
 @dataclass(frozen=True)
 class Finished:
-    """A cell's end: its record, or the reason why there is none."""
+    """How a cell ended: its record, or the reason why there is none."""
 
     cell: Cell
     outcome: Outcome
@@ -76,13 +76,24 @@ def finished_record(cell: Cell, root: Path) -> dict[str, Any] | None:
         return None
     try:
         record: dict[str, Any] = files.read_json(path)
-    except UserError:  # cut by a crash from outside our atomic writes: as good as not there
+    except UserError:  # truncated by something other than our atomic writes: as good as absent
         return None
     return record if record.get("identity") == cell.identity() else None
 
 
 def run_cell(cell: Cell, root: Path) -> Finished:
-    """Run a cell, or reuse its record. Errors of the run are its result (`failed`), errors that a user can mend are passed on."""
+    """Run a cell, or reuse its record.
+
+    Args:
+        cell: What to run.
+        root: The folder of the repository.
+
+    Returns:
+        How it ended. An error of the run is an outcome (`failed`), and so is missing data (`not run`).
+
+    Raises:
+        UserError: Something that a user can fix.
+    """
     import torch
 
     from regard_lab.experiment.config import typed
@@ -91,9 +102,8 @@ def run_cell(cell: Cell, root: Path) -> Finished:
     if record := finished_record(cell, root):
         return Finished(cell, "reused", record)
     folder = _prepare_folder(cell, root)
-    torch.set_num_threads(
-        1
-    )  # the same sums in the same order, whichever executor runs the cell; two processes beat two threads here
+    # The same sums in the same order, whichever executor runs the cell; two processes beat two threads here.
+    torch.set_num_threads(1)
     machine.reset_peak_memory()
     started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
     try:
@@ -106,9 +116,8 @@ def run_cell(cell: Cell, root: Path) -> Finished:
         raise
     except Exception as error:
         files.write_atomically(folder / "error.txt", traceback.format_exc())
-        message = f"{type(error).__name__}: {error}".replace(
-            f"{root.resolve()}/", ""
-        )  # reports are published: no path of this machine
+        # Reports are published: no path of this machine.
+        message = f"{type(error).__name__}: {error}".replace(f"{root.resolve()}/", "")
         return Finished(cell, "failed", None, message)
     record = {
         "identity": cell.identity(),
@@ -125,7 +134,7 @@ def run_cell(cell: Cell, root: Path) -> Finished:
         "revision": machine.revision(root),
     }
     files.write_json(cell.record_path(root), record)
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # they were there to go on from; the record is what stays
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # only needed to resume; the record stays
     return Finished(cell, "run", record)
 
 

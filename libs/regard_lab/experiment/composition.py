@@ -1,7 +1,7 @@
 """What a command line composes: `experiment=imdb model.attention=super scale=laptop`, or a cell of a table, `table=imdb seed=1`.
 
-Hydra reads the words and sets the values; the config that they are set in is made as `regard_lab.experiment.tables` makes a row's, which does without
-Hydra: it takes a tenth of a second a composition.
+Hydra reads the words and sets the values; the config in which they are set is made as `regard_lab.experiment.tables` makes a row's, which does
+without Hydra: that takes a tenth of a second per composition.
 """
 
 import re
@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from regard_lab.common.errors import UserError, nearest
 from regard_lab.experiment.config import Composed, resolved, whole
-from regard_lab.experiment.experiments import Values, check_scale, experiment_names, key_paths, read_experiment
+from regard_lab.experiment.experiment_file import Values, check_scale, experiment_names, key_paths, read_experiment
 from regard_lab.experiment.project import Project
 from regard_lab.experiment.results import SCALES, Scale
 from regard_lab.experiment.table_file import TableSpec, read_table
@@ -44,7 +44,7 @@ def compose(project: Project, root: Path, overrides: list[str]) -> Composed:
 
 
 def composed(project: Project, root: Path, config: DictConfig, experiment: str, table: str) -> Composed:
-    """What a config that Hydra has composed stands for."""
+    """The config that Hydra has composed, with what is run with it."""
     values = resolved(config)
     folder, scale = project.folder(root), values["scale"]
     if table != NO_TABLE:
@@ -58,9 +58,9 @@ def composed(project: Project, root: Path, config: DictConfig, experiment: str, 
 
 
 def store_configs(project: Project, root: Path, words: Sequence[str]) -> str:
-    """Tell Hydra what `experiment`, `scale` and `table` can be chosen, and give the name of the config to begin with.
+    """Tell Hydra which `experiment`, `scale` and `table` can be chosen, and return the name of the primary config.
 
-    Whole configs are made for the choices that the words name: Hydra copies its store in every composition.
+    Whole configs are made only for the choices that the words name, because Hydra copies its store in every composition.
     """
     store, folder = ConfigStore.instance(), project.folder(root)
     experiments, tables = experiment_names(folder), project.tables(root)
@@ -90,12 +90,12 @@ def store_configs(project: Project, root: Path, words: Sequence[str]) -> str:
 
 
 def _named(words: Sequence[str], group: str, known: Sequence[str]) -> list[str]:
-    """The choices of a group that `group=…` names, be it one or several of a sweep; all where it is a function of Hydra's, as `glob(*)`."""
+    """The choices of a group that `group=…` names, one or several of a sweep; all if it is a function of Hydra's, such as `glob(*)`."""
     said = " ".join(value for key, _, value in (word.partition("=") for word in words) if key.lstrip("+") == group)
     return [name for name in known if "(" in said or name in re.split(r"[^\w]+", said)]
 
 
-# A record goes to `runs/<scale>/<paper>/<table>/`, with the config in it; Hydra itself writes nothing but the list of a sweep's jobs.
+# A record goes to `runs/<scale>/<paper>/<table>/`, config included; Hydra itself writes only the list of a sweep's jobs.
 HYDRA: dict[str, Any] = {
     "run": {"dir": "."},
     "sweep": {"dir": "runs/multirun", "subdir": "."},
@@ -109,18 +109,18 @@ def _whole(
 ) -> dict[tuple[str, str], Values]:
     """The config of each experiment alone, and of each table with its experiments, by (table, experiment)."""
     folder = project.folder(root)
-    found = {}
+    configs = {}
     for name in experiments:
-        found[NO_TABLE, name] = whole(project, read_experiment(folder, name, scale).values, scale)
+        configs[NO_TABLE, name] = whole(project, read_experiment(folder, name, scale).values, scale)
     for table in tables:
         file = read_table(folder, table)
         for name in file.experiments(scale):
-            found[table, name] = whole(project, file.values(read_experiment(folder, name, scale), scale), scale)
-    return found
+            configs[table, name] = whole(project, file.values(read_experiment(folder, name, scale), scale), scale)
+    return configs
 
 
 def explain(error: Exception, project: Project, root: Path, overrides: Sequence[str]) -> str:
-    """What Hydra or OmegaConf complains of, in one sentence with the nearest right word."""
+    """What Hydra or OmegaConf complains about, in one sentence with the nearest valid word."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if isinstance(error, MissingConfigException):
         group, _, choice = (error.missing_cfg_file or "").rpartition("/")

@@ -1,6 +1,6 @@
-"""Configs: the values of an experiment, a table and a row as one plain config, typed at the door.
+"""Configs: the values of an experiment, a table and a row as one plain config, and its typed form.
 
-A key that no schema knows is an error, never a silent default. What a command line composes is `regard_lab.experiment.composition`'s.
+A key that the schema does not know is an error, never a silent default. Command lines are composed in `regard_lab.experiment.composition`.
 """
 
 import functools
@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from regard_lab.common.errors import UserError, nearest
-from regard_lab.experiment.experiments import Values
+from regard_lab.experiment.experiment_file import Values
 from regard_lab.experiment.project import Project
 from regard_lab.experiment.results import Scale
 from regard_lab.experiment.table_file import TableSpec
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Composed:
-    """A config as plain values, what is run with it, and where it comes from: a table's (`table`), or an experiment's own."""
+    """A config as plain values, what is run with it, and where it comes from: a table, or an experiment alone (`table` is `None`)."""
 
     config: dict[str, Any]
     spec: TableSpec
@@ -34,7 +34,7 @@ class Composed:
 
 
 def whole(project: Project, values: Values, scale: Scale) -> Values:
-    """`values` with the scale, a seed, and null for each section that is left out, has no default and may be null."""
+    """`values` with the scale, a seed, and null for each missing section that may be null and has no default."""
     register_resolvers(project)
     hints = get_type_hints(project.schema)
     left = [field.name for field in fields(project.schema) if field.default is MISSING and field.name not in values]
@@ -67,7 +67,7 @@ def typed(schema: type, values: Any, what: str = "config") -> Any:
         what: What the values are, for the message.
 
     Raises:
-        UserError: Every key that is unknown, missing, of the wrong type or out of its bounds, in one sentence per key, with its value.
+        UserError: Every key that is unknown, missing, of the wrong type or out of bounds, in one sentence per key, with its value.
     """
     try:
         # As JSON, because strict validation of Python objects asks for instances where these are plain values.
@@ -83,7 +83,7 @@ def _adapter(schema: type) -> TypeAdapter[Any]:
 
 
 def _refuse_unknown_keys(schema: Any) -> None:
-    """A key that no dataclass knows is an error, and a word is no number, in `schema` and in the dataclasses that its fields hold."""
+    """Make unknown keys errors, and strings no numbers, in `schema` and in the dataclasses of its fields."""
     if is_dataclass(schema):
         setattr(schema, "__pydantic_config__", ConfigDict(extra="forbid", strict=True))  # noqa: B010
         for hint in get_type_hints(schema).values():
@@ -109,7 +109,7 @@ def _sentence(error: "ErrorDetails", schema: type, what: str) -> str:
 
 
 def _keys_beside(schema: Any, path: list[str]) -> list[str]:
-    """The keys that the dataclass has in which the last part of `path` stands."""
+    """The keys of the dataclass that contains the last part of `path`."""
     for part in path[:-1]:
         hint = get_type_hints(schema).get(part) if is_dataclass(schema) else None
         schema = next((one for one in (hint, *get_args(hint)) if is_dataclass(one)), None)

@@ -31,7 +31,7 @@ from regard_lab.experiment.source_names import (
     without_docstrings,
 )
 
-# Statements at the top of a module that talk or register, and compute nothing: what a resolver gives stands in the config.
+# Statements at the top of a module that print or register, and compute nothing: what a resolver returns is in the config.
 SILENT = ("warnings.", "logging.", "omegaconf.OmegaConf.register_new_resolver")
 SILENT_STATEMENT = "silent"
 
@@ -39,7 +39,7 @@ SILENT_STATEMENT = "silent"
 PLAIN_BASES = {"typing.Protocol", "typing.Generic", "abc.ABC", "builtins.object"}
 MODULE_BASES = {"torch.nn.Module", "torch.nn.modules.module.Module"}
 
-# Annotations that bound what a field takes, and change nothing of what passes.
+# Annotations that bound what a field takes, and change none of the values that pass.
 BOUNDED = {
     "pydantic.PositiveInt": "int",
     "pydantic.NonNegativeInt": "int",
@@ -149,7 +149,7 @@ def _is_overload(statement: ast.stmt) -> bool:
 
 
 def _keeps_annotations(cls: ast.ClassDef) -> bool:
-    """Do this class's annotations say what it holds, as those of dataclasses, named and typed tuples do?"""
+    """Do this class's annotations define its fields, as in dataclasses and named tuples?"""
     words = [called_name(one) for one in cls.decorator_list] + [ast.unparse(base) for base in cls.bases]
     return any(word.rpartition(".")[2].partition("[")[0] in ("dataclass", "NamedTuple", "TypedDict") for word in words)
 
@@ -166,9 +166,9 @@ def module_hooks() -> frozenset[str]:
         raise ImportError("the fingerprint of a torch.nn.Module needs torch to be installed")
     tree = ast.parse(path.read_text(encoding="utf-8"))
     (cls,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Module")
-    found = bound_names(cls.body) | {"reset_parameters"}
+    names = bound_names(cls.body) | {"reset_parameters"}
     return frozenset(
-        found
+        names
         | {node.target.id for node in cls.body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)}
     )
 
@@ -461,7 +461,7 @@ class _Writer:
         return "unknown" if path is None else self.target(path)
 
     def silent(self, statement: ast.stmt) -> str:
-        """A word instead of a statement that only talks or registers, '' for any other."""
+        """A word in place of a statement that only prints or registers, '' for any other."""
         if isinstance(statement, ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign | ast.AugAssign):
             return ""
         calls = [self.called_path(node) for node in ast.walk(statement) if isinstance(node, ast.Call)]

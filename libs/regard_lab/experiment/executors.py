@@ -1,7 +1,7 @@
-"""Where cells run. Four executors, one interface: `submit(function, *arguments)` gives something with `done()` and `result()`.
+"""Where cells run. Four executors with one interface: `submit(function, *arguments)` returns something with `done()` and `result()`.
 
 `inline` (this process), `processes` (this machine; one worker is this process), `slurm` (a cluster, by submitit) and `ray` are all used the
-same way; nothing here schedules.
+same way; none of this schedules.
 """
 
 import concurrent.futures
@@ -21,14 +21,14 @@ from regard_lab.common.errors import UserError, nearest
 
 
 class Future(Protocol):
-    """What this module needs of a future; those of `concurrent.futures`, submitit and Ray all have it."""
+    """What is used of a future here; those of `concurrent.futures`, submitit and Ray all have it."""
 
     def done(self) -> bool: ...
     def result(self) -> Any: ...
 
 
 class Executor(AbstractContextManager["Executor", None], Protocol):
-    """`concurrent.futures.Executor` in what it is used for here."""
+    """What is used of `concurrent.futures.Executor` here."""
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future: ...
 
@@ -56,10 +56,10 @@ class ProcessEnded(Exception):
 
 
 class Processes:
-    """Processes that run cells, one thread each, forked from one that has imported torch and Lightning and has done nothing with them.
+    """Processes that run cells, one thread each, forked from one that has imported torch and Lightning and not used them.
 
-    Each process is a pool of its own, so that one that dies takes its own call with it and no other: its call raises `ProcessEnded`,
-    and the next one finds a new process.
+    Each process is a pool of its own, so that one that dies takes only its own call with it: that call raises `ProcessEnded`, and the next
+    one gets a new process.
     """
 
     def __init__(self, workers: int) -> None:
@@ -97,7 +97,7 @@ class Processes:
 
 
 def end_with_parent() -> None:
-    """In a worker: end as soon as the process that asked for it has ended. It would go on with its cell, while a new run begins the same one."""
+    """In a worker: end as soon as the parent process has ended. It would keep running its cell while a new run starts the same one."""
     parent = multiprocessing.parent_process()
 
     def wait() -> None:
@@ -117,7 +117,7 @@ def import_early(modules: Iterable[str] = ()) -> None:
 
 
 class Slurm:
-    """One Slurm job a call, by submitit; `cluster="local"` runs the same path without Slurm. Options are submitit's (`slurm_partition=` …)."""
+    """One Slurm job per call, by submitit; `cluster="local"` runs the same path without Slurm. Options are submitit's (`slurm_partition=` …)."""
 
     def __init__(self, folder: Path, cluster: str | None = None, **options: Any) -> None:
         submitit = _extra("submitit", "slurm")
@@ -135,7 +135,7 @@ class Slurm:
 
 
 class Ray:
-    """One Ray task a call, on the cluster at `address` or on a local Ray with `workers` cores."""
+    """One Ray task per call, on the cluster at `address` or on a local Ray with `workers` cores."""
 
     def __init__(self, workers: int, address: str | None = None) -> None:
         self._ray = _extra("ray", "ray")
@@ -161,7 +161,17 @@ EXECUTORS = ("inline", "processes", "slurm", "ray")
 
 
 def executor(name: str, *, workers: int | None = None, folder: Path = Path("runs/slurm"), **options: Any) -> Executor:
-    """The executor of that name. `workers` defaults to the number of cores; `options` go to submitit or Ray."""
+    """The executor of that name.
+
+    Args:
+        name: One of `EXECUTORS`.
+        workers: How many calls run at once. Default: one per core.
+        folder: Where Slurm's logs go.
+        options: Passed to submitit or Ray.
+
+    Raises:
+        UserError: An unknown name, with the nearest; fewer than one worker; or a package that is not installed.
+    """
     workers = workers or os.cpu_count() or 1
     if workers < 1:
         raise UserError(f"workers must be at least 1, got {workers}")
@@ -177,7 +187,7 @@ def executor(name: str, *, workers: int | None = None, folder: Path = Path("runs
 
 
 def as_finished(futures: Iterable[Future], *, every_s: float = 0.1) -> Iterator[Future]:
-    """The futures in the order in which they finish. Polls, because that is what the four kinds have in common."""
+    """The futures in the order in which they finish. It polls, because all four kinds can be polled."""
     waiting = list(futures)
     while waiting:
         ready = [future for future in waiting if future.done()]

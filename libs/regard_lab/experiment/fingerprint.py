@@ -6,9 +6,9 @@ the hash of each definition that it names in that name's place. So it depends on
 what it is called or where it stands: a function may be renamed or moved to another file, a message, a docstring or
 an annotation may change, and the fingerprint stays; a formula changes exactly what uses it.
 
-Of a class, those members count that the code reached mentions by name, or that code from outside may call; a name that is only computed
-(`getattr(layer, f"{kind}_scale")`) is not seen, so write it out. Statements that run when a module is
-imported count for every module that is imported on the way. Packages from outside are named and not followed (their versions stand in a record).
+Of a class, members count if the code that is reached mentions them by name, or if code from outside may call them; a name that is only
+computed (`getattr(layer, f"{kind}_scale")`) is not seen, so write it out. Statements that run when a module is
+imported count for every module that is imported on the way. Packages from outside are named and not followed (a record has their versions).
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,8 +19,8 @@ from regard_lab.common.files import combined_sha256
 from regard_lab.experiment.definitions import Definition, Token, read_module
 from regard_lab.experiment.source_names import WHOLE, Reference, file_of, resolve
 
-# Modules that only find things. Data have a checksum of their own: how a set is fetched, read and written is behind it. An artefact's name says
-# what made it, by a fingerprint too. And what the registry finds under a name is a root of its own.
+# Modules that only look things up. Data have a checksum of their own, which covers how a set is fetched, read and written. An artefact's name
+# says what made it, by a fingerprint too. And what the registry has under a name is a root of its own.
 NOT_FOLLOWED = (
     "regard.registry",
     "regard_lab.experiment.artefacts",
@@ -32,7 +32,7 @@ NOT_FOLLOWED = (
 
 @dataclass(frozen=True)
 class Reached:
-    """The definitions that some roots reach, each with the definitions that it names in turn."""
+    """The definitions that some roots reach, each with the definitions that it names."""
 
     roots: tuple[Reference, ...]
     texts: dict[Reference, tuple[Token, ...]]
@@ -49,24 +49,24 @@ def code_fingerprint(roots: Iterable[str], root: Path) -> str:
     Raises:
         LookupError: A root names nothing.
     """
-    found = reach(roots, root)
-    hashes = _hashes(found.texts)
-    effects = sorted(hashes[node] for node in found.texts if node.name.startswith("effect "))
-    return combined_sha256([*(hashes[node] for node in found.roots), *effects])
+    reached = reach(roots, root)
+    hashes = _hashes(reached.texts)
+    effects = sorted(hashes[node] for node in reached.texts if node.name.startswith("effect "))
+    return combined_sha256([*(hashes[node] for node in reached.roots), *effects])
 
 
 def definition_hashes(roots: Iterable[str], root: Path) -> dict[str, dict[str, str]]:
     """A short hash of each definition that is reached, by module and name: what two fingerprints differ in.
 
-    It is of the definition's own text, without those that it names, so that a change shows where it was made.
+    It is of the definition's own text, without those that it names, so that a change shows up where it was made.
     """
-    found: dict[str, dict[str, str]] = {}
+    hashes: dict[str, dict[str, str]] = {}
     by_definition: dict[tuple[str, str], list[str]] = {}
     for node, text in reach(roots, root).texts.items():
         by_definition.setdefault((node.module, node.name), []).append(f"{node.member} {own_text(text)}")
     for (module, name), texts in sorted(by_definition.items()):
-        found.setdefault(module, {})[name] = combined_sha256(sorted(texts))[:8]
-    return found
+        hashes.setdefault(module, {})[name] = combined_sha256(sorted(texts))[:8]
+    return hashes
 
 
 def own_text(text: Iterable[Token]) -> str:
@@ -88,8 +88,8 @@ def find(reference: str, root: Path) -> Reference:
     """The definition that a root names, see `code_fingerprint`."""
     if "@" in reference:
         module, _, name = reference.partition("@")
-        if found := _registered(module, name, root):
-            return found
+        if registered := _registered(module, name, root):
+            return registered
         raise LookupError(f"nothing in {module} is registered as {name!r}")
     module, colon, name = reference.partition(":")
     if not colon:
@@ -105,10 +105,10 @@ def _registered(module: str, name: str, root: Path) -> Reference | None:
     if (path := file_of(module, root)) is None:
         raise LookupError(f"no module {module!r} below {root}")
     inside = sorted(path.parent.glob("*.py")) if path.name == "__init__.py" else []
-    for place in [module, *(f"{module}.{one.stem}" for one in inside if one.name != "__init__.py")]:
-        source = read_module(place, root)
+    for candidate in [module, *(f"{module}.{one.stem}" for one in inside if one.name != "__init__.py")]:
+        source = read_module(candidate, root)
         if source and name in source.registered:
-            return Reference(place, source.registered[name])
+            return Reference(candidate, source.registered[name])
     return None
 
 
@@ -194,8 +194,8 @@ class _Walk:
         self.modules.add(module)
         source = read_module(module, self.root)
         assert source is not None
-        for number, effect in enumerate(source.effects):
-            self._take(Reference(module, f"effect {number}"), effect)
+        for index, effect in enumerate(source.effects):
+            self._take(Reference(module, f"effect {index}"), effect)
         for imported in source.imports:
             self._import(imported)
 
@@ -223,7 +223,7 @@ def _hash_text(token: Token, known: Mapping[Reference, str]) -> str:
 
 def _circles(texts: dict[Reference, tuple[Token, ...]]) -> list[list[Reference]]:
     """The strongly connected components, each after those that it names (Tarjan 1972, without recursion)."""
-    found: list[list[Reference]] = []
+    components: list[list[Reference]] = []
     index: dict[Reference, int] = {}
     low: dict[Reference, int] = {}
     stack: list[Reference] = []
@@ -251,11 +251,11 @@ def _circles(texts: dict[Reference, tuple[Token, ...]]) -> list[list[Reference]]
                 if work:
                     low[work[-1][0]] = min(low[work[-1][0]], low[node])
                 if low[node] == index[node]:
-                    place = stack.index(node)
-                    circle, stack[place:] = stack[place:], []
+                    position = stack.index(node)
+                    circle, stack[position:] = stack[position:], []
                     on_stack -= set(circle)
-                    found.append(circle)
-    return found
+                    components.append(circle)
+    return components
 
 
 def _named(texts: dict[Reference, tuple[Token, ...]], node: Reference) -> list[Reference]:

@@ -1,7 +1,7 @@
 """What a project tells the lab about itself, and how the lab finds it: `projects/<paper>/config.py` holds one `PROJECT`.
 
-Projects stand above the lab, so the lab never imports one by statement; it looks `PROJECT` up by the paper's name. What costs an import of
-torch is named by `module:function` and imported on first use: a fingerprint of the code must not need the code to run.
+Projects are a layer above the lab, so the lab never imports one by statement; it looks `PROJECT` up by the paper's name. What needs torch is
+named as `module:function` and imported on first use: fingerprinting the code must not need to run it.
 """
 
 import importlib
@@ -18,9 +18,12 @@ from regard_lab.experiment.table_file import table_names
 class Project:
     """One paper's project.
 
-    `schema` is the typed config (a dataclass); `check` names a function that takes a config and raises `ValueError` for one that cannot run,
-    before any work; `modules` gives the modules that a cell uses beside those that its `run` function imports: its mechanism, its data set.
-    `resolvers` are functions that its configs may call, as `${name:…}`.
+    Attributes:
+        name: The paper's name, that of its folder.
+        schema: The typed config, a dataclass.
+        check: `module:function`; the function takes a config and raises `ValueError` for one that cannot run, before any work.
+        modules: Of a config, the modules that a cell reaches by name only, such as its mechanism.
+        resolvers: Functions that its configs may call, as `${name:…}`.
     """
 
     name: str
@@ -30,7 +33,7 @@ class Project:
     resolvers: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
 
     def folder(self, root: Path) -> Path:
-        """Where its code, tables and experiments lie."""
+        """The folder of its code, tables and experiments."""
         return root / "projects" / self.name
 
     def tables(self, root: Path) -> list[str]:
@@ -44,7 +47,7 @@ def papers(root: Path) -> list[str]:
 
 
 def find_project(name: str, root: Path) -> Project:
-    """The project of a paper; an unknown name is a `UserError` with the nearest."""
+    """The project of a paper; for an unknown name, a `UserError` suggests the nearest."""
     known = papers(root)
     if name not in known:
         raise UserError(

@@ -1,4 +1,4 @@
-"""A table's result: what `results/<scale>/<paper>/<table>.json` holds, and nothing that cannot be rebuilt from its cells.
+"""A table's result: what `results/<scale>/<paper>/<table>.json` holds, all of which can be rebuilt from its cells.
 
 Everything on a page of the report comes from these files and from the projects' `paper.yaml` and `tables/`; no figure script holds a number.
 """
@@ -21,7 +21,7 @@ Code = dict[str, dict[str, str]]  # module -> definition -> short hash
 
 @dataclass(frozen=True)
 class Metric:
-    """One column of one row: a value a seed, their mean and sample standard deviation (`None` for one seed)."""
+    """One column of one row: one value per seed, their mean and sample standard deviation (`None` for one seed)."""
 
     unit: str
     values: list[float]
@@ -45,7 +45,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table. `key` says which (`{"attention": "super"}`), `seeds[i]` is the seed of every `values[i]`, `cells` the ids of its records.
+    """One row of a table. `key` says which (`{"attention": "super"}`), `seeds[i]` is the seed of every `values[i]`, `cells` the ids of its records.
 
     A row is `ok` when every seed has finished, `failed` or `not run` with a `reason` otherwise; the seeds that did finish are kept.
     """
@@ -61,7 +61,7 @@ class Row:
 
 @dataclass(frozen=True)
 class DataUse:
-    """A data set that a table used, and the paper's data set in whose place it stands (`None`: it is the paper's own)."""
+    """A data set that a table used, and the paper's data set that it replaces (`None`: it is the paper's own)."""
 
     name: str
     stands_in_for: str | None
@@ -70,7 +70,7 @@ class DataUse:
 
 @dataclass(frozen=True)
 class Restamp:
-    """A proof that new code gives the numbers that old code gave: cells run anew, equal to the last bit in every metric compared.
+    """A proof that new code gives the old code's numbers: cells run again, equal to the last bit in every metric compared.
 
     Attributes:
         old: The result's fingerprint before.
@@ -78,7 +78,7 @@ class Restamp:
         cells: The cells that were run.
         compared: What was equal in each of them: metrics, curves, exhibits.
         left_out: Metrics that are times or memory, which no two runs share.
-        against: What they were compared with: `the record`, or the revision whose code was run beside the new one on the same machine.
+        against: What they were compared with: `the record`, or the revision whose code was run on the same machine.
         device: The machine that ran them.
         revision: The revision of the new code.
         date: The day, in UTC.
@@ -101,11 +101,19 @@ class Restamp:
 class Result:
     """A table at one scale.
 
-    `floors` are rows of trivial and simple models (`{"floor": "majority"}`), which the gate compares `rows` with; `floor_fingerprint` is that of
-    their code. `gate` is what it says, for readers of the file.
-
-    `fingerprint` is that of the code and the configs that made it (data have their own checksums), `code` has a short hash of each definition in it,
-    to say later what changed; `records` holds each cell's record, `restamps` the proofs that let the fingerprint follow a change of code.
+    Attributes:
+        paper: The project.
+        table: The table's name.
+        scale: `quick`, `laptop` or `paper`.
+        fingerprint: That of the code and the configs that made it; data have their own checksums.
+        data: The data sets that it used.
+        rows: Its rows, in the order of the table's file.
+        records: Each cell's record.
+        code: A short hash of each definition behind the fingerprint, to say later what changed.
+        restamps: Proofs that let the fingerprint follow a change of code.
+        floors: Rows of trivial and simple models (`{"floor": "majority"}`), with which the gate compares `rows`.
+        floor_fingerprint: That of the floors' code.
+        gate: What the gate says, for readers of the file.
     """
 
     paper: str
@@ -127,7 +135,7 @@ class Result:
 
 
 def result_path(root: Path, paper: str, table: str, scale: str) -> Path:
-    """Where a table's result stands below the repository's root."""
+    """The path of a table's result below the repository's root."""
     return root / "results" / scale / paper / f"{table}.json"
 
 
@@ -137,7 +145,7 @@ def write_result(path: Path, result: Result) -> None:
 
 
 def read_result(path: Path) -> Result:
-    """Read a result; a file that is missing, cut or of another shape is one clear `UserError`."""
+    """Read a result; a file that is missing, truncated or of another shape is one clear `UserError`."""
     value = read_json(path)
     try:
         rows = [_read_row(row) for row in value["rows"]]

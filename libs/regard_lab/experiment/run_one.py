@@ -1,6 +1,6 @@
 """The command that trains one cell: `python -m projects.<paper>.train experiment=… model.attention=… scale=… seed=…`.
 
-The words are Hydra's, and so are `-m` (a sweep, by any launcher that is installed), `--cfg job` and `--help`. With `table=…` and a row's own
+The words are Hydra's, and so are `-m` (a sweep, by any launcher that is installed), `--cfg job` and `--help`. With `table=…` and a row's
 values the cell is that table's, and the table will not run it again.
 """
 
@@ -39,7 +39,19 @@ def command_of(project: Project) -> int:
 
 
 def train(project: Project, words: list[str], root: Path) -> int:
-    """Hand the words of a command line to Hydra and train what they say. Returns the exit code."""
+    """Hand the words of a command line to Hydra and train what they say.
+
+    Args:
+        project: Whose cell.
+        words: The command line.
+        root: The folder of the repository.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UserError: Words that mean nothing, or a config that cannot run.
+    """
     if {"-h", "--help"} & set(words):
         print(usage(project, root))
         return 0
@@ -64,7 +76,10 @@ def train(project: Project, words: list[str], root: Path) -> int:
 
     name = store_configs(project, root, words)
     before = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
-    sys.argv, os.environ["HYDRA_FULL_ERROR"] = [sys.argv[0], *words], "1"  # errors reach us, to be said in one sentence
+    sys.argv, os.environ["HYDRA_FULL_ERROR"] = (
+        [sys.argv[0], *words],
+        "1",
+    )  # errors are raised, and reported in one sentence
     try:
         hydra.main(version_base="1.3", config_path=None, config_name=name)(job)()
     except (HydraException, OmegaConfBaseException) as error:
@@ -85,7 +100,7 @@ def train_one(project: Project, chosen: Composed, root: Path) -> dict[str, float
     check_config(project, chosen.config)
     for name in chosen.spec.data_sets:
         data.ensure(name, root, chosen.config["data"]["source"])
-    cell = cell_of(project, chosen, root)  # not before: its data have their checksum now
+    cell = cell_of(project, chosen, root)  # only now do its data have their checksum
     end = run_cell(cell, root)
     if end.record is None:
         raise UserError(f"{cell.id}: {end.outcome}: {end.reason}")
@@ -98,7 +113,7 @@ def train_one(project: Project, chosen: Composed, root: Path) -> dict[str, float
 
 
 def cell_of(project: Project, chosen: Composed, root: Path) -> Cell:
-    """The cell of a config: the table's own where it has one with this very config, otherwise one beside the tables (`single`)."""
+    """The cell of a config: the table's own if it has one with exactly this config, otherwise one outside the tables (`single`)."""
     if chosen.table is not None:
         known = load_table(project.name, chosen.table, chosen.scale, root).cells
         if match := next((cell for cell in known if cell.config == chosen.config), None):

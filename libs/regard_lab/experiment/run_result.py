@@ -1,4 +1,4 @@
-"""What the work of a cell gives back; the one thing that projects and the cell runner must agree on."""
+"""What the work of a cell returns: the one thing on which projects and the cell runner must agree."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,10 +6,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a `run` function returns: one value a metric, and the values an epoch of what was followed over training.
+    """What a `run` function returns.
 
-    `exhibits` holds what a figure shows that is no metric, as plain JSON values: pictures (PNG as base64, `regard_lab.common.images`), tokens, maps.
-    They travel in the cell's record and so in the result, which is in Git: keep them small.
+    Attributes:
+        metrics: One value per metric.
+        curves: One value per epoch of what was followed over training.
+        exhibits: What a figure shows besides metrics, as plain JSON values: pictures (PNG as base64, `regard_lab.common.images`), tokens, maps.
+            They are part of the cell's record and so of the result, which is in Git: keep them small.
     """
 
     metrics: dict[str, float]

@@ -1,4 +1,4 @@
-"""What names stand for in this repository's source files, told without importing them.
+"""What names mean in this repository's source files, found out without importing them.
 
 A name of a module is bound by its own statements, or imported: `resolve` follows a full path (`regard.build`) through imports and re-exports, also
 those under `if TYPE_CHECKING:`, to the module that binds it. Anything from outside keeps its path.
@@ -40,7 +40,7 @@ def file_of(name: str, root: Path) -> Path | None:
 
 @dataclass(frozen=True)
 class Names:
-    """What the names of a module stand for: statements of its own that bind them, or a path from outside it."""
+    """What the names of a module mean: statements of its own that bind them, or a path from outside it."""
 
     module: str
     root: Path
@@ -154,7 +154,7 @@ def imported_modules(names: Names, root: Path) -> Iterator[str]:
 
 
 def resolve(path: str, root: Path) -> Reference | str:
-    """What a full path stands for: a definition, followed through re-exports; a module of this repository, or anything from outside, by its path."""
+    """What a full path means: a definition, followed through re-exports; or the path of a module of this repository or of anything from outside."""
     seen = set()
     while path not in seen:
         seen.add(path)

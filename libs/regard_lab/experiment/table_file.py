@@ -1,28 +1,28 @@
-"""A table is one file, `projects/<paper>/tables/<table>.yaml`: what it runs and measures, what the paper says and claims about it.
+"""A table is one file, `projects/<paper>/tables/<table>.yaml`: what it runs and measures, and what the paper says and claims.
 
-    title, source, note    what the table is, and where the published numbers stand
-    columns                metric -> label, unit, digits; a name stands for a shared set of `columns.yaml`
-    published              what the paper says: only rows that it has a number for, each with `values`, their `sources` (one for each
-                           value, or one for all), and which are `approximate` (a list, or true for all)
+    title, source, note    what the table is, and where the published numbers are
+    columns                metric -> label, unit, digits; a name means a shared set of `columns.yaml`
+    published              what the paper says: only rows for which it has a number, each with `values`, their `sources` (one per value,
+                           or one for all), and which are `approximate` (a list, or true for all)
     claims                 what the paper claims, as checks (`regard_lab.evidence.paper`)
     gate                   what trained rows must beat before they are compared (`regard_lab.evidence.gate`)
-    input                  true: published numbers that other tables are computed from, with nothing to run
+    input                  true: published numbers from which other tables are computed, with nothing to run
 
-    run                    `module:function` that makes a cell; left out, the experiment's
-    experiment             the file in `experiments/` that the cells compose; `{part}` in it stands for a part of the row's key
+    run                    `module:function` that runs a cell; if left out, the experiment's
+    experiment             the file in `experiments/` that the cells compose; `{part}` in it is replaced by a part of the row's key
     config                 config values laid over the experiment, in the format of an experiment (`scales` included)
     seeds                  how many seeds each row gets
     rows                   which rows, as products
-    sets                   part of a row's key -> the config key that it sets, or value -> the config values that it stands for;
-                           `experiment` for a part that the experiment's name holds
-    data_sets              data set -> the paper's own in whose place it stands; left out, the experiment's
+    sets                   part of a row's key -> the config key that it sets, or value -> the config values that it means;
+                           `experiment` for a part that the experiment's name contains
+    data_sets              data set -> the paper's own that it replaces; if left out, the experiment's
     curves                 curve -> unit
-    workers                how many cells at once; 1 where the clock must not measure the neighbours
+    workers                how many cells at once; 1 where other cells would disturb the timing
 
 `seeds`, `rows` and `data_sets` may differ by scale: a mapping of `quick`, `laptop` and `paper`.
 
-Rows are a product or a list of products, which are joined. `{heads: [1, 2], attention: [softmax, super]}` are four rows, the last part varying
-fastest. `each` in the place of a part holds a list of products, for parts that vary together. A row's key has its parts in the order of `sets`.
+Rows are a product or a list of products. `{heads: [1, 2], attention: [softmax, super]}` are four rows, the last part varying fastest. `each` in
+place of a part holds a list of products, for parts that vary together. A row's key has its parts in the order of `sets`.
 
 A column without a label is recorded and not shown; one with `scales` is measured at those scales alone.
 """
@@ -37,7 +37,7 @@ from typing import Any
 from regard_lab.common.errors import UserError, nearest
 from regard_lab.common.formatting import Key, label
 from regard_lab.common.strict_yaml import Node, read_yaml
-from regard_lab.experiment.experiments import (
+from regard_lab.experiment.experiment_file import (
     Experiment,
     Overlay,
     Values,
@@ -55,8 +55,8 @@ SHOWN = ("title", "source", "columns")
 SHOWN_IF_ANY = ("note", "input", "published", "claims")
 RUN = ("experiment", "seeds", "rows", "sets")
 RUN_IF_ANY = ("run", "config", "data_sets", "curves", "workers", "gate")
-LISTED: tuple[Scale, ...] = ("laptop", "paper", "quick")  # whose rows stand first in the report
-EXPERIMENT = "experiment"  # what a part of a row's key sets that stands in the experiment's name
+LISTED: tuple[Scale, ...] = ("laptop", "paper", "quick")  # whose rows come first in the report
+EXPERIMENT = "experiment"  # what a part of a row's key sets if it is in the experiment's name
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Runs:
 
 @dataclass(frozen=True)
 class TableFile:
-    """A table's file, read. `metrics` holds every column's unit, by scale; `runs` is `None` where there is nothing to run."""
+    """A table's file. `metrics` holds the unit of every column, by scale; `runs` is `None` if there is nothing to run."""
 
     name: str
     title: str
@@ -234,7 +234,7 @@ def _runs(fields: Mapping[str, Node]) -> Runs:
 
 
 def _sets(node: Node) -> str | dict[Any, Values]:
-    """A config key, or the config values that each value of the part stands for."""
+    """A config key, or the config values that each value of the part means."""
     if isinstance(node.value, dict):
         return {value: node.at(str(value), values).entries() and values for value, values in node.value.items()}
     return node.text()
@@ -253,11 +253,11 @@ def _rows(node: Node, sets: Mapping[str, str | Mapping[Any, Values]]) -> list[Ke
                 target = sets[part]
                 if isinstance(target, Mapping) and value not in target:
                     raise item.error(
-                        f"`sets` does not say what {part} {value!r} stands for, only {', '.join(map(str, target))}"
+                        f"`sets` does not say what {part} {value!r} means, only {', '.join(map(str, target))}"
                     )
             row = {part: parts[part] for part in sets if part in parts}
             if row in rows:
-                raise item.error(f"the row {label(row)} stands here twice")
+                raise item.error(f"the row {label(row)} is here twice")
             rows.append(row)
     return rows
 
@@ -287,7 +287,7 @@ def _columns(node: Node, shared: Path) -> tuple[tuple[Column, ...], dict[Scale, 
     for name, item in _column_nodes(node, shared):
         fields = item.fields(("unit",), ("label", "digits", "scales"))
         if any(name in metrics[scale] for scale in SCALES):
-            raise item.error(f"the column {name!r} stands here twice")
+            raise item.error(f"the column {name!r} is here twice")
         unit = _unit(fields["unit"])
         for scale in fields["scales"].items() if "scales" in fields else SCALES:
             metrics[check_scale(scale if isinstance(scale, str) else scale.choice(*SCALES))][name] = unit
@@ -324,7 +324,7 @@ def _published(node: Node, columns: Sequence[Column]) -> tuple[PublishedRow, ...
     for item in node.items():
         row = _published_row(item, columns)
         if any(row.key == other.key for other in rows):
-            raise item.error(f"the row {label(row.key)} stands here twice")
+            raise item.error(f"the row {label(row.key)} is here twice")
         rows.append(row)
     return tuple(rows)
 
@@ -350,7 +350,7 @@ def _published_row(node: Node, columns: Sequence[Column]) -> PublishedRow:
 
 
 def _of_values(node: Node | None, said: Sequence[str]) -> dict[str, str]:
-    """Words for each value of a row: a mapping, or one text for all of them."""
+    """A text for each value of a row: a mapping, or one for all of them."""
     if node is None:
         return {}
     if isinstance(node.value, str):

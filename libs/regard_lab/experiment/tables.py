@@ -1,4 +1,4 @@
-"""A table: the list of its cells, and the result that is read out of their records.
+"""A table: the list of its cells, and the result that is read from their records.
 
 The list comes from the table's file alone, so a row that was removed is gone from the result, and a row that has not run says so.
 """
@@ -15,7 +15,7 @@ from regard_lab.common.files import combined_sha256
 from regard_lab.common.formatting import Key, label
 from regard_lab.experiment.cells import Cell, Finished
 from regard_lab.experiment.config import Composed, resolved, typed, whole
-from regard_lab.experiment.experiments import check_scale, read_experiment
+from regard_lab.experiment.experiment_file import check_scale, read_experiment
 from regard_lab.experiment.fingerprint import code_fingerprint, definition_hashes
 from regard_lab.experiment.project import Project, find_project, load
 from regard_lab.experiment.results import Code, Curve, DataUse, Metric, Result, Row, Scale, Status
@@ -24,7 +24,7 @@ from regard_lab.experiment.table_file import TableFile, TableSpec, read_table
 
 @dataclass(frozen=True)
 class Table:
-    """A table at one scale, composed and ready to run: one list of cells a row."""
+    """A table at one scale, composed and ready to run: one list of cells per row."""
 
     paper: str
     name: str
@@ -38,7 +38,7 @@ class Table:
 
     @property
     def fingerprint(self) -> str:
-        """One hash for the code and the configs of every cell; the data stand apart, with their own checksums."""
+        """One hash for the code and the configs of every cell; data have their own checksums."""
         return combined_sha256(f"{cell.fingerprint} {cell.seed} {sorted(cell.config.items())}" for cell in self.cells)
 
     def definitions(self, root: Path) -> Code:
@@ -51,7 +51,18 @@ class Table:
 
 
 def load_table(paper: str, name: str, scale: str, root: Path, *, check: bool = False) -> Table:
-    """Compose every row of a table; with `check`, `check_table` too."""
+    """Compose every row of a table.
+
+    Args:
+        paper: The project.
+        name: The table.
+        scale: `quick`, `laptop` or `paper`.
+        root: The folder of the repository.
+        check: Whether the project checks each config too (`check_table`).
+
+    Raises:
+        UserError: An unknown project, table, scale or config key, with the nearest; or what the check refuses.
+    """
     project, tier = find_project(paper, root), check_scale(scale)
     if name not in (known := project.tables(root)):
         raise UserError(f"{paper} has no table {name!r}.{nearest(name, known)} It has: {', '.join(known)}")
@@ -72,7 +83,7 @@ def load_table(paper: str, name: str, scale: str, root: Path, *, check: bool = F
 
 
 def compose_rows(project: Project, root: Path, file: TableFile, scale: Scale) -> Iterator[tuple[Key, Composed]]:
-    """Each row of a table with its config, as `config.compose` would compose it out of the row's own values."""
+    """Each row of a table with its config, as a command line with the row's values would compose it."""
     folder, runs = project.folder(root), file.to_run()
     spec = file.spec(folder, scale)
     base = {name: file.values(read_experiment(folder, name, scale), scale) for name in file.experiments(scale)}
@@ -86,7 +97,7 @@ def compose_rows(project: Project, root: Path, file: TableFile, scale: Scale) ->
 
 
 def check_table(table: Table, root: Path) -> None:
-    """The project looks at each row's config (`check_config`), which imports torch."""
+    """Let the project check each row's config (`check_config`), which imports torch."""
     project = find_project(table.paper, root)
     for first, *_ in table.rows:
         check_config(project, first.config, f"{table.paper}/{table.name}, row {first.key}: ")
@@ -117,13 +128,13 @@ def make_cells(
     key: dict[str, Any],
     fingerprint: Callable[[tuple[str, ...]], str] | None = None,
 ) -> list[Cell]:
-    """One cell per seed of a composed config, `names` by seed. What code a cell uses may depend on its seed (a figure is drawn for one).
+    """One cell per seed of a composed config, named by `names`. What code a cell uses may depend on its seed (a figure is drawn for one).
 
     `fingerprint`: `code_fingerprint` of what a cell reaches, with what it has worked out for other rows.
     """
     config = typed(project.schema, composed.config | {"seed": 0})
     schema = f"{project.schema.__module__}:{project.schema.__qualname__}"
-    reached = {seed: (spec.run, schema, *project.modules(replace(config, seed=seed))) for seed in names}
+    reaches = {seed: (spec.run, schema, *project.modules(replace(config, seed=seed))) for seed in names}
     fingerprint = fingerprint or functools.cache(lambda roots: code_fingerprint(roots, root))
     return [
         Cell(
@@ -136,8 +147,8 @@ def make_cells(
             run=spec.run,
             schema=schema,
             config=composed.config | {"seed": seed},
-            fingerprint=fingerprint(reached[seed]),
-            reaches=reached[seed],
+            fingerprint=fingerprint(reaches[seed]),
+            reaches=reaches[seed],
             data=checksums(spec, composed.config, root),
         )
         for seed, name in names.items()
@@ -145,12 +156,21 @@ def make_cells(
 
 
 def checksums(spec: TableSpec, config: dict[str, Any], root: Path) -> dict[str, str]:
-    """What each data set of a table must have been, or is now where that cannot be pinned."""
+    """The checksum of each data set of a table: the pinned one, or that of the prepared set where none can be pinned."""
     return {name: data.expected_checksum(name, root, config["data"]["source"]) for name in spec.data_sets}
 
 
 def check_config(project: Project, config: dict[str, Any], where: str = "") -> None:
-    """Everything that can be known to be wrong before any work: keys, types, sizes, mechanisms and patterns."""
+    """Refuse a config that cannot run, before any work.
+
+    Args:
+        project: Its schema and check.
+        config: Plain values.
+        where: Begins the message.
+
+    Raises:
+        UserError: Wrong keys, types, sizes, mechanisms or patterns.
+    """
     check: Callable[[Any], None] = load(project.check)
     try:
         check(typed(project.schema, config))
@@ -159,7 +179,7 @@ def check_config(project: Project, config: dict[str, Any], where: str = "") -> N
 
 
 def result_of(table: Table, finished: list[Finished], root: Path) -> Result:
-    """The table's result, read out of what its cells left."""
+    """The table's result, from how its cells ended."""
     by_id = {end.cell.id: end for end in finished}
     rows = [
         row_of(
@@ -184,7 +204,7 @@ def result_of(table: Table, finished: list[Finished], root: Path) -> Result:
 
 
 def current_fingerprint(paper: str, name: str, scale: str, root: Path = Path()) -> str | None:
-    """The fingerprint that a result would have if it were made now; `None` when its table is no longer there."""
+    """The fingerprint that a result would have if it were made now; `None` if its table is gone."""
     try:
         return load_table(paper, name, scale, root).fingerprint
     except UserError:

@@ -1,1 +1,1 @@
-"""The report: `python -m regard_lab.report` writes `reports/` from `results/` and the projects' `paper.yaml` and `tables/`, and from nothing else."""
+"""The report: `python -m regard_lab.report` writes `reports/` from `results/`, `benchmarks/` and the projects' files, and from nothing else."""

@@ -1,6 +1,6 @@
 """`python -m regard_lab.report` writes `reports/`: a static site with every table, figure and claim, and the tables as csv, Markdown and LaTeX.
 
-Exit code 2 with one sentence if a result or a paper's file cannot be read; the old report is intact then.
+Exit code 2 with one sentence if a result or a paper's file cannot be read; the old report then stays intact.
 """
 
 import argparse
@@ -18,11 +18,11 @@ def main() -> int:
         prog="python -m regard_lab.report", description=(__doc__ or "").partition("\n\n")[0]
     )
     parser.add_argument(
-        "--root", type=Path, default=Path(), help="where projects/, results/ and reports/ stand (default: here)"
+        "--root", type=Path, default=Path(), help="the folder of projects/, results/ and reports/ (default: here)"
     )
     root: Path = parser.parse_args().root
-    kept = up_to_date(root)
-    files = render(root, lambda paper, table, scale: known_fingerprint(paper, table, scale, root, written=kept))
+    current = up_to_date(root)
+    files = render(root, lambda paper, table, scale: known_fingerprint(paper, table, scale, root, written=current))
     written, removed = publish(files, root / "reports")
     print(f"{root / 'reports' / 'index.html'}: {len(files)} files, {written} changed, {removed} removed")
     return 0

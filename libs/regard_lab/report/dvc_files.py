@@ -15,16 +15,16 @@ from regard_lab.report.view import PaperView, TableView
 
 def metrics(views: list[PaperView]) -> str:
     """What `dvc metrics show` prints, by paper."""
-    said = {}
+    by_paper = {}
     for view in views:
         run = [table for table in view.tables if not table.published.input]
         best = Counter(next(iter(table.results), "none") for table in run)
-        said[view.paper.name] = {
+        by_paper[view.paper.name] = {
             "claims": view.counts,
             "tables": {scale: best[scale] for scale in ("paper", "laptop", "quick", "none")},
             "stale": sum(len(table.stale) for table in run),
         }
-    return json.dumps(said, indent=1) + "\n"
+    return json.dumps(by_paper, indent=1) + "\n"
 
 
 def plot(view: PaperView, table: TableView) -> str | None:
@@ -39,7 +39,7 @@ def plot(view: PaperView, table: TableView) -> str | None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["row", "value", "metric", "scale"])
     for line in lines:
-        mean = line.cells[columns.index(metric)].ours
-        if mean is not None:
-            writer.writerow([label(line.key), f"{mean.mean:.6g}", metric, scale])
+        ours = line.entries[columns.index(metric)].ours
+        if ours is not None:
+            writer.writerow([label(line.key), f"{ours.mean:.6g}", metric, scale])
     return text.getvalue()

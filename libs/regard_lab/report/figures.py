@@ -1,4 +1,4 @@
-"""Figures in one house style, as SVG files that are the same to the last byte each time.
+"""Figures in one house style, as SVG files that are the same to the last byte every time.
 
 A project's `figures` holds `FIGURES`: one function per figure, from `Results` to a matplotlib figure or `None` (nothing has been run). Its
 docstring is the caption. No function holds a number; all come from `results/`.
@@ -21,7 +21,7 @@ from regard_lab.common.files import write_atomically
 from regard_lab.common.formatting import Key, label
 from regard_lab.experiment.results import SCALES, Metric, Result, Row, Scale
 
-# Okabe and Ito's colours first, then Tol's muted ones: told apart with any colour vision, and a mechanism has the same in every figure.
+# Okabe and Ito's colours first, then Tol's muted ones: distinguishable with any colour vision, and the same for a mechanism in every figure.
 COLOURS = {
     "softmax": "#4d4d4d",
     "optimised": "#0072b2",
@@ -60,7 +60,7 @@ QUICK = "quick: mechanics, not evidence"
 
 
 class Results:
-    """The results of one paper; `used` holds those that were asked for, in that order, so that a figure can name its sources."""
+    """The results of one paper; `used` lists those that were asked for, in that order, so that a figure can name its sources."""
 
     def __init__(self, results: Iterable[Result]) -> None:
         self._results = {(result.table, result.scale): result for result in results}
@@ -68,15 +68,15 @@ class Results:
 
     def get(self, table: str, scale: Scale) -> Result | None:
         """A table's result at a scale, or `None`."""
-        found = self._results.get((table, scale))
-        if found is not None and found not in self.used:
-            self.used.append(found)
-        return found
+        result = self._results.get((table, scale))
+        if result is not None and result not in self.used:
+            self.used.append(result)
+        return result
 
     def best(self, table: str) -> Result | None:
         """A table's result at the scale with the best evidence: paper, then laptop, then quick; or `None`."""
-        there = [scale for scale in reversed(SCALES) if (table, scale) in self._results]
-        return self.get(table, there[0]) if there else None
+        scales = [scale for scale in reversed(SCALES) if (table, scale) in self._results]
+        return self.get(table, scales[0]) if scales else None
 
 
 Maker = Callable[[Results], Figure | None]
@@ -105,22 +105,31 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def colour(key: Key) -> str:
-    """The colour of a row's mechanism; a mechanism of a user's own has one too, the same each time."""
+    """The colour of a row's mechanism; a user's own mechanism has one too, the same every time."""
     name = str(key.get("attention", label(key)))
     return COLOURS.get(name) or list(COLOURS.values())[zlib.crc32(name.encode()) % len(COLOURS)]
 
 
 def seed_dots(result: Result | None, metric: str, title: str) -> Figure | None:
-    """A line a row: every seed a dot, the mean a bar. `None` if no row has the metric."""
+    """One line per row: each seed a dot, the mean a bar.
+
+    Args:
+        result: A table's result, if there is one.
+        metric: What is drawn.
+        title: The label of the axis; the unit is added.
+
+    Returns:
+        The figure, or `None` if no row has the metric.
+    """
     lines = [(row, row.metrics[metric]) for row in result.rows if metric in row.metrics] if result else []
     if result is None or not lines:
         return None
     with house_style():
         figure, axes = _figure(6.4, 0.9 + 0.42 * len(lines))
-        for place, (row, measured) in enumerate(lines):
+        for height, (row, measured) in enumerate(lines):
             spread = np.linspace(-0.16, 0.16, measured.n) if measured.n > 1 else np.zeros(1)
-            axes.plot(measured.values, place + spread, "o", color=colour(row.key), markersize=5, alpha=0.75, mew=0)
-            axes.plot([measured.mean] * 2, [place - 0.32, place + 0.32], "-", color=colour(row.key), linewidth=2.2)
+            axes.plot(measured.values, height + spread, "o", color=colour(row.key), markersize=5, alpha=0.75, mew=0)
+            axes.plot([measured.mean] * 2, [height - 0.32, height + 0.32], "-", color=colour(row.key), linewidth=2.2)
         axes.set_yticks(range(len(lines)), [label(row.key) for row, _ in lines])
         axes.set_ylim(len(lines) - 0.4, -0.6)
         axes.grid(visible=False, axis="y")
@@ -132,7 +141,16 @@ def seed_dots(result: Result | None, metric: str, title: str) -> Figure | None:
 
 
 def training_curves(result: Result | None, metric: str, title: str) -> Figure | None:
-    """A line a row over epochs: the mean of its seeds, with a band of ± one standard deviation. `None` if no row has the curve."""
+    """One line per row over epochs: the mean of its seeds, with a band of ± one standard deviation.
+
+    Args:
+        result: A table's result, if there is one.
+        metric: Which curve.
+        title: The label of the axis; the unit is added.
+
+    Returns:
+        The figure, or `None` if no row has the curve.
+    """
     lines = [row for row in result.rows if metric in row.curves and row.curves[metric].values] if result else []
     if result is None or not lines:
         return None
@@ -154,21 +172,21 @@ def _curve(axes: Axes, row: Row, metric: str, line: str) -> None:
     per_seed = row.curves[metric].values
     epochs = min(len(values) for values in per_seed)
     values = np.array([seed[:epochs] for seed in per_seed])
-    mean, at = values.mean(axis=0), np.arange(1, epochs + 1)
+    mean, x = values.mean(axis=0), np.arange(1, epochs + 1)
     marker = "o" if epochs == 1 else None
-    axes.plot(at, mean, line, color=colour(row.key), linewidth=1.6, marker=marker, markersize=4, label=label(row.key))
+    axes.plot(x, mean, line, color=colour(row.key), linewidth=1.6, marker=marker, markersize=4, label=label(row.key))
     if len(values) > 1:
         sd = values.std(axis=0, ddof=1)
-        axes.fill_between(at, mean - sd, mean + sd, color=colour(row.key), alpha=0.15, linewidth=0)
+        axes.fill_between(x, mean - sd, mean + sd, color=colour(row.key), alpha=0.15, linewidth=0)
 
 
 def _twins(row: Row, rows: list[Row]) -> int:
-    """How many rows of the same colour stand before this one."""
+    """How many rows of the same colour come before this one."""
     return sum(colour(other.key) == colour(row.key) for other in rows[: rows.index(row)])
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    """A figure of this size in inches with one pair of axes; bound to no window."""
+    """A figure of this size in inches with one pair of axes, in no window."""
     figure = Figure(figsize=(width, height))
     return figure, figure.subplots()
 
@@ -178,7 +196,7 @@ def _with_unit(title: str, metric: Metric) -> str:
 
 
 def scale_words(result: Result) -> str:
-    """Which scale a figure shows, and that quick is no evidence."""
+    """The scale that a figure shows, and that quick is no evidence."""
     return QUICK if result.scale == "quick" else f"{result.scale} scale"
 
 

@@ -3,7 +3,7 @@
 import csv
 import io
 
-from regard_lab.report.view import NOT_COMPARED, NOT_KNOWN, Cell, Line, TableView
+from regard_lab.report.view import NOT_COMPARED, NOT_KNOWN, Entry, Line, TableView
 
 TEX = {
     "\\": r"\textbackslash{}",
@@ -31,7 +31,7 @@ TEX = {
 
 
 def as_csv(table: TableView) -> str:
-    """A line a row and scale, numbers in full: `<metric> <what> [unit]` for paper, mean, sd, n, difference."""
+    """One line per row and scale, numbers in full: `<metric> <what> [unit]` for paper, mean, sd, n, difference."""
     fields = list(dict.fromkeys(field for line in table.lines for field in line.key))
     header = [*fields, "scale", "data", "status", "stale"]
     for column in table.published.columns:
@@ -44,24 +44,24 @@ def as_csv(table: TableView) -> str:
     for line in table.lines:
         start = [*(line.key.get(field, "") for field in fields), line.scale_text, line.data_text]
         status = f"{line.status}: {line.reason}" if line.reason else line.status
-        cells = [value for cell in line.cells for value in _csv_cell(cell)]
-        writer.writerow([*start, status, "yes" if line.stale else "no", *cells])
+        values = [value for entry in line.entries for value in _csv_values(entry)]
+        writer.writerow([*start, status, "yes" if line.stale else "no", *values])
     return text.getvalue()
 
 
-def _csv_cell(cell: Cell) -> list[str | float | int]:
-    ours, difference = cell.ours, cell.difference
-    published = NOT_KNOWN if cell.published is None else cell.published
+def _csv_values(entry: Entry) -> list[str | float | int]:
+    ours, difference = entry.ours, entry.difference
+    published = NOT_KNOWN if entry.published is None else entry.published
     if ours is None:
         return [published, "", "", "", ""]
-    gap = difference if difference is not None else NOT_COMPARED if cell.published is not None else ""
+    gap = difference if difference is not None else NOT_COMPARED if entry.published is not None else ""
     return [published, ours.mean, "" if ours.sd is None else ours.sd, ours.n, gap]
 
 
-def in_words(cell: Cell) -> str:
+def in_words(entry: Entry) -> str:
     """ "71.90 ± 0.31 (5); paper ≈ 78; −6.10 points"."""
-    ours = f"{cell.mean_sd} ({cell.ours.n})" if cell.ours else "—"
-    return "; ".join(part for part in (ours, f"paper {cell.paper_text}", cell.difference_text) if part)
+    ours = f"{entry.mean_sd} ({entry.ours.n})" if entry.ours else "—"
+    return "; ".join(part for part in (ours, f"paper {entry.paper_text}", entry.difference_text) if part)
 
 
 def _header(table: TableView) -> list[str]:
@@ -71,11 +71,11 @@ def _header(table: TableView) -> list[str]:
 
 def _words(line: Line) -> list[str]:
     row = f"{line.name}, {line.detail}" if line.detail else line.name
-    return [row, line.scale_text, line.data_text, line.status_text, *(in_words(cell) for cell in line.cells)]
+    return [row, line.scale_text, line.data_text, line.status_text, *(in_words(entry) for entry in line.entries)]
 
 
 def as_markdown(table: TableView) -> str:
-    """A GitHub table under its title; each cell: ours mean ± sd (n); the paper's; the difference."""
+    """A GitHub table under its title; each entry: ours mean ± sd (n); the paper's; the difference."""
     rows = [_header(table), ["---"] * len(_header(table)), *(_words(line) for line in table.lines)]
     lines = ["| " + " | ".join(_markdown(cell) for cell in row) + " |" for row in rows]
     return (

@@ -1,4 +1,4 @@
-"""The performance page: what `benchmarks/results/*.csv` hold, and nothing else. RunResult by `python -m regard bench`."""
+"""The performance page: what `benchmarks/results/*.csv` hold, and nothing else. Measured by `python -m regard bench`."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from regard.bench.targets import Check, checks
 from regard.loading import BadRequest
 from regard_lab.common.errors import UserError
 
-LONG = 4096  # growth is read from here on: below it, what a call costs by itself counts
+LONG = 4096  # growth is read from here on: below, the fixed cost of a call matters
 NONE = "—"
 
 
 @dataclass(frozen=True)
-class RunResult:
+class Timing:
     """One kind at one length, in words; `speed` and `peak` are relative, to fused softmax attention and to q + k + v + out."""
 
     time: str
@@ -29,14 +29,14 @@ class RunResult:
 
 
 @dataclass(frozen=True)
-class Line:
-    """One kind: mechanism, settings, form; its cells in order of the table's lengths."""
+class TimedKind:
+    """One kind: mechanism, settings, form; its timings in the order of the table's lengths."""
 
     name: str
     detail: str
     form: str
     script: str | None
-    cells: list[RunResult | None]
+    timings: list[Timing | None]
 
     @property
     def quiet(self) -> bool:
@@ -44,13 +44,13 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Table:
-    """Kinds that were measured against one another: one pattern, direction, level and size."""
+class TimingTable:
+    """Kinds that were compared: one pattern, direction, level and size."""
 
     anchor: str
     title: str
     lengths: list[int]
-    lines: list[Line]
+    kinds: list[TimedKind]
     has_memory: bool
 
 
@@ -78,7 +78,7 @@ class Machine:
     dates: str
     checks: list[Check]
     pays: list[Pays]
-    tables: list[Table]
+    tables: list[TimingTable]
     rows: list[Row]
 
     @property
@@ -95,7 +95,7 @@ class Performance:
 
 
 def performance(root: Path) -> Performance | None:
-    """What there is to show; `None` without results. A file that is not whole is a `UserError`."""
+    """What there is to show; `None` without results. An incomplete file is a `UserError`."""
     paths = files(root / FOLDER)
     rows: list[Row] = []
     for path in paths:
@@ -105,12 +105,10 @@ def performance(root: Path) -> Performance | None:
             raise UserError(str(error)) from None
     if not rows:
         return None
-    environments = sorted(
-        {row.environment for row in rows}, key=lambda each: (each.processor, each.torch, each.threads)
-    )
+    environments = sorted({row.environment for row in rows}, key=lambda one: (one.processor, one.torch, one.threads))
     machines = [
-        _machine(number, each, [row for row in rows if row.environment == each])
-        for number, each in enumerate(environments, 1)
+        _machine(number, environment, [row for row in rows if row.environment == environment])
+        for number, environment in enumerate(environments, 1)
     ]
     return Performance(machines, [(FOLDER / path.name).as_posix() for path in paths])
 
@@ -128,7 +126,7 @@ def _machine(number: int, environment: Environment, rows: list[Row]) -> Machine:
     )
 
 
-def _tables(number: int, rows: Iterable[Row]) -> list[Table]:
+def _tables(number: int, rows: Iterable[Row]) -> list[TimingTable]:
     groups: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
         case = row.case
@@ -143,7 +141,7 @@ def _tables(number: int, rows: Iterable[Row]) -> list[Table]:
             case.device,
         )
         groups.setdefault(key, []).append(row)
-    found = []
+    tables = []
     for index, (_, own) in enumerate(
         sorted(groups.items(), key=lambda item: (item[0][0], item[0][1], _order(item[0][2]), str(item[0]))), 1
     ):
@@ -153,10 +151,10 @@ def _tables(number: int, rows: Iterable[Row]) -> list[Table]:
             key=lambda kind: (kind.form != FUSED, kind.mechanism, kind.options, *_form(kind)),
         )
         by_case = {(row.case.kind, row.case.n): row for row in own}
-        lines = [_line(kind, [by_case.get((kind, n)) for n in lengths]) for kind in kinds]
+        timed = [_timed(kind, [by_case.get((kind, n)) for n in lengths]) for kind in kinds]
         has_memory = any(row.peak_mib is not None for row in own)
-        found.append(Table(f"table-{number}-{index}", _title(own[0].case), lengths, lines, has_memory))
-    return found
+        tables.append(TimingTable(f"table-{number}-{index}", _title(own[0].case), lengths, timed, has_memory))
+    return tables
 
 
 def grid(rows: Sequence[Row]) -> list[int]:
@@ -186,17 +184,17 @@ def _title(case: Case) -> str:
     )
 
 
-def _line(kind: Case, rows: Sequence[Row | None]) -> Line:
+def _timed(kind: Case, rows: Sequence[Row | None]) -> TimedKind:
     words = {FUSED: "the fused kernel", LIBRARY: "", PLAIN: "plain reference"}
     script = None if kind.form in words else kind.form.partition(":")[0]
     form = words.get(kind.form) if script is None else PurePosixPath(script).stem.replace("_", " ")
     is_baseline = kind == kind.baseline
-    return Line(
+    return TimedKind(
         kind.mechanism,
         settings(kind),
         form or "",
         script,
-        [None if row is None else _cell(row, is_baseline) for row in rows],
+        [None if row is None else _timing(row, is_baseline) for row in rows],
     )
 
 
@@ -205,9 +203,9 @@ def settings(case: Case) -> str:
     return ", ".join(part.replace("=", " ").replace("_", " ") for part in case.options.split())
 
 
-def _cell(row: Row, is_baseline: bool) -> RunResult:
+def _timing(row: Row, is_baseline: bool) -> Timing:
     speed, ratio = (None if is_baseline else row.speed), row.peak_ratio
-    return RunResult(
+    return Timing(
         time=seconds(row.time_s),
         spread=seconds(row.spread_s),
         speed=NONE if speed is None else f"{speed:.2f}×" if speed < 10 else f"{speed:.1f}×",
@@ -236,7 +234,7 @@ def _figures(value: float, unit: str) -> str:
 
 
 def _pays(rows: Sequence[Row]) -> list[Pays]:
-    """One entry a mechanism, setting and pattern; forward, on split heads, at the size that most rows have."""
+    """One entry per mechanism, setting and pattern; forward, on split heads, at the size that most rows have."""
     forward = [row for row in rows if not row.case.backward and row.case.level == "mix"]
     sizes = [_size(row.case) for row in forward]
     common = [row for row, size in zip(forward, sizes, strict=True) if size == max(set(sizes), key=sizes.count)]

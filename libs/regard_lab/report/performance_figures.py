@@ -21,7 +21,7 @@ COSTS: dict[str, tuple[str, Value]] = {
 
 def figures(machine: Machine) -> dict[str, tuple[Figure, str]]:
     """Figure and caption by name: time, and memory, for each pattern and direction on split heads; those with nothing to draw are left out."""
-    found = {}
+    figures_by_name = {}
     for pattern in dict.fromkeys(row.case.pattern for row in machine.rows):
         for backward in (False, True):
             wanted = (pattern, backward, "mix")
@@ -32,8 +32,11 @@ def figures(machine: Machine) -> dict[str, tuple[Figure, str]]:
                 drawn = _figure([row for row in own if row.case.heads == heads], f"{what} ({unit})", value)
                 if drawn is not None:
                     name = f"performance-{machine.anchor}-{pattern}{'-backward' if backward else ''}-{what.replace(' ', '_')}"
-                    found[name] = (drawn, f"{what.capitalize()} over length, {where}; black: fused softmax attention.")
-    return found
+                    figures_by_name[name] = (
+                        drawn,
+                        f"{what.capitalize()} over length, {where}; black: fused softmax attention.",
+                    )
+    return figures_by_name
 
 
 def _figure(rows: Sequence[Row], title: str, value: Value) -> Figure | None:
@@ -61,7 +64,7 @@ def _panel(
     axes: Axes, kinds: Sequence[Case], rows: Sequence[Row], lengths: Sequence[int], title: str, value: Value
 ) -> None:
     for kind in kinds:
-        points = sorted((row.case.n, found) for row in rows if row.case.kind == kind and (found := value(row)))
+        points = sorted((row.case.n, cost) for row in rows if row.case.kind == kind and (cost := value(row)))
         twins = [other for other in kinds if other.mechanism == kind.mechanism and other.form == kind.form]
         name = (
             "fused softmax"
@@ -70,7 +73,7 @@ def _panel(
         )
         axes.plot(
             [n for n, _ in points],
-            [found for _, found in points],
+            [cost for _, cost in points],
             LINES[twins.index(kind) % len(LINES)],
             color=FUSED_COLOUR if kind.form == FUSED else colour({"attention": kind.mechanism}),
             linewidth=2.4 if kind.form == FUSED else 1.4,
@@ -79,7 +82,7 @@ def _panel(
         )
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
-    # Those of the bisection stand too close for words.
+    # Lengths of the bisection are too close for labels.
     ticks = [n for n in lengths if n.bit_count() == 1] or list(lengths)
     axes.set_xticks(ticks, [f"{n:,}" for n in ticks], rotation=45, ha="right")
     axes.xaxis.set_minor_locator(NullLocator())

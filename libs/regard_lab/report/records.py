@@ -1,4 +1,4 @@
-"""The run records of a result as a page shows them: what all have in common once, then of each run what one looks for first and what is its own."""
+"""The run records of a result as a page shows them: what all have in common once, then for each run its overview and what is its own."""
 
 import re
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ Pairs = list[tuple[str, str]]  # (dotted name, value as text)
 
 @dataclass(frozen=True)
 class Record:
-    """A cell's record: `first` for the overview, `sections` by name with what is not the same in every run."""
+    """A cell's record: `first` for the overview, `sections` by name with what differs between runs."""
 
     cell: str
     anchor: str
@@ -35,7 +35,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Runs:
-    """The records of a result, in the order of its rows. `shared`: sections of what is the same in all of two or more."""
+    """The records of a result, in the order of its rows. `shared`: sections of what is the same in all, if there are two or more."""
 
     shared: list[tuple[str, Pairs]]
     records: list[Record]
@@ -65,7 +65,7 @@ def runs(result: Result) -> Runs:
 
 
 def anchor(result: Result, cell: str) -> str:
-    """The fragment that leads to a record; cells of one table differ in it."""
+    """The fragment of a record's link; cells of one table differ in it."""
     return f"{result.scale}-{re.sub(r'[^A-Za-z0-9_.-]+', '_', cell)}"
 
 
@@ -80,7 +80,7 @@ def _first(pairs: Pairs) -> Pairs:
 
 
 def _sections(pairs: Pairs) -> list[tuple[str, Pairs]]:
-    """The pairs by the first part of their names; those of one part come under "run"."""
+    """The pairs by the first part of their names; names of one part come under "run"."""
     sections: dict[str, Pairs] = {}
     for path, text in pairs:
         section, dot, rest = path.partition(".")

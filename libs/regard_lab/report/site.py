@@ -1,4 +1,4 @@
-"""The whole site in memory, then on disk: whole files, none rewritten without a change, none left that is no longer made."""
+"""The whole site in memory, then on disk: complete files, none rewritten without a change, none left that is no longer made."""
 
 import importlib.util
 import inspect
@@ -47,8 +47,8 @@ class Drawn:
 
 
 def read_results(paper: Paper, root: Path) -> dict[tuple[str, Scale], Result]:
-    """The results of a paper's tables; a file that is there but not whole is a `UserError`."""
-    found: dict[tuple[str, Scale], Result] = {}
+    """The results of a paper's tables; an incomplete file is a `UserError`."""
+    results: dict[tuple[str, Scale], Result] = {}
     for table in paper.tables:
         for scale in SHOWN:
             path = result_path(root, paper.name, table, scale)
@@ -58,12 +58,20 @@ def read_results(paper: Paper, root: Path) -> dict[tuple[str, Scale], Result]:
                     raise UserError(
                         f"{path} says it is {result.paper}/{result.table} at scale {result.scale}; delete it and run again"
                     )
-                found[table, scale] = result
-    return found
+                results[table, scale] = result
+    return results
 
 
 def render(root: Path, fingerprint_of: Fingerprint) -> Files:
-    """Every file of the report, by its path below `reports/`. Nothing is written."""
+    """Every file of the report, by its path below `reports/`. Nothing is written.
+
+    Args:
+        root: The folder of the repository.
+        fingerprint_of: What a result's fingerprint would be now, by paper, table and scale; another one makes the result stale.
+
+    Raises:
+        UserError: A paper, a table or a result that cannot be read.
+    """
     all_papers = papers(root)
     if not all_papers:
         raise UserError(f"no projects/*/paper.yaml below {root.resolve()}; run this at the root of the repository")
@@ -104,7 +112,7 @@ def publish(files: Files, folder: Path) -> tuple[int, int]:
     """Bring `folder` to these files and return how many were written and removed. Files that the report did not write are left alone."""
     before = _written_before(folder)
     listed = sorted(files)
-    if before != listed:  # first a list that names the old files and the new ones: no crash makes an orphan
+    if before != listed:  # first a list that names the old files and the new ones, so that a crash leaves no orphan
         _write_list(folder, sorted({*before, *listed}))
     written = 0
     for name in listed:
@@ -125,7 +133,7 @@ def _write_list(folder: Path, names: list[str]) -> None:
 
 
 def _written_before(folder: Path) -> list[str]:
-    """The files that the last report wrote. A list that points out of the folder is not ours to follow."""
+    """The files that the last report wrote. A list that points outside the folder is refused."""
     path = folder / MANIFEST
     if not path.exists():
         return []

@@ -1,4 +1,4 @@
-"""What a page shows of a table, before any HTML: a line a row and scale, a cell a metric, with the published number beside ours."""
+"""What a page shows of a table, before any HTML: one line per row and scale, one entry per metric, with the published number beside ours."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ from regard_lab.report.figures import QUICK
 
 NOT_KNOWN = "not known"
 NOT_COMPARED = "not compared"
-INPUT = "published numbers that other tables are computed from; nothing to run"
+INPUT = "published numbers from which other tables are computed; nothing to run"
 Fingerprint = Callable[[str, str, str], str | None]
 SHOWN: tuple[Scale, ...] = tuple(reversed(SCALES))  # best evidence first
 
 
 @dataclass(frozen=True)
-class Cell:
+class Entry:
     """One metric of one line: ours, the paper's, and their difference in the column's unit."""
 
     column: Column
@@ -57,7 +57,7 @@ class Cell:
 
     @property
     def difference_text(self) -> str:
-        """The difference with sign and unit or "equal", "not compared" for what is no evidence, or nothing."""
+        """The difference with sign and unit, or "equal"; "not compared" for what is no evidence; or nothing."""
         if self.difference == 0:
             return "equal"
         if self.difference is not None:
@@ -67,7 +67,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """A row at a scale; `scale` is `None` for a row of a table that has not been run at any."""
+    """A row at a scale; `scale` is `None` for a row of a table that has not been run."""
 
     key: Key
     scale: Scale | None
@@ -75,7 +75,7 @@ class Line:
     reason: str
     stale: bool
     data: list[DataUse]
-    cells: list[Cell]
+    entries: list[Entry]
     records: list[str]
 
     @property
@@ -115,7 +115,7 @@ def data_text(use: DataUse) -> str:
 
 @dataclass(frozen=True)
 class TableView:
-    """A table with its results, by scale. `stale`: scales whose result is not that of today's code."""
+    """A table with its results, by scale. `stale`: scales whose result is not that of the current code."""
 
     paper: str
     published: PublishedTable
@@ -147,7 +147,7 @@ class TableView:
 
     @property
     def input_words(self) -> str:
-        """What stands in the place of scales that an input has not."""
+        """What an input shows in place of scales."""
         return INPUT
 
     @cached_property
@@ -208,11 +208,11 @@ class TableView:
             reason=reason,
             stale=scale in self.stale,
             data=result.data if result else [],
-            cells=[self._cell(column, row, published, result) for column in self.published.columns],
+            entries=[self._entry(column, row, published, result) for column in self.published.columns],
             records=row.cells if row else [],
         )
 
-    def _cell(self, column: Column, row: Row | None, published: PublishedRow, result: Result | None) -> Cell:
+    def _entry(self, column: Column, row: Row | None, published: PublishedRow, result: Result | None) -> Entry:
         ours = row.metrics.get(column.name) if row else None
         if ours is not None and row is not None and result is not None:
             where = f"results of {self.paper}/{self.name} at scale {result.scale}, row {label(row.key)}"
@@ -224,7 +224,7 @@ class TableView:
                 raise UserError(
                     f"{where}: {len(ours.values)} values of {column.name} for {len(row.seeds)} seeds, n = {ours.n}"
                 )
-        return Cell(
+        return Entry(
             column=column,
             ours=ours,
             published=published.values.get(column.name),
@@ -261,7 +261,7 @@ class PaperView:
 
     @property
     def gaps(self) -> list[tuple[str, str]]:
-        """What is not reproduced and why: whole tables, then single rows at scales that count, then what the paper's file says."""
+        """What is not reproduced and why: whole tables, then single rows at scales that count as evidence, then what the paper's file says."""
         tables = [
             (f"Table {table.name}: {table.published.title}", "not run at a scale that counts as evidence")
             for table in self.tables

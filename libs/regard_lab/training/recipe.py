@@ -23,7 +23,7 @@ Precision = Literal["32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true"]
 
 @dataclass
 class Training:
-    """How a model is trained. What a section leaves out has the defaults below; `strategy` and `precision` are Lightning's words.
+    """How a model is trained. A key that is left out has the default below; `strategy` and `precision` are Lightning's words.
 
     `epochs` go through the training data; a step takes `batch_size` examples per device and `accumulate` batches. `epsilon` is the optimiser's.
     `schedule` lets the learning rate fall to 0 over all steps after it has risen for `warm_up_steps`; `clip_norm` is the largest norm of a
@@ -71,7 +71,7 @@ def optimiser(
 
 
 def rate(step: int, steps: int, training: Training) -> float:
-    """What the learning rate is multiplied with at step `step` (from 0) of `steps`."""
+    """The factor of the learning rate at step `step` (from 0) of `steps`."""
     warm = min(1.0, (step + 1) / (training.warm_up_steps + 1))
     match training.schedule:
         case "constant":
@@ -83,7 +83,7 @@ def rate(step: int, steps: int, training: Training) -> float:
 
 
 def scheduled(optimiser: "torch.optim.Optimizer", steps: int, training: Training) -> Any:
-    """The optimiser with its schedule over `steps` steps, in Lightning's form; alone if its learning rate is constant."""
+    """The optimiser with its schedule over `steps` steps, in Lightning's form; the optimiser alone if its learning rate is constant."""
     import torch
 
     if training.schedule == "constant" and not training.warm_up_steps:
@@ -93,7 +93,7 @@ def scheduled(optimiser: "torch.optim.Optimizer", steps: int, training: Training
 
 
 def trainer_options(training: Training) -> dict[str, Any]:
-    """What of a recipe Lightning's `Trainer` does."""
+    """The part of a recipe that Lightning's `Trainer` carries out."""
     return {
         "max_epochs": training.epochs,
         "devices": training.devices,

@@ -1,7 +1,7 @@
 """Training with Lightning, resumable to the last bit: the same metrics whether or not a run was stopped in between.
 
 What makes it exact: batches are drawn from (seed, epoch), every random draw inside a step from (seed, global step), and checkpoints are taken
-at the ends of epochs, where nothing else is under way. Models and optimisers are plain; no state hides outside the checkpoint.
+at the ends of epochs, when nothing else is in progress. No state is kept outside the checkpoint.
 """
 
 import logging
@@ -31,7 +31,7 @@ for message in (
     "isinstance.treespec, LeafSpec",
 ):
     warnings.filterwarnings("ignore", message=f".*{message}.*")
-# Silences its notices of accelerators and loggers.
+# Silences its notices about accelerators and loggers.
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 
 CHECKPOINT: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False, "save_top_k": 1}
@@ -40,7 +40,7 @@ Score = Callable[[torch.nn.Module, Any], dict[str, Tensor]]
 
 
 def seed_of(*parts: int) -> int:
-    """One well-mixed 63-bit seed from several integers (seed, epoch; seed, step), by the mixer of SplitMix64."""
+    """One well-mixed 63-bit seed from several integers (such as seed and epoch), by the mixer of SplitMix64."""
     state = 0
     for part in parts:
         state = (state + (part + 1) * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
@@ -53,7 +53,7 @@ def seed_of(*parts: int) -> int:
 class Batches(Sampler[list[int]]):
     """Batches of indices 0 … n - 1, shuffled anew each epoch from (seed, epoch), or in order when `seed` is None.
 
-    In a distributed run each rank takes every world-size-th batch; the last, incomplete round of batches is then left out of training.
+    In a distributed run each rank takes every world-size-th batch, and the last, incomplete round of batches is left out of training.
     """
 
     def __init__(self, n: int, batch_size: int, seed: int | None = None) -> None:
@@ -89,7 +89,7 @@ class Batches(Sampler[list[int]]):
 
 
 def loader(tensors: tuple[Tensor, ...], batch_size: int, seed: int | None = None) -> DataLoader[tuple[Tensor, ...]]:
-    """Whole batches out of tensors in memory; shuffled when a seed is given."""
+    """Whole batches from tensors in memory; shuffled if a seed is given."""
     dataset = TensorDataset(*tensors)
     return DataLoader(dataset, sampler=Batches(len(dataset), batch_size, seed), batch_size=None)
 
@@ -101,7 +101,7 @@ class Task(lightning.LightningModule):
         model: What is trained.
         score: `score(model, batch)` gives the loss to minimise and further metrics of the batch, each a mean over its examples.
         training: The recipe.
-        groups: The parameters that are trained, or groups of them in torch's form; left out, all that require a gradient.
+        groups: The parameters that are trained, or groups of them in torch's form. Default: all that require a gradient.
     """
 
     def __init__(
@@ -204,8 +204,8 @@ def fit(
     """
     checkpoints = folder / "checkpoints"
     history = History()
-    # Two, because `save_last` of one that follows a metric writes `last.ckpt` only in epochs that are the best so far. The best comes first: what
-    # it knows travels in `last.ckpt`.
+    # Two, because `save_last` of one that follows a metric writes `last.ckpt` only in epochs that are the best so far. The best comes first, so
+    # that `last.ckpt` holds its state.
     best_so_far = ModelCheckpoint(dirpath=checkpoints, filename="best", monitor=best, mode=mode, **CHECKPOINT)
     every = ModelCheckpoint(dirpath=checkpoints, filename="last", **CHECKPOINT)
     alone = multiprocessing.parent_process() is None  # workers of a pool leave the terminal to the table's own bar
@@ -223,7 +223,7 @@ def fit(
         deterministic=True,
         num_sanity_val_steps=0,
         enable_model_summary=False,
-        use_distributed_sampler=False,  # `Batches` shards by itself, so that its order does not depend on the strategy
+        use_distributed_sampler=False,  # `Batches` shards by itself, so that the order does not depend on the strategy
         **settings,
     )
     last = checkpoints / "last.ckpt"

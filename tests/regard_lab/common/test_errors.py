@@ -22,7 +22,7 @@ def failing(error: BaseException) -> Callable[[], int]:
         (
             KeyboardInterrupt(),
             130,
-            "interrupted: what was finished is kept, the same command goes on from there\n",
+            "interrupted: what was finished is kept, and the same command resumes there\n",
         ),
     ],
 )

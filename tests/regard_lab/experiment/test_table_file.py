@@ -6,7 +6,7 @@ import pytest
 
 from regard_lab.common.errors import UserError
 from regard_lab.common.formatting import Key
-from regard_lab.experiment.experiments import read_experiment
+from regard_lab.experiment.experiment_file import read_experiment
 from regard_lab.experiment.table_file import TableFile, read_table
 
 TABLE = """
@@ -122,7 +122,7 @@ def test_a_published_row_that_no_scale_runs_is_listed_last(tmp_path: Path) -> No
     [
         ("seeds: {", "seedz: {", r"heads\.yaml: top level: unknown key 'seedz'.*Did you mean 'seeds'"),
         ("heads: [1, 2]", "head: [1, 2]", r"rows: a row's 'head' sets nothing.*Did you mean 'heads'"),
-        ("heads: [1, 2]", "heads: [1, 1]", r"rows: the row softmax, heads 1 stands here twice"),
+        ("heads: [1, 2]", "heads: [1, 1]", r"rows: the row softmax, heads 1 is here twice"),
         ("heads: [1, 2]", "heads: [[1], 2]", r"rows\.heads\[0\]: a row's key holds words, numbers"),
         ("heads: [1, 2]", "each: [{attention: x}]", "'attention' varies in two places"),
         ("quick: 1", "quick: one", r"seeds\.quick: expected a whole number"),
@@ -142,7 +142,7 @@ def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, old: str, new: st
 
 
 def test_a_value_without_a_meaning_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="does not say what a 3 stands for, only 1, 2"):
+    with pytest.raises(UserError, match="does not say what a 3 means, only 1, 2"):
         rows(tmp_path, "{a: [1, 3]}", "{a: {1: {}, 2: {}}}")
 
 

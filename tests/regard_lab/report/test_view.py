@@ -80,7 +80,7 @@ def test_an_input_is_shown_as_published_and_never_as_missing(root: Path) -> None
     later = root / "projects" / "sample" / "tables" / "later.yaml"
     later.write_text("input: true\n" + later.read_text().split("claims:")[0])
     soup = page(root)
-    assert "Published numbers that other tables are computed from; nothing to run." in words(soup.select_one("#later"))
+    assert "Published numbers from which other tables are computed; nothing to run." in words(soup.select_one("#later"))
     assert words(soup.select_one("#later tbody td.run")) == "— no data input"
     assert words(soup.select_one("#later td.metric")) == "paper 2"
     assert "Table later" not in words(soup.select_one(".gaps"))

@@ -48,8 +48,8 @@ CARD = Card(
 
 def from_package(archive: Archive) -> dict[str, Images]:
     """`usr/share/datasets/fashion-mnist/{train,t10k}-{images-idx3,labels-idx1}-ubyte.gz`."""
-    found = archive.files("usr/share/datasets/fashion-mnist/*-ubyte.gz")
-    return splits({name.rpartition("/")[2].removesuffix(".gz"): content for name, content in found})
+    files = archive.files("usr/share/datasets/fashion-mnist/*-ubyte.gz")
+    return splits({name.rpartition("/")[2].removesuffix(".gz"): content for name, content in files})
 
 
 def from_hub() -> dict[str, Images]:
@@ -67,8 +67,8 @@ def from_hub() -> dict[str, Images]:
 
 def from_folder(folder: Path) -> dict[str, Images]:
     """The four files of the homepage."""
-    found = [path for path in sorted(folder.glob("*-ubyte*")) if path.suffix in ("", ".gz")]
-    return splits({path.name.removesuffix(".gz"): path.read_bytes() for path in found})
+    paths = [path for path in sorted(folder.glob("*-ubyte*")) if path.suffix in ("", ".gz")]
+    return splits({path.name.removesuffix(".gz"): path.read_bytes() for path in paths})
 
 
 def splits(files: dict[str, bytes]) -> dict[str, Images]:

@@ -61,8 +61,8 @@ def from_hub() -> dict[str, Images]:
 
 def from_folder(folder: Path) -> dict[str, Images]:
     """The four files of the homepage."""
-    found = [path for path in sorted(folder.glob("*-ubyte*")) if path.suffix in ("", ".gz")]
-    return with_validation({path.name.removesuffix(".gz"): path.read_bytes() for path in found})
+    paths = [path for path in sorted(folder.glob("*-ubyte*")) if path.suffix in ("", ".gz")]
+    return with_validation({path.name.removesuffix(".gz"): path.read_bytes() for path in paths})
 
 
 def with_validation(files: dict[str, bytes]) -> dict[str, Images]:

@@ -52,10 +52,10 @@ CARD = Card(
 
 def from_package(archive: Archive) -> dict[str, Images]:
     """`skimage/data/<name>.png` of the source archive; the wheel would be another file on every machine."""
-    found = {Path(name).stem: content for name, content in archive.files("*/skimage/data/*.png")}
-    if missing := [name for name in NAMES if name not in found]:
+    pictures = {Path(name).stem: content for name, content in archive.files("*/skimage/data/*.png")}
+    if missing := [name for name in NAMES if name not in pictures]:
         raise UserError(f"{archive.package} has no picture {', '.join(missing)} in skimage/data")
-    return gathered([found[name] for name in NAMES])
+    return gathered([pictures[name] for name in NAMES])
 
 
 def from_folder(folder: Path) -> dict[str, Images]:

@@ -103,9 +103,9 @@ def split(kinds: dict[str, Iterable[Row]]) -> dict[str, Sentences]:
     """Train, validation and test of each kind, 6 : 1 : 3, without repeats."""
     seen: set[str] = set()
     splits: dict[str, Sentences] = {}
-    for kind, found in kinds.items():
+    for kind, unsplit in kinds.items():
         rows = {}
-        for row in found:
+        for row in unsplit:
             if (key := normalised(row[0])) and key not in seen:
                 seen.add(key)
                 rows[key] = row

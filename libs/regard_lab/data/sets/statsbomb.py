@@ -71,13 +71,13 @@ def moments_of(frames: Sequence[Any], events: Sequence[Any]) -> list[tuple[list[
     known = {event["id"]: event for event in events}
     if missing := [frame["event_uuid"] for frame in frames if frame["event_uuid"] not in known]:
         raise UserError(f"{len(missing)} frames belong to no event, the first is {missing[0]}")
-    found: dict[tuple[Any, ...], tuple[list[Any], str]] = {}
+    moments: dict[tuple[Any, ...], tuple[list[Any], str]] = {}
     for frame in sorted(frames, key=lambda frame: int(known[frame["event_uuid"]]["index"])):
         players = frame["freeze_frame"]
         key = tuple(sorted(tuple(player["location"]) for player in players))
-        first = found[key][0] if key in found else players
-        found[key] = (first, known[frame["event_uuid"]]["type"]["name"])
-    return list(found.values())
+        first = moments[key][0] if key in moments else players
+        moments[key] = (first, known[frame["event_uuid"]]["type"]["name"])
+    return list(moments.values())
 
 
 def scenes_of(moments: Sequence[tuple[Sequence[Mapping[str, Any]], str]], first: int) -> Scenes:

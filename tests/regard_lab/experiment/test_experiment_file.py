@@ -6,7 +6,7 @@ import pytest
 
 from regard_lab.common.errors import UserError
 from regard_lab.common.strict_yaml import Node
-from regard_lab.experiment.experiments import by_scale, check_scale, key_paths, lay_over, read_experiment, set_value
+from regard_lab.experiment.experiment_file import by_scale, check_scale, key_paths, lay_over, read_experiment, set_value
 
 WHOLE = """
 run: projects.toy.run:run
@@ -55,11 +55,11 @@ def test_several_bases_are_laid_in_their_order(tmp_path: Path) -> None:
     ("name", "text", "message"),
     [
         ("wole", "", r"there is no experiment 'wole'. Did you mean 'whole'\? There are: mine, whole"),
-        ("mine", "base: mine", r"mine\.yaml: base: mine -> mine goes in a circle"),
+        ("mine", "base: mine", r"mine\.yaml: base: mine -> mine is a circle"),
         ("mine", "base: whol", r"there is no experiment 'whol'"),
         ("mine", "scales: {huge: {}}", r"mine\.yaml: scales: unknown key 'huge'"),
         ("mine", "data_sets: {quick: {}}", r"mine\.yaml: data_sets: key 'laptop' is missing"),
-        ("mine", "data: 1\ndata: 2", r"mine\.yaml: line 2: 'data' stands here twice"),
+        ("mine", "data: 1\ndata: 2", r"mine\.yaml: line 2: 'data' is here twice"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(tmp_path: Path, name: str, text: str, message: str) -> None:

@@ -1,13 +1,13 @@
 """An experiment is one whole run in one file, `projects/<paper>/experiments/<name>.yaml`: its data, model, training and budget.
 
-    run          `module:function` that makes a cell of it
-    data_sets    data set -> the paper's own in whose place it stands (null: it is the paper's own); may differ by scale
-    base         an experiment, or several, that this one changes; left out, the file stands alone
+    run          `module:function` that runs a cell of it
+    data_sets    data set -> the paper's own that it replaces (null: it is the paper's own); may differ by scale
+    base         an experiment, or several, that this one changes; if left out, the file is complete by itself
     <section>    the sections of the project's typed config, such as `data`, `model`, `training`; a section left out is null
     scales       what `quick`, `laptop` and `paper` change, section by section
 
-A later layer wins, value by value: the bases with what the scale changes in them, this file, what the scale changes here; then what a table
-lays over it (`config:`), and what a row or a command line sets. Lists are replaced whole.
+A later layer wins, value by value: the bases with what the scale changes in them, this file, what the scale changes here; then a table's
+`config:`, and what a row or a command line sets. A list is replaced as a whole.
 """
 
 from collections.abc import Callable, Mapping
@@ -37,7 +37,7 @@ class Overlay:
 
 @dataclass(frozen=True)
 class Experiment:
-    """What an experiment is at one scale: the function that makes a cell, the data sets that it reads, and its config."""
+    """An experiment at one scale: the function that runs a cell, the data sets that it reads, and its config."""
 
     name: str
     run: str | None
@@ -51,7 +51,7 @@ def experiment_names(project: Path) -> list[str]:
 
 
 def read_experiment(project: Path, name: str, scale: Scale) -> Experiment:
-    """An experiment with its bases, at a scale; an unknown name is a `UserError` with the nearest."""
+    """An experiment with its bases, at a scale; for an unknown name, a `UserError` suggests the nearest."""
     return _read(project, name, scale, ())
 
 
@@ -82,7 +82,7 @@ def _bases(node: Node | None, above: tuple[str, ...]) -> list[str]:
     bases = [item.text() for item in node.items()] if isinstance(node.value, list) else [node.text()]
     for base in bases:
         if base in above:
-            raise node.error(f"{' -> '.join((*above, base))} goes in a circle")
+            raise node.error(f"{' -> '.join((*above, base))} is a circle")
     return bases
 
 
@@ -97,7 +97,7 @@ def read_overlay(top: Node, entries: dict[str, Node] | None = None) -> Overlay:
 
 
 def read_data_sets(node: Node) -> dict[str, str | None]:
-    """Data sets by name, each with the paper's own in whose place it stands."""
+    """Data sets by name, each with the paper's own that it replaces."""
     return {name: None if item.value is None else item.text() for name, item in node.entries().items()}
 
 
@@ -109,7 +109,7 @@ def by_scale(node: Node, read: Callable[[Node], T]) -> dict[Scale, T]:
 
 
 def lay_over(values: Values, changes: Mapping[str, Any]) -> Values:
-    """`values` with `changes` in their places: mappings are merged, everything else is replaced."""
+    """`values` with `changes` laid over them: mappings are merged, everything else is replaced."""
     merged = dict(values)
     for name, change in changes.items():
         before = merged.get(name)
@@ -118,7 +118,7 @@ def lay_over(values: Values, changes: Mapping[str, Any]) -> Values:
 
 
 def set_value(values: Values, path: str, value: Any) -> Values:
-    """`values` with the key `path` (`model.width`) set; one that is not there is a `UserError` with the nearest."""
+    """`values` with the key `path` (`model.width`) set; for an unknown key, a `UserError` suggests the nearest."""
     name, dot, rest = path.partition(".")
     if name not in values or (dot and not isinstance(values[name], dict)):
         raise UserError(f"unknown config key {path!r}.{nearest(path, list(key_paths(values)))}")
@@ -132,12 +132,12 @@ def set_value(values: Values, path: str, value: Any) -> Values:
 
 def key_paths(values: Mapping[str, Any], above: str = "") -> list[str]:
     """Every key of nested values, as `model.width`."""
-    found = []
+    paths = []
     for name, value in values.items():
-        found.append(above + name)
+        paths.append(above + name)
         if isinstance(value, Mapping):
-            found += key_paths(value, f"{above}{name}.")
-    return found
+            paths += key_paths(value, f"{above}{name}.")
+    return paths
 
 
 def check_scale(scale: str) -> Scale:
