@@ -38,6 +38,7 @@ def _seeded(_seeded_module: None) -> None:
     """What a test draws without a generator of its own does not depend on the tests before it."""
     seed()
 
+
 # Tracing lines makes these take half as long again, and most of it falls on torch and Lightning. What of `libs` they reach, other
 # tests reach too: `--cov-fail-under` holds without them.
 UNTRACED = (

@@ -24,13 +24,13 @@ def _forgotten(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None
 def test_three_ways_to_name_a_class() -> None:
     assert find_class("softmax") is SoftmaxAttention
     assert find_class("regard.mechanisms.softmax:SoftmaxAttention") is SoftmaxAttention
-    Path("mine.py").write_text("class Mine:\n    mix = None\n")
+    Path("mine.py").write_text("class Mine:\n    mix = None\n", encoding="utf-8")
     assert find_class("mine.py:Mine").__name__ == "Mine"
 
 
 def test_a_file_may_import_its_neighbours_and_takes_no_place_of_pythons() -> None:
-    Path("queue.py").write_text("from neighbour import VALUE\nclass Mine:\n    mix = VALUE\n")
-    Path("neighbour.py").write_text("VALUE = 7\n")
+    Path("queue.py").write_text("from neighbour import VALUE\nclass Mine:\n    mix = VALUE\n", encoding="utf-8")
+    Path("neighbour.py").write_text("VALUE = 7\n", encoding="utf-8")
     assert find_class("queue.py:Mine").mix == 7
     import queue
 
@@ -49,8 +49,8 @@ def test_a_file_may_import_its_neighbours_and_takes_no_place_of_pythons() -> Non
     ],
 )
 def test_what_is_wrong_is_one_sentence(target: str, message: str) -> None:
-    Path("broken.py").write_text("1 / 0\n")
-    Path("wants.py").write_text("import a_package_that_is_not_there\n")
+    Path("broken.py").write_text("1 / 0\n", encoding="utf-8")
+    Path("wants.py").write_text("import a_package_that_is_not_there\n", encoding="utf-8")
     with pytest.raises(BadRequest, match=message) as caught:
         find_class(target)
     assert "\n" not in str(caught.value)
@@ -63,7 +63,7 @@ def test_an_unknown_name_is_that_of_the_registry() -> None:
 
 def test_a_file_is_the_module_of_its_classes() -> None:
     """The layer looks there for its reference."""
-    Path("mine.py").write_text("class Mine:\n    pass\n")
+    Path("mine.py").write_text("class Mine:\n    pass\n", encoding="utf-8")
     module = load_file(Path("mine.py"))
     assert sys.modules[module.Mine.__module__] is module
 

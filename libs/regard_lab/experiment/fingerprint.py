@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regard_lab.common.files import combined_sha256
-from regard_lab.experiment.definitions import Definition, Token, read_module
+from regard_lab.experiment.definitions import Definition, read_module
 from regard_lab.experiment.source_names import WHOLE, Reference, file_of, resolve
+from regard_lab.experiment.token_writer import Token
 
 # Modules that only look things up. Data have a checksum of their own, which covers how a set is fetched, read and written. An artefact's name
 # says what made it, by a fingerprint too. And what the registry has under a name is a root of its own.

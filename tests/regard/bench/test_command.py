@@ -109,7 +109,7 @@ def test_rows_of_a_mechanism(certified, capsys):
 
 
 def test_a_class_and_a_peer_of_a_users_own(certified):
-    Path("peer.py").write_text("def doubled(q, k, v):\n    return 2 * v\n")
+    Path("peer.py").write_text("def doubled(q, k, v):\n    return 2 * v\n", encoding="utf-8")
     arguments = ["own.py:Own", "--pattern", "noncausal_self", "--peer", "peer.py:doubled", "--folder", "here", *SMALL]
     assert main(["bench", *arguments, "--backward"]) == 0
     assert {(mechanism, form) for mechanism, form, *_ in rows(Path("here"))} == {

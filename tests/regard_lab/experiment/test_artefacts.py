@@ -28,7 +28,7 @@ def make(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> types.ModuleType:
     module = types.ModuleType("a_cook")
 
     def train(recipe: Recipe, folder: Path) -> None:
-        with open(tmp_path / "made.txt", "a") as file:
+        with open(tmp_path / "made.txt", "a", encoding="utf-8") as file:
             file.write(f"{recipe.size} ")
         if recipe.size < 0:
             (folder / "half.txt").write_text("half")

@@ -82,7 +82,7 @@ def test_workers_end_when_their_runner_is_killed(tmp_path):
         assert runner.stdout is not None
         worker = int(runner.stdout.readline())
         runner.send_signal(signal.SIGKILL)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 300  # of patience; a worker ends at once
     while runs(worker) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not runs(worker)
@@ -91,7 +91,7 @@ def test_workers_end_when_their_runner_is_killed(tmp_path):
 def runs(process: int) -> bool:
     """Does a process of that number run? One that has ended and is not yet collected does not."""
     status = Path(f"/proc/{process}/stat")
-    return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
+    return status.exists() and status.read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
 
 
 def test_one_worker_is_this_process():
@@ -101,7 +101,7 @@ def test_one_worker_is_this_process():
 
 @pytest.mark.slow
 def test_slurm_runs_locally(tmp_path):
-    check(executor("slurm", folder=tmp_path, cluster="local", timeout_min=2))
+    check(executor("slurm", folder=tmp_path, cluster="local", timeout_min=20))
 
 
 @pytest.mark.slow
