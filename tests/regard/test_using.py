@@ -8,14 +8,19 @@ import torch
 from tests.paths import ROOT
 
 PAGE = (ROOT / "docs" / "using.md").read_text(encoding="utf-8")
-SNIPPETS = re.findall(r"^## ([^\n]+)\n.*?```python\n(.*?)```", PAGE, flags=re.MULTILINE | re.DOTALL)
+SECTIONS = re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", PAGE, flags=re.MULTILINE | re.DOTALL)
+SNIPPETS = [
+    (title, code) for title, text in SECTIONS for code in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+]
 
 
 def test_every_snippet_is_found() -> None:
     assert [title for title, _ in SNIPPETS] == [
+        "Swap a model's attention",
+        "Swap a model's attention",
+        "Keep it in a Hugging Face config",
         "Build a layer",
         "Replace torch's attention",
-        "A Hugging Face model",
         "Look inside",
     ]
     assert PAGE.count("```python") == len(SNIPPETS)

@@ -11,13 +11,15 @@ from regard_lab.common.errors import UserError
 from regard_lab.experiment.cells import run_cell
 from regard_lab.experiment.executors import ProcessEnded, executor
 from regard_lab.experiment.results import read_result, result_path
-from regard_lab.reproduce import line, main, read_scales, reproduce_all, reproduce_tables
+from regard_lab.reproduce import line, main, read_scales, reproduce_all, reproduce_tables, summary_path
 from tests.editing import change
 from tests.regard_lab import toy
 
 
 def test_what_has_run_is_not_run_again(root):
     toy.reproduce(root)
+    before = files.read_json(summary_path(root, "toy", "lines", "quick"))
+    assert before["cells"]["run"] == 4
     assert toy.reproduce(root)["cells"] == {"run": 0, "reused": 4, "failed": 0, "not run": 0}
     assert toy.calls(root) == 4
     assert files.read_json(summary_path(root, "toy", "lines", "quick")) == before  # of the run that made the result

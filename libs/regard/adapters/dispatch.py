@@ -37,6 +37,14 @@ class Mixed:
     observed: dict[str, Any]
 
 
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def capabilities(mechanism: str) -> tuple[str, ...]:
+    """`function_takes` of a mechanism's class, and "stepwise" if it is: a constant in a compiled graph."""
+    cls = mechanism_class(mechanism)
+    takes: tuple[str, ...] = claimed(cls, "function_takes")
+    return (*takes, "stepwise") if claimed(cls, "stepwise") else takes
+
+
 def pattern_of(asked: Asked, n: int, m: int, *, across: bool, target_is_causal: bool) -> Pattern:
     """The pattern that a call asks for. `across`: keys of another sequence; `target_is_causal`: in a causal decoder."""
     if asked.causal:
@@ -92,7 +100,7 @@ def run(
         UnsupportedPattern: The mechanism does not have the pattern.
     """
     cls = mechanism_class(chosen.mechanism)
-    takes = claimed(cls, "function_takes")
+    takes = capabilities(chosen.mechanism)
     if asked.other:
         raise ValueError(f"{who} asks for {asked.other}, which {chosen.mechanism!r} does not have")
     if asked.keys is not None:
@@ -117,7 +125,7 @@ def run(
             f"{who} asks for a sliding window ({those}, of {m}), which {chosen.mechanism!r} does not have; leave this layer"
             " as it is (regard.swap(…, where=…)), or take 'softmax' or 'local'"
         )
-    if asked.causal and n != m and not claimed(cls, "stepwise"):
+    if asked.causal and n != m and "stepwise" not in takes:
         raise ValueError(
             f"{chosen.mechanism!r} cannot continue from a cache ({n} new of {m} tokens): its outputs depend on earlier queries; use use_cache=False"
         )

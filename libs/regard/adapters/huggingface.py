@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from regard.adapters import recording
-from regard.adapters.dispatch import Chosen, run
+from regard.adapters.dispatch import Chosen, capabilities, run
 from regard.adapters.masks import Asked, DescribedMask, described_mask, padding, read_mask
 from regard.attention import Attention, Call, claimed
 from regard.observers import HUGGINGFACE, report
@@ -226,7 +226,13 @@ def check_options(mechanism: str, options: dict[str, Any]) -> None:
 def function_class(mechanism: str) -> tuple[type[Attention], dict[str, Any]]:
     """The class of a mechanism that models can run, and its options' defaults."""
     cls = mechanism_class(mechanism)
-    return cls, dict(claimed(cls, "function_options") or {})
+    key = f"{cls.__module__}.{cls.__qualname__}"
+    if key not in _options:  # looked up once: torch.compile cannot follow a class's own dictionary
+        _options[key] = dict(claimed(cls, "function_options") or {})
+    return cls, dict(_options[key])
+
+
+_options: dict[str, dict[str, Any]] = {}
 
 
 def settings(module: Any) -> tuple[str, Call]:
@@ -290,11 +296,17 @@ def attention(
     chosen = chosen_for(module)
     extras = [f"{what} ({name}=)" for name, what in EXTRAS.items() if others.get(name) is not None]
     recording.note(
-        module, "interface", query, key, asked=lambda: asked_of(module, query, key, attention_mask, is_causal)
+        module,
+        "interface",
+        query,
+        key,
+        asked=lambda: (
+            Asked(other=", ".join(extras)) if extras else asked_of(module, query, key, attention_mask, is_causal)
+        ),
     )
     if chosen is None:
         return own_attention(module, query, key, value, attention_mask, given)
-    takes = claimed(mechanism_class(chosen.mechanism), "function_takes")
+    takes = capabilities(chosen.mechanism)
     if "dense" in takes and (extras or dropout or others.get("output_attentions")):
         return own_attention(module, query, key, value, attention_mask, given)
     if extras:
@@ -320,7 +332,7 @@ def attention(
 def chosen_for(module: Any) -> Chosen | None:
     """What an attention module runs; None: its own attention."""
     if module.config._attn_implementation == SWAPPED:
-        placed: Chosen | None = vars(module).get(PLACED)
+        placed: Chosen | None = getattr(module, PLACED, None)
         return placed
     mechanism, call = settings(module)
     return Chosen(mechanism, call.options, call.seed)
@@ -333,7 +345,7 @@ def own_attention(
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
     function = eager_function(class_of(module))
-    name = vars(module).get(OWN) or ("sdpa" if function is None else "eager")
+    name = getattr(module, OWN, None) or ("sdpa" if function is None else "eager")
     wants = any(given.get(extra) is not None for extra in ("softcap", "s_aux", "sinks")) or given.get(
         "output_attentions"
     )
@@ -385,8 +397,8 @@ def asked_of(module: Any, query: Tensor, key: Tensor, mask: Any, is_causal: bool
 
 def name_of(module: Any) -> str:
     """How messages call an attention module."""
-    number = vars(module).get("regard_layer", own_number(module))
-    known: str | None = vars(module).get("regard_name")
+    number = getattr(module, "regard_layer", own_number(module))
+    known: str | None = getattr(module, "regard_name", None)
     return (
         f"{known} ({type(module).__name__})"
         if known
@@ -404,7 +416,7 @@ def crosses(module: Any) -> bool:
 
     Lengths do not tell when they are equal. What a proof has found goes before the marks of the module.
     """
-    if (found := vars(module).get("regard_across")) is not None:
+    if (found := getattr(module, "regard_across", None)) is not None:
         return bool(found)
     marked = getattr(module, "is_cross_attention", False) or getattr(module, "is_decoder", False)
     return bool((marked and not getattr(module, "is_causal", False)) or "Cross" in type(module).__name__)
@@ -412,7 +424,7 @@ def crosses(module: Any) -> bool:
 
 def target_is_causal(module: Any) -> bool:
     """If this is cross attention: may no output depend on later targets? Yes where nothing says otherwise."""
-    if (found := vars(module).get("regard_target_is_causal")) is not None:
+    if (found := getattr(module, "regard_target_is_causal", None)) is not None:
         return bool(found)
     config = module.config
     marks = (getattr(module, "is_decoder", False), getattr(module, "is_cross_attention", False))

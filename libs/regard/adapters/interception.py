@@ -13,11 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from regard.adapters.dispatch import Chosen, torch_call
+from regard.adapters.dispatch import Chosen, capabilities, torch_call
 from regard.adapters.masks import Asked, read_mask
-from regard.attention import claimed
 from regard.observers import report
-from regard.registry import mechanism_class
 
 PLACED = "regard_swap"
 
@@ -50,10 +48,10 @@ def attend(
 
     Raises ValueError for dropout, a mask or a bias that the mechanism does not have; softmax leaves them to torch.
     """
-    chosen: Chosen = module.__dict__[PLACED]
-    who = f"{vars(module).get('regard_name') or 'the module'} ({type(module).__name__})"
-    across, known_causal = vars(module).get("regard_across", False), vars(module).get("regard_causal", False)
-    dense = "dense" in claimed(mechanism_class(chosen.mechanism), "function_takes")
+    chosen: Chosen = getattr(module, PLACED)
+    who = f"{getattr(module, 'regard_name', None) or 'the module'} ({type(module).__name__})"
+    across, known_causal = getattr(module, "regard_across", False), getattr(module, "regard_causal", False)
+    dense = "dense" in capabilities(chosen.mechanism)
 
     def own() -> Tensor:
         return F.scaled_dot_product_attention(
@@ -83,7 +81,7 @@ def attend(
         attn_mask, read = query.new_zeros(()), lambda mask: is_last  # a step: the last token sees all
     mixed = torch_call(
         chosen, query, key, value, attn_mask, is_causal, scale,
-        read=read, who=who, across=across, target_is_causal=vars(module).get("regard_target_is_causal", True),
+        read=read, who=who, across=across, target_is_causal=getattr(module, "regard_target_is_causal", True),
     )  # fmt: skip
     if mixed.observed and query.ndim == 4:
         report(module, **mixed.observed)

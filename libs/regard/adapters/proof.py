@@ -11,7 +11,7 @@ The last two are asked with the mechanism's small `example` options too, because
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -37,7 +37,10 @@ def quiet(model: nn.Module) -> Iterator[None]:
     for module in training:
         module.training = False
     try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]), muted():
+        kinds = {p.device.type for p in model.parameters()} & {"cpu", "cuda", "xpu", "mps"}
+        with torch.no_grad(), torch.random.fork_rng(devices=[]), muted(), ExitStack() as without:
+            for kind in kinds:
+                without.enter_context(torch.autocast(kind, enabled=False))
             torch.manual_seed(0)
             yield
     finally:
@@ -49,14 +52,16 @@ def quiet(model: nn.Module) -> Iterator[None]:
 
 
 def outputs(model: nn.Module, example: Example) -> dict[str, Tensor]:
-    """The floating point tensors of a call's result by their place in it; caches are left out."""
+    """The floating point tensors of a call's result by their place in it, no finer than the parameters; caches are left out."""
     torch.manual_seed(0)
+    sizes = [(p.dtype.itemsize, p.dtype) for p in model.parameters() if p.is_floating_point() and p.dtype.itemsize > 1]
+    coarsest = min(sizes, default=(4, torch.float32), key=lambda pair: pair[0])[1]
     found: dict[str, Tensor] = {}
 
     def walk(x: Any, place: str) -> None:
         if isinstance(x, Tensor):
             if x.is_floating_point():
-                found[place] = x.detach()
+                found[place] = x.detach().to(coarsest) if x.dtype.itemsize > coarsest.itemsize else x.detach()
         elif isinstance(x, Mapping):
             for name, value in x.items():
                 if "past_key" not in str(name) and "cache" not in str(name):

@@ -126,11 +126,7 @@ def swap(
         ValueError: There is no such mechanism, option, name or attention, or no example.
         TypeError: An option or example of the wrong type.
     """
-    if claimed(mechanism_class(mechanism), "function_options") is None:
-        raise ValueError(
-            f"{mechanism!r} has parameters of its own, so that it cannot take a trained attention's place; those that can are"
-            f" {', '.join(huggingface.available())}"
-        )
+    check_function(mechanism)
     huggingface.check_options(mechanism, options)
     unswap(model)
     state = State.of(model)
@@ -155,6 +151,15 @@ def swap(
         unswap(model)
         raise
     return SwapReport(mechanism, swapped, kept, facts.unseen, facts.unreached, checks)
+
+
+def check_function(mechanism: str) -> None:
+    """Raises ValueError for a mechanism that does not work as a function."""
+    if claimed(mechanism_class(mechanism), "function_options") is None:
+        raise ValueError(
+            f"{mechanism!r} has parameters of its own, so that it cannot take a trained attention's place; those that can are"
+            f" {', '.join(huggingface.available())}"
+        )
 
 
 def unswap(model: nn.Module) -> None:
