@@ -128,7 +128,7 @@ class _ByHeads(torch.autograd.Function):
                 else:
                     out[at] = both[..., :-1] * share
 
-        share_out(b * h, work, numbers=q.numel() + k.numel() + v.numel())
+        share_out(b * h, work, q, k, v)
         ctx.save_for_backward(q, k, v, W, kept_q, kept_k, total, highest, Sz, out)
         ctx.options = (epsilon, floor, size)
         return out
@@ -183,7 +183,7 @@ class _ByHeads(torch.autograd.Function):
                     share.flatten(2).scatter_add_(2, place, -summed.sum(-2))
                 to_input(grad_k, share, summed, keys, rows, at)
 
-        share_out(b * h, work, numbers=q.numel() + k.numel() + v.numel())
+        share_out(b * h, work, q, k, v)
         return grad_q, grad_k, grad_v, grad_W, None, None, None
 
 
