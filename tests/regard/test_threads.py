@@ -22,7 +22,8 @@ def two_threads() -> Iterator[None]:
 def shares(units: int, numbers: int = WORTH_SHARING) -> list[tuple[int, int, int]]:
     """What each call of the work was given, and with how many threads of torch."""
     given: list[tuple[int, int, int]] = []
-    share_out(units, lambda part: given.append((part.start, part.stop, torch.get_num_threads())), numbers=numbers)
+    read = torch.zeros(1).expand(numbers)
+    share_out(units, lambda part: given.append((part.start, part.stop, torch.get_num_threads())), read)
     return sorted(given)
 
 
@@ -44,7 +45,7 @@ def test_an_error_of_a_share_arrives() -> None:
         raise RuntimeError(f"units {part.start} to {part.stop}")
 
     with pytest.raises(RuntimeError, match="units 0 to 1"):
-        share_out(2, work, numbers=WORTH_SHARING)
+        share_out(2, work, torch.zeros(WORTH_SHARING))
     assert len(shares(2)) == 2
 
 
@@ -53,7 +54,7 @@ def test_results_belong_to_the_mode_of_the_caller(inference: bool) -> None:
     made: list[torch.Tensor] = []
     with torch.inference_mode(inference), torch.autocast("cpu"):
         x = torch.ones(8, 8, requires_grad=True)
-        share_out(2, lambda part: made.append(x @ x), numbers=WORTH_SHARING)
+        share_out(2, lambda part: made.append(x @ x), torch.zeros(WORTH_SHARING))
     assert [y.is_inference() for y in made] == [inference, inference]
     assert not any(y.requires_grad for y in made)
     assert all(y.dtype == torch.float32 for y in made)

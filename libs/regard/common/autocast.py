@@ -4,6 +4,7 @@ An exponential of a score of 10 is off by 4 % when the score is rounded to bfloa
 half precision.
 """
 
+import contextlib
 import functools
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
@@ -17,6 +18,13 @@ Function = TypeVar("Function", bound=Callable[..., Tensor])
 def autocast_enabled(device_type: str) -> bool:
     """Is autocast on for this type of device?"""
     return torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type)
+
+
+def without_autocast(device_type: str) -> contextlib.AbstractContextManager[object]:
+    """A context in which autocast is off for this type of device."""
+    if not torch.amp.is_autocast_available(device_type):
+        return contextlib.nullcontext()
+    return torch.autocast(device_type, enabled=False)
 
 
 def disable_autocast(function: Function) -> Function:

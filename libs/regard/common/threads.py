@@ -16,6 +16,8 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn import Parameter
 
+from regard.common.autocast import without_autocast
+
 WORTH_SHARING = 2**19  # numbers that the units hold together, below which handing them out costs more than it saves
 _workers: list[ThreadPoolExecutor] = []
 _lock = threading.Lock()
@@ -34,19 +36,20 @@ def holds_numbers(*tensors: Tensor) -> bool:
     return all(type(x) in (Tensor, Parameter) and x.device.type == "cpu" for x in tensors)
 
 
-def share_out(units: int, work: Callable[[slice], None], *, numbers: int) -> None:
-    """Do `work` on all units, a contiguous share for each of torch's threads.
+def share_out(units: int, work: Callable[[slice], None], *inputs: Tensor) -> None:
+    """Do `work` on all units, on CPU a contiguous share for each of torch's threads.
 
-    It runs without gradients and without autocast, on CPU. Shares must not write into the same memory.
+    It runs without gradients and without autocast. Shares must not write into the same memory.
 
     Args:
         units: How many there are, as batch rows times heads.
         work: Does the units of a slice.
-        numbers: How many numbers they hold together: few are done at once, by the thread that calls.
+        inputs: What it reads. If that is little, or not on CPU, the thread that calls does all units at once.
     """
-    threads = min(torch.get_num_threads(), units)
-    if threads <= 1 or numbers < WORTH_SHARING or torch.compiler.is_compiling() or _is_watched():
-        with torch.no_grad(), torch.autocast("cpu", enabled=False):
+    device = inputs[0].device.type
+    threads = 1 if torch.compiler.is_compiling() or device != "cpu" else min(torch.get_num_threads(), units)
+    if threads <= 1 or sum(x.numel() for x in inputs) < WORTH_SHARING or _is_watched():
+        with torch.no_grad(), without_autocast(device):
             work(slice(0, units))
         return
     inference = torch.is_inference_mode_enabled()

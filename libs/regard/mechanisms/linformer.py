@@ -12,12 +12,14 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from regard.attention import Attention
-from regard.common.autocast import disable_autocast
+from regard.common.autocast import autocast_enabled, disable_autocast
 from regard.common.checks import check_count, check_heads, check_scale, check_tensor
 from regard.common.patterns import Pattern, zero_masked
+from regard.mechanisms.softmax import softmax
 from regard.registry import mechanism
 
 
@@ -82,10 +84,9 @@ def linformer(
     if m > shape[1]:
         raise ValueError(f"Linformer of length {shape[1]} cannot take {m} tokens: build it with length={m}")
     dtype, wide = v.dtype, torch.promote_types(v.dtype, torch.float32)
-    q = q.to(wide) * (q.shape[-1] ** -0.5 if scale is None else scale)
     keys = key_projection[:, :m].to(wide) @ zero_masked(k, key_mask).to(wide)  # b h c d
     values = value_projection[:, :m].to(wide) @ zero_masked(v, key_mask).to(wide)
-    return ((q @ keys.mT).softmax(-1) @ values).to(dtype)
+    return softmax(q.to(wide), keys, values, scale=scale).to(dtype)
 
 
 @mechanism("linformer", patterns=("noncausal_self", "noncausal_cross"), paper="Wang et al. 2020")
@@ -131,6 +132,47 @@ class LinformerAttention(Attention):
     def options(self) -> dict[str, Any]:
         """What `linformer` and `naive_linformer` take from the layer."""
         return {"key_projection": self.key_projection, "value_projection": self.value_projection}
+
+    def forward(
+        self,
+        x: Tensor,
+        context: Tensor | None = None,
+        *,
+        x_mask: Tensor | None = None,
+        context_mask: Tensor | None = None,
+    ) -> Tensor:
+        """As `regard.Attention`. E (X W + b) is (E X) W + (E 1) b: the keys of m tokens are never made, c rows are."""
+        self._check(x, context, x_mask, context_mask)
+        source, key_mask = (x, x_mask) if context is None else (context, context_mask)
+        if not self.rank < source.shape[1] <= self.length or not self._is_plain(x):
+            return super().forward(x, context, x_mask=x_mask, context_mask=context_mask)
+        source = zero_masked(source, key_mask)
+        q = self._split("query", source if context is None else zero_masked(x, x_mask))
+        k = self._compressed("key", self.key_projection, source, key_mask)
+        v = self._compressed("value", self.value_projection, source, key_mask)
+        mixed = softmax(q, k, v)
+        return self.get_submodule("output")(rearrange(mixed, "b h n d -> b n (h d)"))  # type: ignore[no-any-return]
+
+    def _compressed(self, name: str, projection: Tensor, source: Tensor, key_mask: Tensor | None) -> Tensor:
+        """E (X W + b) by heads, `(b, h, c, d)`; masked tokens are 0 in `source`, and do not count for b."""
+        projection = projection[:, : source.shape[1]]
+        linear = self.get_submodule(name)
+        mapped: Tensor = linear(projection @ source)  # b c w
+        bias = linear.bias
+        if isinstance(bias, Tensor):
+            times = projection.sum(-1) if key_mask is None else key_mask.to(source.dtype) @ projection.mT  # (b) c
+            mapped = torch.addcmul(mapped, times[..., None] - 1, bias)
+        return rearrange(mapped, "b c (h d) -> b h c d", h=self.heads)
+
+    def _is_plain(self, x: Tensor) -> bool:
+        """Is a projection what it is by default, and `mix` too?
+
+        Not so under autocast and in half precision, whose sums are float32's, and where somebody listens to `mix`.
+        """
+        if x.dtype not in (torch.float32, torch.float64) or autocast_enabled(x.device.type):
+            return False
+        plain = all(type(self.get_submodule(name)) is nn.Linear for name in ("key", "value"))
+        return plain and getattr(self.mix, "__func__", None) is LinformerAttention.mix
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None) -> Tensor:
         return linformer(q, k, v, key_mask=key_mask, **self.options())

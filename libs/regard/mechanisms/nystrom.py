@@ -126,14 +126,16 @@ def nystrom(
 
 def _inverse(A: Tensor, iterations: int, variant: str) -> Tensor:
     """`iterations` steps towards the pseudo-inverse of A (b, h, c, c), whose rows sum to 1: ‖A‖∞ = 1."""
-    columns = A.sum(-2)
+    shape, columns = A.shape, A.sum(-2)
     largest = columns.max() if variant == "released" else columns.amax(-1)[..., None, None]
-    Z = A.mT / largest
+    Z, A = (A.mT / largest).flatten(0, 1), A.flatten(0, 1)
     eye = torch.eye(A.shape[-1], dtype=A.dtype, device=A.device)
     for _ in range(iterations):
         AZ = A @ Z
-        Z = Z @ (13 * eye - AZ @ (15 * eye - AZ @ (7 * eye - AZ))) / 4
-    return Z
+        inner = torch.baddbmm(15 * eye, AZ, 7 * eye - AZ, alpha=-1)
+        inner = torch.baddbmm(13 * eye, AZ, inner, alpha=-1)
+        Z = torch.baddbmm(eye, Z, inner, beta=0, alpha=0.25)
+    return Z.view(shape)
 
 
 @mechanism("nystrom", patterns=("noncausal_self",), paper="Xiong et al. 2021, as in CAB (Zhang et al. 2023)")

@@ -4,8 +4,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from regard.common.patterns import Pattern
 from regard.mechanisms.linformer import LinformerAttention, linformer, naive_linformer
 from regard.mechanisms.softmax import softmax
 from regard.registry import build
@@ -73,3 +75,28 @@ def test_errors_give_the_numbers() -> None:
         linformer(q, k, v, key_projection=E, value_projection=E[:, 1:])
     with pytest.raises(ValueError, match="rank must be at least 1, got 0"):
         build("linformer", width=8, heads=2, length=4, rank=0)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("cross", [False, True])
+def test_keys_that_are_never_made_are_the_same_keys(cross: bool, bias: bool) -> None:
+    """The layer compresses its input and maps c rows; whoever listens to `mix` is given all m keys."""
+    pattern: Pattern = "noncausal_cross" if cross else "noncausal_self"
+    layer = build("linformer", width=8, heads=2, length=40, rank=5, pattern=pattern, bias=bias).double()
+    for parameter in layer.parameters():
+        torch.nn.init.normal_(parameter)
+    x, z = draw(2, 30, 8, seed=1).requires_grad_(), draw(2, 40 if cross else 30, 8, seed=2).requires_grad_()
+    mask = torch.rand(z.shape[:2], generator=torch.Generator().manual_seed(0)) < 0.7
+    mask[1] = False
+    targets = [x, *([z] if cross else []), *layer.parameters()]
+
+    def through() -> tuple[Tensor, tuple[Tensor, ...]]:
+        given = {"context": z, "context_mask": mask} if cross else {"x_mask": mask}
+        out = layer(x, **given)
+        return out, gradients(out, targets)
+
+    short, rows = through(), []
+    layer.mix = lambda q, k, v, key_mask: (rows.append(k.shape[2]), type(layer).mix(layer, q, k, v, key_mask))[1]
+    long = through()
+    assert rows == [z.shape[1]]
+    torch.testing.assert_close(short, long)

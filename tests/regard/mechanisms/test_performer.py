@@ -6,7 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
+from regard.common.checks import Variant
+from regard.common.patterns import zero_masked
 from regard.mechanisms.performer import PerformerAttention, naive_performer, performer
+from regard.mechanisms.performer.heads import mixed
 from regard.mechanisms.performer.projection import orthogonal_projection
 from regard.mechanisms.softmax import softmax
 from regard.registry import build
@@ -151,9 +154,10 @@ def test_the_projection_travels_in_the_state_dict() -> None:
 
 def test_costs_against_real_counts() -> None:
     q, k, v = heads(9, b=1, h=2, n=30, m=20, d=4, e=3)
+    sums = 2 * 2 * 20 * 6  # of the keys' features, which no product makes
     with FlopCounterMode(display=False) as counter:
         performer(q, k, v, projection=draw(6, 4, seed=1))
-    assert PerformerAttention.mix_flops(heads=2, n=30, m=20, d=4, e=3, features=6) == counter.get_total_flops()
+    assert PerformerAttention.mix_flops(heads=2, n=30, m=20, d=4, e=3, features=6) == counter.get_total_flops() + sums
     assert PerformerAttention.score_entries(heads=2, n=30, m=20, features=6) == 2 * 50 * 6
 
 
@@ -175,3 +179,34 @@ def test_errors_give_the_numbers() -> None:
     with pytest.raises(ValueError, match="features must be at least 1, got 0"):
         build("performer", width=8, heads=2, features=0)
     assert "features=5" in repr(build("performer", width=8, heads=2, features=5))
+
+
+@pytest.mark.parametrize("variant", ["paper", "released"])
+@pytest.mark.parametrize("by_token", [False, True])
+def test_parts_and_threads_and_layouts_change_nothing(
+    by_token: bool, variant: Variant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Heads in parts, two threads, heads beside each other as layers hand them over; against all heads at once."""
+    monkeypatch.setattr("regard.common.threads.WORTH_SHARING", 0)
+    monkeypatch.setattr("regard.mechanisms.performer.heads.PART_FEATURES", 2 * 91 * 10)
+    q, k, v = heads(8, b=2, h=3, n=90, m=91, d=8, e=6)
+    if by_token:
+        q, k, v = (x.transpose(1, 2).contiguous().transpose(1, 2) for x in (q, k, v))
+    W, mask = draw(3, 10, 8, seed=3), torch.rand(2, 91, generator=torch.Generator().manual_seed(1)) < 0.9
+    inputs = [x.requires_grad_() for x in (q, k, v, W)]
+    threads = torch.get_num_threads()
+    for epsilon, key_mask in ((1e-2, None), (1e-2, mask), (0.0, mask)):
+        kept_k, kept_v = zero_masked(k, key_mask), zero_masked(v, key_mask)
+        scaled = (W * 8**-0.25).expand(2, -1, -1, -1)
+        expected = mixed(q, kept_k, kept_v, scaled, key_mask, epsilon, 1.0 if variant == "released" else 0.0)
+        theirs = gradients(expected, inputs)
+        for number in (1, 2):
+            try:
+                torch.set_num_threads(number)
+                options = {"projection": W, "epsilon": epsilon, "key_mask": key_mask, "variant": variant}
+                out = performer(q, k, v, **options)
+                ours = gradients(out, inputs)
+            finally:
+                torch.set_num_threads(threads)
+            torch.testing.assert_close(out, expected)
+            torch.testing.assert_close(ours, theirs)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from regard.mechanisms.smyrf import clustered_attention, naive_smyrf, smyrf
 from regard.mechanisms.smyrf.clusters import cluster_sizes, cut
-from regard.mechanisms.smyrf.hashing import hashes, sorted_tokens, stable_argsort
+from regard.mechanisms.smyrf.hashing import checked_directions, hashes, sorted_tokens, stable_argsort
 from regard.mechanisms.smyrf.naive import naive_transform
 from regard.mechanisms.softmax import softmax
 from regard.registry import build
@@ -381,3 +381,29 @@ def test_bad_inputs() -> None:
         smyrf(q, k, v, query_mask=torch.ones(2, 7, dtype=torch.bool))
     with pytest.raises(ValueError, match="k and v must have one length, got 7 and 6"):
         smyrf(q, k, v[:, :, 1:])
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_threads_change_no_bit(causal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each thread hashes, sorts and attends for heads of its own; what it leaves is what one thread leaves."""
+    monkeypatch.setattr("regard.common.threads.WORTH_SHARING", 0)
+    q, k, v = (draw(2, 3, 150, 8, seed=s, dtype=torch.float32).requires_grad_() for s in (1, 2, 3))
+    mask, threads = torch.rand(2, 150, generator=torch.Generator().manual_seed(4)) < 0.8, torch.get_num_threads()
+    directions = {scheme: checked(scheme) for scheme in ("asymmetric", "random", "reformer")}
+    for scheme, drawn in directions.items():
+        for dedup in (False, True):
+            found = []
+            for number in (1, 2):
+                try:
+                    torch.set_num_threads(number)
+                    masks = {"key_mask": mask, "query_mask": mask}
+                    options = {"scheme": scheme, "dedup": dedup, "causal": causal, "directions": drawn, "buckets": 8}
+                    out = smyrf(q, k, v, rounds=2, cluster_size=16, **masks, **options)
+                    found.append([out, *torch.autograd.grad(out.square().sum(), (q, k, v))])
+                finally:
+                    torch.set_num_threads(threads)
+            assert all(ours.equal(theirs) for ours, theirs in zip(*found, strict=True))
+
+
+def checked(scheme: str) -> torch.Tensor:
+    return checked_directions(None, scheme, 8, 2, 8, torch.Generator().manual_seed(5))

@@ -94,7 +94,7 @@ class _Bands(torch.autograd.Function):
                 else:
                     into.copy_(torch.bmm(weights, values))
 
-        share_out(plan.units, work, numbers=3 * q.numel())
+        share_out(plan.units, work, q, k, v)
         if plan.blind is not None:
             out.masked_fill_(plan.blind, 0)
         ctx.save_for_backward(q, k, v, key_mask)
@@ -129,7 +129,7 @@ class _Bands(torch.autograd.Function):
                 torch.bmm(scores, keys, out=into).mul_(scale)
                 plan.add_windows(rows_k, part, torch.bmm(scores.mT, queries).mul_(scale))
 
-        share_out(plan.units, work, numbers=3 * q.numel())
+        share_out(plan.units, work, q, k, v)
         return grad_q.to(q.dtype), grad_k.to(k.dtype), grad_v.to(v.dtype), *(None,) * 5
 
 

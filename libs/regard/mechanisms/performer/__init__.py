@@ -13,6 +13,7 @@ and `top` as in CAB's library (Zhang et al. 2023), whose floor of 0.1 under the 
 naive.py        the definition
 layer.py        the function on split heads, the layer
 projection.py   W, and the exponents of the features
+heads.py        the noncausal form, some heads at a time
 chunk.py        the causal form, in chunks
 """
 

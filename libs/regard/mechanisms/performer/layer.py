@@ -11,7 +11,9 @@ from regard.attention import Attention, Call
 from regard.common.autocast import disable_autocast
 from regard.common.checks import VARIANTS, Variant, check_choice, check_count, check_heads, check_number, check_tensor
 from regard.common.patterns import ALL_PATTERNS, Pattern, zero_masked
+from regard.common.threads import holds_numbers
 from regard.mechanisms.performer.chunk import chunk_performer
+from regard.mechanisms.performer.heads import mixed, mixed_by_heads
 from regard.mechanisms.performer.naive import naive_performer
 from regard.mechanisms.performer.projection import feature_exponents, orthogonal_projection, seeded_projection
 from regard.registry import mechanism
@@ -63,21 +65,13 @@ def performer(
         return v.new_zeros(b, h, n, e)
     if causal:
         return chunk_performer(q, k, v, projection=projection, key_mask=key_mask)
-    narrow, wide = v.dtype, torch.promote_types(v.dtype, torch.float32)
-    k, v = zero_masked(k, key_mask).to(wide), zero_masked(v, key_mask).to(wide)
-    v = F.pad(v, (0, 1), value=1)  # the last value column sums to the denominator
-    (along_q, half_q), (along_k, half_k) = (feature_exponents(x.to(wide), projection.to(wide)) for x in (q, k))
-    if key_mask is not None:
-        along_k = along_k.masked_fill(~key_mask[:, None, :, None], -torch.inf)
-    log_q, log_k = along_q - half_q, along_k - half_k
-    phi_q = (log_q - (along_q if epsilon else log_q).amax(-1, keepdim=True)).exp() + epsilon
-    top = (along_k if epsilon else log_k).amax((-2, -1), keepdim=True).clamp(min=torch.finfo(wide).min)
-    phi_k = zero_masked((log_k - top).exp() + epsilon, key_mask)
-    summed = phi_q @ (phi_k.mT @ v)
-    total = summed[..., -1:]
-    if variant == "released":
-        total = total.clamp(min=0.1 * projection.shape[-2])  # φ here is without its f^(-1/2)
-    return (summed[..., :-1] / total.masked_fill(total == 0, 1)).to(narrow)
+    wide = torch.promote_types(v.dtype, torch.float32)
+    floor = 0.1 * shape[-2] if variant == "released" else 0.0  # φ here is without its f^(-1/2)
+    W = (projection.to(wide) * d**-0.25).expand(b, h, -1, -1)
+    k, v = zero_masked(k, key_mask), zero_masked(v, key_mask)
+    if holds_numbers(q, k, v, projection):
+        return mixed_by_heads(q, k, v, W, key_mask, epsilon, floor)
+    return mixed(q.to(wide), k.to(wide), v.to(wide), W, key_mask, epsilon, floor).to(v.dtype)
 
 
 def check_epsilon(epsilon: float | None, causal: bool) -> float:

@@ -13,12 +13,12 @@ merge: with L = logsumexp_r(l_r) each round's weights are exp(s - L), and the us
 and L in place of o_r and l_r, returns its share.
 
 On CPU the kernel is the one behind `scaled_dot_product_attention`, and a round goes through it in parts that stay in
-the cache: memory that is used again costs a fraction of memory that the system must first map and clear. Elsewhere a
-plain form of the same formulas, in one part.
+the cache: memory that is used again costs a fraction of memory that the system must first map and clear. Each thread
+does all of this for its share of the heads (`regard.common.threads`). Elsewhere a plain form of the same formulas, in one part.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -27,18 +27,20 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from regard.common.autocast import autocast_enabled
+from regard.common.threads import share_out
 from regard.mechanisms.smyrf.clusters import Clusters
 
 HAS_CPU_KERNEL = hasattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu")
+Share = tuple[slice, Sequence[Clusters]]  # some of the heads, and their rounds
 PART_BYTES = 2**20  # of the gathered queries or keys, per thread, on CPU
 
 
 def merged_attention(
-    q: Tensor, k: Tensor, v: Tensor, rounds: Sequence[Clusters], *, scale: float, dedup: bool = False
+    q: Tensor, k: Tensor, v: Tensor, shares: Sequence[Share], *, scale: float, dedup: bool = False
 ) -> Tensor:
     """Attention of each query to the keys of its clusters, rounds merged.
 
-    `dedup`: a key met in several rounds counts once.
+    `shares`: the rounds, for all heads together or for some heads each. `dedup`: a key met in several rounds counts once.
 
     q (b, h, n, d), k (b, h, m, d), v (b, h, m, e) -> (b, h, n, e), all finite. The first round must place every query
     that has a meaning: those it does not place, and those in clusters without keys, get numbers of no meaning.
@@ -47,8 +49,10 @@ def merged_attention(
     d, e = q.shape[3], v.shape[3]
     if d != e:  # the kernel wants one width
         q, k, v = (F.pad(x, (0, max(d, e) - x.shape[3])) for x in (q, k, v))
-    layouts, tensors = flatten(rounds)
-    out: Tensor = _Merged.apply(q, k, v, layouts, scale, dedup, *tensors)  # type: ignore[no-untyped-call]
+    layouts, tensors = flatten([rounds for _, rounds in shares])
+    out: Tensor = _Merged.apply(  # type: ignore[no-untyped-call]
+        q, k, v, list(zip((heads for heads, _ in shares), layouts, strict=True)), scale, dedup, *tensors
+    )
     return out[..., :e]
 
 
@@ -62,18 +66,18 @@ class Layout(NamedTuple):
     others: dict[str, Any]
 
 
-def flatten(rounds: Sequence[Clusters]) -> tuple[list[Layout], list[Tensor]]:
-    """Rounds as layouts and the tensors that they share, each once."""
+def flatten(shares: Sequence[Sequence[Clusters]]) -> tuple[list[list[Layout]], list[Tensor]]:
+    """The rounds of each share as layouts, and the tensors of all of them, each once."""
     tensors: list[Tensor] = []
-    layouts = []
-    for clusters in rounds:
+    layouts: list[list[Layout]] = [[] for _ in shares]
+    for number, clusters in ((number, clusters) for number, rounds in enumerate(shares) for clusters in rounds):
         fields = clusters._asdict()
         held = {name: value for name, value in fields.items() if isinstance(value, Tensor)}
         for value in held.values():
             if all(value is not known for known in tensors):
                 tensors.append(value)
         tensor_at = {name: next(i for i, known in enumerate(tensors) if known is value) for name, value in held.items()}
-        layouts.append(Layout(tensor_at, {name: value for name, value in fields.items() if name not in held}))
+        layouts[number].append(Layout(tensor_at, {name: value for name, value in fields.items() if name not in held}))
     return layouts, tensors
 
 
@@ -108,26 +112,36 @@ class _Merged(torch.autograd.Function):
         q: Tensor,
         k: Tensor,
         v: Tensor,
-        layouts: Sequence[Layout],
+        layouts: Sequence[tuple[slice, Sequence[Layout]]],
         scale: float,
         dedup: bool,
         *tensors: Any,
     ) -> Tensor:
         (b, h, n, d), exact = q.shape, torch.float32 if q.dtype in (torch.float16, torch.bfloat16) else q.dtype
         q, k, v = (_laid_out(x) for x in (q, k, v))
-        out = torch.zeros(b * h * n + 1, d, dtype=exact, device=q.device)
-        total = torch.zeros(b * h * n + 1, dtype=exact, device=q.device)
-        for number, (clusters, met) in enumerate(_rounds(unflatten(layouts, tensors), dedup, n, k.shape[2])):
-            for part in _parts(clusters, met, q, k, v):
-                q_r, k_r, v_r = (_rows(x, index, part.clusters) for x, index in ((q, part.q), (k, part.k), (v, part.v)))
-                out_r, lse_r = attention_with_lse(q_r, k_r, v_r, part.bias, scale)
-                out_r, lse_r = out_r.reshape(-1, d).to(exact), lse_r.reshape(-1) + math.log(clusters.times)
-                if number:
-                    so_far = total.index_select(0, part.query)
-                    out_r = out.index_select(0, part.query).lerp_(out_r, torch.sigmoid(lse_r - so_far)[:, None])
-                    lse_r = torch.logaddexp(so_far, lse_r)
-                out.index_copy_(0, part.query, out_r)
-                total.index_copy_(0, part.query, lse_r)
+        out = torch.empty(b * h * n + 1, d, dtype=exact, device=q.device)
+        total = torch.empty(b * h * n + 1, dtype=exact, device=q.device)
+
+        def attend(heads: slice, rounds: Sequence[Layout]) -> None:
+            for x in (out, total):
+                _zero_heads(x, heads, b, h)
+            for number, (clusters, met) in enumerate(
+                _rounds(unflatten(rounds, tensors), dedup, n, k.shape[2], heads, h)
+            ):
+                for part in _parts(clusters, met, q, k, v, heads):
+                    q_r, k_r, v_r = (
+                        _rows(x, index, part.clusters) for x, index in ((q, part.q), (k, part.k), (v, part.v))
+                    )
+                    out_r, lse_r = attention_with_lse(q_r, k_r, v_r, part.bias, scale)
+                    out_r, lse_r = out_r.reshape(-1, d).to(exact), lse_r.reshape(-1) + math.log(clusters.times)
+                    if number:
+                        so_far = total.index_select(0, part.query)
+                        out_r = out.index_select(0, part.query).lerp_(out_r, torch.sigmoid(lse_r - so_far)[:, None])
+                        lse_r = torch.logaddexp(so_far, lse_r)
+                    out.index_copy_(0, part.query, out_r)
+                    total.index_copy_(0, part.query, lse_r)
+
+        _each_share(layouts, attend, q, k, v)
         out = out[:-1].view(b, h, n, d).to(q.dtype)
         ctx.save_for_backward(q, k, v, out, total, *tensors)
         ctx.layouts, ctx.scale, ctx.dedup = layouts, scale, dedup
@@ -151,38 +165,64 @@ class _Merged(torch.autograd.Function):
         q, k, v, out, total, *tensors = ctx.saved_tensors
         (b, h, n, d), grad = q.shape, _laid_out(grad)
         grad_q, grad_k, grad_v = (
-            torch.zeros(b * h * length, d, dtype=total.dtype, device=q.device) for length in (n + 1, *2 * (k.shape[2],))
+            torch.empty(b * h * length + 1, d, dtype=total.dtype, device=q.device) for length in (n, *2 * (k.shape[2],))
         )
-        for clusters, met in _rounds(unflatten(ctx.layouts, tensors), ctx.dedup, n, k.shape[2]):
-            of_out, of_grad = (row_index(clusters.query_token, x) for x in (out, grad))
-            filled = _flat(clusters.query_filled, b, h)
-            for part in _parts(clusters, met, q, k, v):
-                q_r, out_r, grad_r, k_r, v_r = (
-                    _rows(x, index, part.clusters)
-                    for x, index in (
-                        (q, part.q),
-                        (out, of_out[part.places]),
-                        (grad, of_grad[part.places]),
-                        (k, part.k),
-                        (v, part.v),
+
+        def collect(heads: slice, rounds: Sequence[Layout]) -> None:
+            for x in (grad_q, grad_k, grad_v):
+                _zero_heads(x, heads, b, h)
+            for clusters, met in _rounds(unflatten(rounds, tensors), ctx.dedup, n, k.shape[2], heads, h):
+                of_out, of_grad = (row_index(clusters.query_token, x, heads) for x in (out, grad))
+                filled = _flat(clusters.query_filled)
+                for part in _parts(clusters, met, q, k, v, heads):
+                    q_r, out_r, grad_r, k_r, v_r = (
+                        _rows(x, index, part.clusters)
+                        for x, index in (
+                            (q, part.q),
+                            (out, of_out[part.places]),
+                            (grad, of_grad[part.places]),
+                            (k, part.k),
+                            (v, part.v),
+                        )
                     )
-                )
-                lse_r = total.index_select(0, part.query) - math.log(clusters.times)
-                if filled is not None:  # exp(s - inf) = 0: an empty place has no say
-                    lse_r = lse_r.masked_fill(~filled[part.places], torch.inf)
-                lse_r = lse_r.view(part.clusters, 1, -1)
-                shares = attention_backward(grad_r, q_r, k_r, v_r, out_r, lse_r, part.bias, ctx.scale)
-                q_r, k_r, v_r = (x.reshape(-1, d).to(total.dtype) for x in shares)
-                grad_q.index_copy_(0, part.query, grad_q.index_select(0, part.query).add_(q_r))
-                index = part.key[:, None].expand(-1, d)
-                grad_k.scatter_add_(0, index, k_r)
-                grad_v.scatter_add_(0, index, v_r)
-        grads = ((grad_q[: b * h * n], q), (grad_k, k), (grad_v, v))
+                    lse_r = total.index_select(0, part.query) - math.log(clusters.times)
+                    if filled is not None:  # exp(s - inf) = 0: an empty place has no say
+                        lse_r = lse_r.masked_fill(~filled[part.places], torch.inf)
+                    lse_r = lse_r.view(part.clusters, 1, -1)
+                    shares = attention_backward(grad_r, q_r, k_r, v_r, out_r, lse_r, part.bias, ctx.scale)
+                    q_r, k_r, v_r = (x.reshape(-1, d).to(total.dtype) for x in shares)
+                    grad_q.index_copy_(0, part.query, grad_q.index_select(0, part.query).add_(q_r))
+                    index = part.key[:, None].expand(-1, d)
+                    grad_k.scatter_add_(0, index, k_r)
+                    grad_v.scatter_add_(0, index, v_r)
+
+        _each_share(ctx.layouts, collect, q, k, v)
+        grads = ((grad_q[:-1], q), (grad_k[:-1], k), (grad_v[:-1], v))
         return *(g.view(x.shape).to(x.dtype) for g, x in grads), None, None, None, *(None for _ in tensors)
 
 
+def _each_share(
+    layouts: Sequence[tuple[slice, Sequence[Layout]]],
+    work: Callable[[slice, Sequence[Layout]], None],
+    *inputs: Tensor,
+) -> None:
+    """Do `work` on the heads and the rounds of each share, each by a thread of its own."""
+
+    def some(units: slice) -> None:
+        for heads, rounds in layouts[units]:
+            work(heads, rounds)
+
+    share_out(len(layouts), some, *inputs)
+
+
+def _zero_heads(x: Tensor, heads: slice, b: int, h: int) -> None:
+    """The rows of some heads of x (b·h·length + 1, …) become 0, and the last row, which is that of no head."""
+    x[-1] = 0
+    x[:-1].unflatten(0, (b, h, -1))[:, heads].zero_()  # type: ignore[no-untyped-call]
+
+
 def _rounds(
-    rounds: Iterable[Clusters], dedup: bool, n: int, m: int
+    rounds: Iterable[Clusters], dedup: bool, n: int, m: int, heads: slice, h: int
 ) -> Iterator[tuple[Clusters, list[tuple[Tensor, Tensor]]]]:
     """The rounds, each with what its queries and keys have met before.
 
@@ -195,36 +235,36 @@ def _rounds(
         level = clusters.level
         yield clusters, met
         if dedup:
-            met = [*met, (_sets(clusters, "query", n), _sets(clusters, "key", m))]
+            met = [*met, (_sets(clusters, "query", n, heads, h), _sets(clusters, "key", m, heads, h))]
 
 
-def _sets(clusters: Clusters, which: str, length: int) -> Tensor:
-    """The set of keys that each query, or key, belongs to: (b·h·length + 1), below 0 where it belongs to none."""
+def _sets(clusters: Clusters, which: str, length: int, heads: slice, h: int) -> Tensor:
+    """The set of keys that each query, or key, of `heads` belongs to: (b·h·length + 1), below 0 where to none."""
     token, filled = (getattr(clusters, f"{which}_{what}") for what in ("token", "filled"))
-    b, h, number = clusters.key_set.shape
+    b, _, number = clusters.key_set.shape
     sets = clusters.key_set[..., None].expand(-1, -1, -1, token.shape[2] // number).flatten().int()
     none = {"query": -1, "key": -2}[which]
     return torch.full((b * h * length + 1,), none, dtype=torch.int32, device=token.device).scatter_(
-        0, _new_row(token, filled, length), sets
+        0, _new_row(token, filled, length, heads, h), sets
     )
 
 
-def _parts(clusters: Clusters, met: Sequence[tuple[Tensor, Tensor]], q: Tensor, k: Tensor, v: Tensor) -> Iterator[Part]:
-    """A round cut into parts of as many whole clusters as `PART_BYTES` allow, on CPU."""
-    (b, h, n, d), m = q.shape, k.shape[2]
-    number = clusters.key_set.shape[2]
+def _parts(
+    clusters: Clusters, met: Sequence[tuple[Tensor, Tensor]], q: Tensor, k: Tensor, v: Tensor, heads: slice
+) -> Iterator[Part]:
+    """A round of the clusters of `heads` cut into parts of as many whole ones as `PART_BYTES` allow, on CPU."""
+    (_, all_heads, n, d), m = q.shape, k.shape[2]
+    b, h, number = clusters.key_set.shape
     C, K, every = clusters.query_token.shape[2] // number, clusters.key_token.shape[2] // number, b * h * number
     size = every
     if q.device.type == "cpu" and not torch.compiler.is_compiling():
         size = max(1, PART_BYTES * torch.get_num_threads() // (max(C, K) * d * q.element_size()))
-    of_q, of_k = row_index(clusters.query_token, q), row_index(clusters.key_token, k)
-    of_v = of_k if v.is_contiguous() == k.is_contiguous() else row_index(clusters.key_token, v)
+    of_q, of_k = row_index(clusters.query_token, q, heads), row_index(clusters.key_token, k, heads)
+    of_v = of_k if v.is_contiguous() == k.is_contiguous() else row_index(clusters.key_token, v, heads)
     as_new = q.is_contiguous() and clusters.query_filled is None
-    query = of_q if as_new else _new_row(clusters.query_token, clusters.query_filled, n)
-    key = of_k if k.is_contiguous() else _new_row(clusters.key_token, None, m)
-    filled, query_token, key_token = (
-        _flat(x, b, h) for x in (clusters.key_filled, clusters.query_token, clusters.key_token)
-    )
+    query = of_q if as_new else _new_row(clusters.query_token, clusters.query_filled, n, heads, all_heads)
+    key = of_k if k.is_contiguous() else _new_row(clusters.key_token, None, m, heads, all_heads)
+    filled, query_token, key_token = (_flat(x) for x in (clusters.key_filled, clusters.query_token, clusters.key_token))
     for first in range(0, every, size):
         end = min(first + size, every)
         at_q, at_k = slice(first * C, end * C), slice(first * K, end * K)
@@ -250,8 +290,8 @@ def _bias(dropped: Sequence[Tensor], dtype: torch.dtype) -> Tensor | None:
     return torch.zeros(together.shape, dtype=dtype, device=together.device).masked_fill_(together, lowest)[:, None]
 
 
-def _flat(x: Tensor | None, b: int, h: int) -> Tensor | None:
-    return None if x is None else x.expand(b, h, -1).flatten()
+def _flat(x: Tensor | None) -> Tensor | None:
+    return None if x is None else x.flatten()
 
 
 def _laid_out(x: Tensor) -> Tensor:
@@ -265,22 +305,22 @@ def _rows(x: Tensor, index: Tensor, clusters: int) -> Tensor:
     return flat.index_select(0, index).view(clusters, 1, -1, x.shape[-1])
 
 
-def row_index(token: Tensor, x: Tensor) -> Tensor:
+def row_index(token: Tensor, x: Tensor, heads: slice = slice(None)) -> Tensor:
     """Where rows of a tensor lie in its memory.
 
-    The rows `token` `(b, h, s)` of x `(b, h, n, d)`, once x is flattened to (rows, d) in the order of its memory ->
-    `(b·h·s)`.
+    The rows `token` `(b, heads, s)` of x `(b, h, n, d)`, once x is flattened to (rows, d) in the order of its memory ->
+    `(b·heads·s)`.
     """
     b, h, n, _ = x.shape
     per_batch, per_head, per_token = (h * n, n, 1) if x.is_contiguous() else (n * h, 1, h)
-    first = torch.arange(b, device=x.device)[:, None] * per_batch + torch.arange(h, device=x.device) * per_head
+    first = torch.arange(b, device=x.device)[:, None] * per_batch + torch.arange(h, device=x.device)[heads] * per_head
     return ((token if per_token == 1 else token * per_token) + first[..., None]).flatten()
 
 
-def _new_row(token: Tensor, filled: Tensor | None, length: int) -> Tensor:
-    """Rows of `token` (b, h, s) in a new tensor (b·h·length + 1, ·), empty places sent to the last -> (b·h·s)."""
-    b, h, _ = token.shape
-    head = torch.arange(b * h, device=token.device).view(b, h, 1) * length
+def _new_row(token: Tensor, filled: Tensor | None, length: int, heads: slice, h: int) -> Tensor:
+    """Rows of `token` (b, heads, s) in a new tensor (b·h·length + 1, ·), empty places sent to the last."""
+    b = token.shape[0]
+    head = torch.arange(b * h, device=token.device).view(b, h, 1)[:, heads] * length
     rows = token + head
     return (rows if filled is None else rows.masked_fill(~filled, b * h * length)).flatten()
 

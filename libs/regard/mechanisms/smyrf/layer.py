@@ -12,8 +12,9 @@ from regard.common.autocast import disable_autocast
 from regard.common.checks import check_count, check_flag, check_heads, check_mask, check_scale
 from regard.common.nonfinite import zero_nonfinite_causal
 from regard.common.patterns import Pattern, is_causal, zero_masked
+from regard.common.threads import share_out
 from regard.mechanisms.smyrf.causal_clusters import causal_clusters, causal_entries
-from regard.mechanisms.smyrf.clustered_attention import merged_attention
+from regard.mechanisms.smyrf.clustered_attention import Share, merged_attention
 from regard.mechanisms.smyrf.clusters import cluster_sizes, cut
 from regard.mechanisms.smyrf.hashing import (
     Scheme,
@@ -91,14 +92,19 @@ def smyrf(
     query_mask = key_mask if causal else query_mask
     q, k, v = zero_masked(q, query_mask), zero_masked(k, key_mask), zero_masked(v, key_mask)
     k, v, poisoned = zero_nonfinite_causal(k, v) if causal else (k, v, None)
-    with torch.no_grad():
-        q_hash, k_hash = hashes(q, k, directions, scheme, rounds, query_mask, key_mask)
+    shares: list[Share] = []
+
+    def find(heads: slice) -> None:
+        of_q, of_k = hashes(q[:, heads], k[:, heads], directions, scheme, rounds, query_mask, key_mask)
         if causal:
-            clusters = causal_clusters(q_hash, k_hash, C, key_mask, dedup=dedup)
+            shares.append((heads, causal_clusters(of_q, of_k, C, key_mask, dedup=dedup)))
         else:
-            q_order, k_order = sorted_tokens(q_hash, k_hash, query_mask, key_mask)
-            clusters = cut(q_order, k_order, C, K, query_mask, key_mask)
-    out = merged_attention(q, k, v, clusters, scale=d**-0.5 if scale is None else scale, dedup=dedup)
+            orders = sorted_tokens(of_q, of_k, query_mask, key_mask)
+            shares.append((heads, cut(*orders, C, K, query_mask, key_mask)))
+
+    units = 1 if scheme == "random" else h  # whose numbers depend on the head
+    share_out(units, lambda share: find(slice(0, h) if units == 1 else share), q, k)
+    out = merged_attention(q, k, v, shares, scale=d**-0.5 if scale is None else scale, dedup=dedup)
     out = zero_masked(out if poisoned is None else out.masked_fill(poisoned, torch.nan), query_mask)
     return out if key_mask is None else out.masked_fill(~key_mask.any(-1)[:, None, None, None], 0)
 
