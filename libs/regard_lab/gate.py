@@ -13,7 +13,18 @@ from pathlib import Path
 from regard_lab import data
 from regard_lab.common.errors import UserError, command
 from regard_lab.common.files import combined_sha256
-from regard_lab.evidence.gate import FLOOR, STATUSES, Gate, Judgement, judge, problems_of, read_gates, reference_row
+from regard_lab.evidence.gate import (
+    FLOOR,
+    STATUSES,
+    Gate,
+    Judgement,
+    judge,
+    judge_after,
+    problems_of,
+    read_after,
+    read_gates,
+    reference_row,
+)
 from regard_lab.experiment.cells import Cell, Finished, run_cell
 from regard_lab.experiment.experiment_file import check_scale
 from regard_lab.experiment.project import find_project, papers
@@ -58,7 +69,10 @@ def floors_fingerprint(rows: list[list[Cell]]) -> str:
 def with_floors(result: Result, root: Path) -> tuple[Result, Judgement | None]:
     """A table's result with its floors, computed unless they are there, and the gate's judgement; both `None` for a table without a gate."""
     file = read_table(find_project(result.paper, root).folder(root), result.table)
-    gates = read_gates(file)
+    gates, after = read_gates(file), read_after(file)
+    if after:
+        judgement = judge_after({name: judgement_of(result.paper, name, result.scale, root) for name in after})
+        return replace(result, floors=[], floor_fingerprint=None, gate=as_plain(judgement)), judgement
     if not gates:
         return replace(result, floors=[], floor_fingerprint=None, gate=None), None
     rows = floor_cells(file, gates, result.paper, result.scale, root)
@@ -76,6 +90,18 @@ def with_floors(result: Result, root: Path) -> tuple[Result, Judgement | None]:
         )
     judgement = judge(gates, result)
     return replace(result, gate=as_plain(judgement)), judgement
+
+
+def judgement_of(paper: str, table: str, scale: Scale, root: Path) -> Judgement | None:
+    """What the gate says of a table's result as it is, with the floors that are there; `None` without a gate or a result."""
+    file = read_table(find_project(paper, root).folder(root), table)
+    path = result_path(root, paper, table, scale)
+    if not path.exists():
+        return None
+    if after := read_after(file):
+        return judge_after({name: judgement_of(paper, name, scale, root) for name in after})
+    gates = read_gates(file)
+    return judge(gates, read_result(path)) if gates else None
 
 
 def _asked(gates: Sequence[Gate], row: list[Finished], units: Mapping[str, str]) -> dict[str, str]:

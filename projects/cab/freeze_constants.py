@@ -18,18 +18,19 @@ from projects.cab.tasks.by_pattern import INDEX_METRICS, TABLES
 from regard_lab.common.errors import UserError, command
 from regard_lab.common.files import write_atomically
 from regard_lab.experiment.experiment_file import check_scale
-from regard_lab.experiment.results import Result, read_result, result_path
+from regard_lab.experiment.results import DECIDING, Result, read_result, result_path
+from regard_lab.gate import judgement_of
 
 HEAD = """# The frozen constants of our compositional index, by scale and pattern: written by `python -m projects.cab.freeze_constants`, not by hand.
 # Those of quick come from a quick run and mean as little as it does.
 """
 
 
-def constants_at(scale: str, root: Path) -> dict[str, Any]:
+def constants_at(scale: str, root: Path, *, anyway: bool = False) -> dict[str, Any]:
     """The constants of every pattern at a scale, in the order of the patterns.
 
     Raises:
-        UserError: A table has not been run at that scale, or not completely.
+        UserError: A table has not been run at that scale, or not completely, or has not passed its gate.
     """
     constants: dict[str, Any] = {}
     for pattern, table in TABLES.items():
@@ -37,6 +38,12 @@ def constants_at(scale: str, root: Path) -> dict[str, Any]:
         if not path.exists():
             raise UserError(
                 f"cab/{table} has no result at {scale}: run `python -m regard_lab.reproduce cab/{table} --scale {scale}`"
+            )
+        judgement = judgement_of("cab", table, check_scale(scale), root)
+        if scale in DECIDING and judgement is not None and judgement.status != "passed" and not anyway:
+            raise UserError(
+                f"cab/{table} at {scale} has not passed its gate ({judgement.status}), so its mechanisms give no constants; "
+                f"`--anyway` freezes them nevertheless. {judgement.sentence}"
             )
         constants[pattern] = constants_of(read_result(path), INDEX_METRICS[pattern])
     return constants
@@ -70,10 +77,12 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--scale", default="quick", help="quick, laptop or paper")
-    scale = check_scale(parser.parse_args().scale)
+    parser.add_argument("--anyway", action="store_true", help="freeze even what has not passed the gate")
+    arguments = parser.parse_args()
+    scale = check_scale(arguments.scale)
     path = FOLDER / "constants.yaml"
     frozen = (yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None) or {}
-    frozen[scale] = constants_at(scale, Path.cwd())
+    frozen[scale] = constants_at(scale, Path.cwd(), anyway=arguments.anyway)
     write_atomically(path, HEAD + yaml.safe_dump(frozen, sort_keys=False, width=150, allow_unicode=True))
     for pattern, constants in frozen[scale].items():
         mechanisms, seeds = len(constants["over"]), constants["seeds"]

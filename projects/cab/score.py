@@ -27,9 +27,10 @@ from regard_lab.experiment.cells import Cell
 from regard_lab.experiment.composition import compose
 from regard_lab.experiment.executors import EXECUTORS
 from regard_lab.experiment.experiment_file import check_scale
-from regard_lab.experiment.results import Metric, Result, Row, Scale, read_result, result_path, write_result
+from regard_lab.experiment.results import DECIDING, Metric, Result, Row, Scale, read_result, result_path, write_result
 from regard_lab.experiment.table_file import TableSpec
 from regard_lab.experiment.tables import Table, check_config, make_cell, result_of
+from regard_lab.gate import judgement_of
 from regard_lab.reproduce import run_cells
 
 OWN = "own"
@@ -130,7 +131,19 @@ def shown(metric: Metric) -> str:
     return signed(metric.mean, 3) + (f" ± {number(metric.sd, 3)}" if metric.sd is not None else "")
 
 
-def report(table: Result, others: Result | None, scale: str) -> str:
+def gate_warnings(patterns: Sequence[Pattern], scale: Scale, root: Path) -> list[str]:
+    """One line for each pattern whose table has not passed its gate: ranks there mean nothing."""
+    lines = []
+    for pattern in patterns:
+        judgement = judgement_of(PROJECT.name, TABLES[pattern], scale, root) if scale in DECIDING else None
+        if judgement is not None and judgement.status != "passed":
+            lines.append(
+                f"\n{pattern}: {TABLES[pattern]} has not passed its gate, so its order is no ranking. {judgement.sentence}"
+            )
+    return lines
+
+
+def report(table: Result, others: Result | None, scale: str, warnings: Sequence[str] = ()) -> str:
     """One table: a block per pattern, best first, the new mechanism marked."""
     width = max(26, *(len(str(row.key["attention"])) for row in table.rows)) + 2
     lines = [f"{'':<{width + 6}}{'index':>18}{'over no attention':>22}"]
@@ -143,6 +156,7 @@ def report(table: Result, others: Result | None, scale: str) -> str:
         for rank, (name, index, gain, mine) in enumerate(standing(row, others), start=1):
             mark = "▸" if mine else " "
             lines.append(f" {mark}{rank:>3}  {name:<{width}}{shown(index):>18}{shown(gain):>22}")
+    lines += warnings
     if scale == "quick":
         lines.append("\nquick: mechanics, not evidence; --scale laptop for numbers with seeds")
     if others is None:
@@ -174,7 +188,8 @@ def score(target: str, scale: Scale, wanted: Sequence[str], options: dict[str, A
     path = result_path(root, PROJECT.name, OWN, scale)
     write_result(path, merged(result, path))
     index = result_path(root, PROJECT.name, "index", scale)
-    print(report(result, read_result(index) if index.exists() else None, scale))
+    warnings = gate_warnings(patterns, scale, root)
+    print(report(result, read_result(index) if index.exists() else None, scale, warnings))
     print(
         f"\nrows written to {path.relative_to(root)}; `make report` shows them on the page of this paper, table {OWN}"
     )

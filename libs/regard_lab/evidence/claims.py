@@ -15,8 +15,7 @@ from regard_lab.common.errors import UserError
 from regard_lab.common.formatting import Key, decimals, label, number, signed, step
 from regard_lab.evidence import statistics
 from regard_lab.evidence.expression import evaluate
-from regard_lab.evidence.gate import Gate
-from regard_lab.evidence.gate import judge as judge_gates
+from regard_lab.evidence.gate import Judgement
 from regard_lab.evidence.paper import Claim
 from regard_lab.evidence.statistics import Interval
 from regard_lab.experiment.results import DECIDING, Result, Row, Scale
@@ -48,7 +47,10 @@ class _Short(Exception):
 
 
 def judge(
-    claim: Claim, results: Mapping[Scale, Result], stale: Collection[Scale] = (), gates: Sequence[Gate] = ()
+    claim: Claim,
+    results: Mapping[Scale, Result],
+    stale: Collection[Scale] = (),
+    judgements: Mapping[Scale, Judgement] | None = None,
 ) -> list[Verdict]:
     """A verdict for each scale that decides and has results, best evidence first.
 
@@ -56,14 +58,16 @@ def judge(
         claim: What to decide.
         results: The claim's table at each scale at which it has been run.
         stale: Scales whose result is not that of the current code.
-        gates: The table's gates, none for a table that trains nothing.
+        judgements: What the gate says of each result; left out for a table that trains nothing.
 
     Returns:
         At least one verdict.
     """
     verdicts = [
         replace(
-            _behind(gates, claim, results[scale], _decide(claim, results[scale])), scale=scale, stale=scale in stale
+            _behind((judgements or {}).get(scale), claim, _decide(claim, results[scale])),
+            scale=scale,
+            stale=scale in stale,
         )
         for scale in DECIDING
         if scale in results
@@ -89,11 +93,11 @@ def _decide(claim: Claim, result: Result) -> Verdict:
         return Verdict(short.verdict, str(short))
 
 
-def _behind(gates: Sequence[Gate], claim: Claim, result: Result, verdict: Verdict) -> Verdict:
+def _behind(judgement: Judgement | None, claim: Claim, verdict: Verdict) -> Verdict:
     """The verdict, or `gated` with the reason where the claim's problem has not passed the gate."""
-    if not gates or verdict.verdict == "not run":
+    if judgement is None or verdict.verdict == "not run":
         return verdict
-    problem = judge_gates(gates, result).of(claim.row or (claim.rows[0] if claim.rows else {}), claim.metric)
+    problem = judgement.of(claim.row or (claim.rows[0] if claim.rows else {}), claim.metric)
     if problem is None or problem.status == "passed":
         return verdict
     sentence = f"Not judged, {problem.status}: {problem.sentence}. What was measured: {verdict.sentence}"

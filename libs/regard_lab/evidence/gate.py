@@ -14,6 +14,8 @@ problems (a column per data set) has a list of gates:
                           last fifth of the epochs, in the curve's unit, that counts as none; left out where a table keeps no curve
     governs               the columns whose claims wait for the gate; left out, `metric` alone
 
+A table that is computed from others says `after`, which tables: it passes when all of them have.
+
 It passes when (1) the reference row beats every floor by the margin, by the lower end of a 90 % interval over seeds; (2) training has ended: no
 row's best value so far improved by more than the tolerance in the last fifth of its epochs; (3) rows differ by more than seeds do, by one-way
 analysis of variance (Fisher 1925) at 5 %. What has not passed is shown with the reason, and nothing is concluded from its differences.
@@ -135,14 +137,14 @@ class Judgement:
 
     def of(self, row: Key, metric: str) -> Problem | None:
         """The problem that a row's metric belongs to, of several the first with the gravest status; `None` for a metric behind no gate."""
-        governed = [problem for problem in self.problems if metric in problem.governs]
+        governed = [problem for problem in self.problems if metric in problem.governs or not problem.metric]
         own = [problem for problem in governed if problem.key.items() <= row.items()] or governed
         return min(own, key=lambda problem: STATUSES.index(problem.status), default=None)
 
 
 def read_gates(file: TableFile) -> tuple[Gate, ...]:
     """A table's gates, none for a table that trains nothing; whatever is wrong in them is one `UserError` that names file and place."""
-    if file.gate is None:
+    if file.gate is None or read_after(file):
         return ()
     nodes = file.gate.items() if isinstance(file.gate.value, list) else [file.gate]
     gates = tuple(_gate(node, file) for node in nodes)
@@ -152,6 +154,13 @@ def read_gates(file: TableFile) -> tuple[Gate, ...]:
             if runs.setdefault(name, floor) != floor:
                 raise file.gate.error(f"the floor {name!r} is {runs[name].run} in one gate and {floor.run} in another")
     return gates
+
+
+def read_after(file: TableFile) -> tuple[str, ...]:
+    """The tables that a table is computed from, whose gates it waits for."""
+    if file.gate is None or not isinstance(file.gate.value, dict) or "after" not in file.gate.value:
+        return ()
+    return _words(file.gate.fields(("after",))["after"])
 
 
 def _gate(node: Node, file: TableFile) -> Gate:
@@ -231,6 +240,22 @@ def judge(gates: Sequence[Gate], result: Result) -> Judgement:
     judged = [_judge_problem(gate, result, problem) for gate in gates for problem in problems_of(gate, keys)]
     fallen = {problem.status for problem in judged}
     return Judgement(next(status for status in STATUSES if status in fallen or status == "passed"), judged)
+
+
+def judge_after(before: Mapping[str, Judgement | None]) -> Judgement:
+    """The status of a table that is computed from others, by their names; `None` for one that has no gate or no result."""
+    fallen = {
+        name: judgement for name, judgement in before.items() if judgement is None or judgement.status != "passed"
+    }
+    graves = [judgement.status for judgement in fallen.values() if judgement is not None]
+    status = next(status for status in STATUSES if status in graves or status == "passed")
+    if len(graves) < len(fallen):
+        status = "below the floor"
+    words = [f"{name} ({judgement.status if judgement else 'not run'})" for name, judgement in fallen.items()]
+    sentence = (
+        f"it is computed from tables that have not passed: {', '.join(words)}" if words else "its tables have passed"
+    )
+    return Judgement(status, [Problem("", (), {}, status, sentence, None, [], None, None)])
 
 
 def _judge_problem(gate: Gate, result: Result, problem: Key) -> Problem:

@@ -17,7 +17,7 @@ from regard_lab.common.errors import UserError, nearest
 from regard_lab.common.formatting import Key
 from regard_lab.common.strict_yaml import Node, read_yaml
 from regard_lab.evidence import expression
-from regard_lab.evidence.gate import Gate, read_gates
+from regard_lab.evidence.gate import Gate, read_after, read_gates
 from regard_lab.experiment.results import Scale
 from regard_lab.experiment.table_file import Column, PublishedRow, TableFile, read_table
 
@@ -39,6 +39,7 @@ class PublishedTable:
     input: bool = False
     elsewhere: Mapping[Scale, tuple[Key, ...]] = field(default_factory=dict)
     gates: tuple[Gate, ...] = ()
+    after: tuple[str, ...] = ()
 
     def row(self, key: Key) -> PublishedRow | None:
         return next((row for row in self.rows if row.key == key), None)
@@ -190,6 +191,7 @@ def published(file: TableFile) -> PublishedTable:
         file.input,
         elsewhere,
         read_gates(file),
+        read_after(file),
     )
 
 

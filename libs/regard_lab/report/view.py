@@ -1,14 +1,14 @@
 """What a page shows of a table, before any HTML: one line per row and scale, one entry per metric, with the published number beside ours."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
 from regard_lab.common.errors import UserError
 from regard_lab.common.formatting import Key, label, number, parts, signed, step
 from regard_lab.evidence.claims import WORDS, Verdict, headline, judge
-from regard_lab.evidence.gate import FLOOR, Judgement
+from regard_lab.evidence.gate import FLOOR, Judgement, judge_after
 from regard_lab.evidence.gate import judge as judge_gates
 from regard_lab.evidence.paper import Claim, Paper, PublishedTable
 from regard_lab.experiment.results import DECIDING, SCALES, DataUse, Metric, Result, Row, Scale, Status
@@ -121,6 +121,7 @@ class TableView:
     published: PublishedTable
     results: Mapping[Scale, Result]
     stale: frozenset[Scale]
+    judgements: Mapping[Scale, Judgement] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -149,14 +150,6 @@ class TableView:
     def input_words(self) -> str:
         """What an input shows in place of scales."""
         return INPUT
-
-    @cached_property
-    def judgements(self) -> list[tuple[Scale, Judgement]]:
-        """What the gate says of each result that could decide something."""
-        gates = self.published.gates
-        return [
-            (scale, judge_gates(gates, self.results[scale])) for scale in DECIDING if gates and scale in self.results
-        ]
 
     def floors(self, scale: Scale) -> list[tuple[str, str]]:
         """Each floor of a result with its value and unit, in words."""
@@ -282,14 +275,28 @@ def paper_view(paper: Paper, results: Mapping[tuple[str, Scale], Result], finger
     for name, published in paper.tables.items():
         own = {scale: results[name, scale] for scale in SHOWN if (name, scale) in results}
         stale = {scale for scale, one in own.items() if fingerprint_of(paper.name, name, scale) != one.fingerprint}
-        tables.append(TableView(paper.name, published, own, frozenset(stale)))
+        tables.append(TableView(paper.name, published, own, frozenset(stale), _judgements(name, paper, results)))
     by_name = {table.name: table for table in tables}
     claims = [_claim_view(claim, by_name[claim.table]) for claim in paper.claims]
     return PaperView(paper, tables, claims)
 
 
+def _judgements(name: str, paper: Paper, results: Mapping[tuple[str, Scale], Result]) -> dict[Scale, Judgement]:
+    """What the gate says of each result of a table that could decide something, best evidence first."""
+    table = paper.tables[name]
+    found: dict[Scale, Judgement] = {}
+    for scale in DECIDING:
+        if (name, scale) not in results:
+            continue
+        if table.gates:
+            found[scale] = judge_gates(table.gates, results[name, scale])
+        elif table.after:
+            found[scale] = judge_after({one: _judgements(one, paper, results).get(scale) for one in table.after})
+    return found
+
+
 def _claim_view(claim: Claim, table: TableView) -> ClaimView:
-    verdicts = judge(claim, table.results, table.stale, table.published.gates)
+    verdicts = judge(claim, table.results, table.stale, table.judgements)
     scales = [verdict.scale for verdict in verdicts if verdict.scale]
     uses = [use for scale in scales for use in table.results[scale].data if use.stands_in_for]
     return ClaimView(claim, verdicts, sorted({data_text(use) for use in uses}))

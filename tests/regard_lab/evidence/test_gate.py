@@ -11,7 +11,7 @@ from scipy import stats
 from regard_lab import gate as command
 from regard_lab.common.errors import UserError
 from regard_lab.evidence import claims
-from regard_lab.evidence.gate import CurveRule, Floor, Gate, judge, problems_of, read_gates
+from regard_lab.evidence.gate import CurveRule, Floor, Gate, judge, judge_after, problems_of, read_gates
 from regard_lab.evidence.paper import Claim
 from regard_lab.experiment.results import Curve, Metric, Result, Row, read_result, result_path
 from regard_lab.experiment.table_file import read_table
@@ -142,12 +142,27 @@ CLAIM = Claim(
 
 
 def test_a_claim_waits_for_the_gate():
-    (open_gate,) = claims.judge(CLAIM, {"laptop": result()}, gates=[GATE])
-    (shut,) = claims.judge(CLAIM, {"laptop": result(floor=(81.0,))}, gates=[GATE])
-    (other,) = claims.judge(CLAIM, {"laptop": result(floor=(81.0,))}, gates=[replace(GATE, governs=("loss",))])
+    def verdict(one, gate):
+        return claims.judge(CLAIM, {"laptop": one}, judgements={"laptop": judge([gate], one)})[0]
+
+    open_gate, shut = verdict(result(), GATE), verdict(result(floor=(81.0,)), GATE)
+    other = verdict(result(floor=(81.0,)), replace(GATE, governs=("loss",)))
     assert [open_gate.verdict, shut.verdict, other.verdict] == ["holds", "gated", "holds"]
     assert shut.sentence.startswith("Not judged, below the floor: the floor majority is not beaten")
     assert open_gate.sentence in shut.sentence
+
+
+def test_a_table_waits_for_those_that_it_is_computed_from():
+    passed, below = judge([GATE], result()), judge([GATE], result(floor=(81.0,)))
+    assert judge_after({"a": passed}).status == "passed"
+    both = judge_after({"a": passed, "b": below})
+    assert (both.status, both.sentence) == (
+        "below the floor",
+        "It is computed from tables that have not passed: b (below the floor).",
+    )
+    assert judge_after({"a": passed, "b": None}).status == "below the floor"
+    (verdict,) = claims.judge(CLAIM, {"laptop": result()}, judgements={"laptop": both})
+    assert verdict.verdict == "gated"
 
 
 FLOORS = """
