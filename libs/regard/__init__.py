@@ -19,6 +19,7 @@ from regard.registry import UnknownMechanism, UnsupportedPattern, list_mechanism
 
 if TYPE_CHECKING:
     from regard import adapters, cost, effective, functional, mechanisms
+    from regard.adapters.swapping import SwapReport, swap, unswap
     from regard.adapters.torch_modules import replace_attention
     from regard.certification import certify
     from regard.observers import observe
@@ -27,6 +28,7 @@ else:
     from regard.registry import build
 
 LAZY = {
+    "SwapReport": "regard.adapters.swapping:SwapReport",
     "adapters": "regard.adapters",
     "certify": "regard.certification:certify",
     "cost": "regard.cost",
@@ -35,10 +37,13 @@ LAZY = {
     "mechanisms": "regard.mechanisms",
     "observe": "regard.observers:observe",
     "replace_attention": "regard.adapters.torch_modules:replace_attention",
+    "swap": "regard.adapters.swapping:swap",
+    "unswap": "regard.adapters.swapping:unswap",
 }
 
 __all__ = [
     "Attention",
+    "SwapReport",
     "UnknownMechanism",
     "UnsupportedPattern",
     "adapters",
@@ -53,6 +58,8 @@ __all__ = [
     "mechanisms",
     "observe",
     "replace_attention",
+    "swap",
+    "unswap",
 ]
 
 if not TYPE_CHECKING:  # to a type checker a misspelt name is an error

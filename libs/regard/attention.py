@@ -22,7 +22,7 @@ from regard.common.autocast import autocast_enabled
 from regard.common.checks import FLOATS, check_choice, check_count, check_flag, check_mask
 from regard.common.patterns import ALL_PATTERNS, Pattern, is_causal, is_cross, zero_masked
 
-Capability = Literal["weighted_mean", "stepwise", "function_options"]
+Capability = Literal["weighted_mean", "stepwise", "function_options", "function_takes"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ class Call:
         key_mask: `(b, m)`, True = keep. Default: None, all keys.
         query_mask: `(b, n)`, True = keep. Default: None, all queries.
         scale: Factor of q · k. Default: None, d ** -0.5.
+        window: Keys (before, after) its own place that a query sees, for classes whose `function_takes` has "window";
+            a causal query sees none after it anyway. Default: None, all.
     """
 
     options: dict[str, Any] = field(default_factory=dict)
@@ -44,6 +46,7 @@ class Call:
     key_mask: Tensor | None = None
     query_mask: Tensor | None = None
     scale: float | None = None
+    window: tuple[int, int] | None = None
 
     def rescaled(self, q: Tensor) -> Tensor:
         """q such that a mechanism whose own scale is always d ** -0.5 has the scale of the call."""
@@ -68,7 +71,10 @@ class Attention(nn.Module):
         weighted_mean       the output is a weighted mean of the values, so that `observe` can show the weights
         stepwise            a causal row depends on its own query and no other, so that it can continue from a cache
         function_options    the options of `attend`: without parameters beyond the four projections, it runs as a
-                            function in Hugging Face models
+                            function in other libraries' models
+        function_takes      what else a `Call` of `attend` may ask: "window". And "dense", if it is what models do by
+                            themselves, so that their own code may do what no `Call` says; "places", if the output
+                            depends on the tokens' places themselves, so that a cache may drop none
         bench_options       the settings that `python -m regard bench` measures
 
     Args:
@@ -94,6 +100,7 @@ class Attention(nn.Module):
     function_options: ClassVar[Mapping[str, Any] | None] = (
         None  # those of `attend` with their defaults; None: no `attend`
     )
+    function_takes: ClassVar[tuple[str, ...]] = ()
     bench_options: ClassVar[tuple[str, ...]] = ("",)  # as "rounds=2 cluster_size=32"; "" is the constructor's defaults
 
     def __init__(self, *, width: int, heads: int, pattern: Pattern = "noncausal_self", bias: bool = True) -> None:
@@ -401,7 +408,7 @@ def claimed(cls: type, capability: Capability) -> Any:
 
     Args:
         cls: A subclass of `Attention`, or a class that stands beside it with attributes of the same names.
-        capability: `weighted_mean`, `stepwise` or `function_options`, see `Attention`.
+        capability: `weighted_mean`, `stepwise`, `function_options` or `function_takes`, see `Attention`.
 
     Returns:
         The class's own value, or that of `Attention`, which claims nothing.

@@ -10,7 +10,9 @@ Weights and clusters are computed when they are read.
 """
 
 import functools
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -22,6 +24,10 @@ from regard.attention import Attention, claimed, identity_values
 from regard.registry import list_mechanisms, mechanism_class
 
 REDRAWN = "this layer draws anew at every call in training and does not keep what it draws: observe it in evaluation"
+SAW_NOTHING = (
+    "{} ran, but no attention of Regard did: its attention is code of its own that does not ask for one, or none was"
+    " reached (regard.swap tells which attentions a model has)"
+)
 HUGGINGFACE = "regard-"  # how the attention implementations of `regard.adapters.huggingface` begin
 
 
@@ -171,10 +177,11 @@ class Observer:
     def __init__(self, module: nn.Module, callback: Callable[[Observation], Any]) -> None:
         self.callback = callback
         self._watched: list[nn.Module] = []
+        self._seen, self._ran, self._root = 0, 0, type(module).__name__
         named = list(module.named_modules())
         if not any(isinstance(child, Attention) or is_adapted(child) for _, child in named):
             raise ValueError(
-                f"{type(module).__name__} holds no attention of Regard: no layer of regard.build or replace_attention, and no model"
+                f"{type(module).__name__} holds no attention of Regard: no layer of regard.build, swap or replace_attention, and no model"
                 f" whose attention implementation begins with {HUGGINGFACE!r}"
             )
         for name, child in named:
@@ -182,6 +189,10 @@ class Observer:
             self._watched.append(child)
             if isinstance(child, Attention):
                 child.__dict__["mix"] = functools.partial(_mix_and_report, child)
+        self._hook: Any = module.register_forward_hook(self._count)
+
+    def _count(self, *call: Any) -> None:
+        self._ran += not _muted
 
     def remove(self) -> None:
         """Stop watching. A second call does nothing."""
@@ -192,14 +203,29 @@ class Observer:
                 del _watchers[child]
                 child.__dict__.pop("mix", None)
         self._watched = []
+        self._hook.remove()
 
     def __enter__(self) -> "Observer":
         return self
 
     def __exit__(self, *error: object) -> None:
         self.remove()
+        if self._ran and not self._seen and error[0] is None:
+            warnings.warn(SAW_NOTHING.format(self._root), stacklevel=2)
 
 
+@contextmanager
+def muted() -> Iterator[None]:
+    """Within the block no observer is told of anything: for calls that are no part of the user's run."""
+    global _muted
+    before, _muted = _muted, True
+    try:
+        yield
+    finally:
+        _muted = before
+
+
+_muted = False
 _watchers: WeakKeyDictionary[nn.Module, dict[Observer, str]] = WeakKeyDictionary()
 
 
@@ -208,7 +234,7 @@ def observe(module: nn.Module, callback: Callable[[Observation], Any]) -> Observ
 
     Use it in a `with` block, or call its `remove()`. Observers may be nested and removed in any order; an error in the
     callback is the caller's. Steps of `Attention.step` are not observed. Observe a module before `torch.compile`, not
-    after.
+    after. A `with` block in which the module ran and no attention was seen warns.
 
     Args:
         module: A layer of `regard.build`, or any model that holds one, or whose attention `replace_attention` or
@@ -226,15 +252,18 @@ def observe(module: nn.Module, callback: Callable[[Observation], Any]) -> Observ
 
 def report(module: nn.Module, **observed: Any) -> None:
     """Tell those who watch `module`, if any, of one call; `observed` are the fields of `Observation` but `name`."""
-    if not (watchers := _watchers.get(module)):
+    if _muted or not (watchers := _watchers.get(module)):
         return
     observation = Observation(name="", **observed)
     for observer, name in list(watchers.items()):
+        observer._seen += 1
         observer.callback(replace(observation, name=name))
 
 
 def is_adapted(module: nn.Module) -> bool:
-    """Is this part of a Hugging Face model that runs an attention of Regard?"""
+    """Is this an attention that `regard.swap` has changed, or part of a Hugging Face model that runs one of Regard?"""
+    if vars(module).get("regard_swap") is not None:
+        return True
     chosen = getattr(getattr(module, "config", None), "_attn_implementation", None)
     return isinstance(chosen, str) and chosen.startswith(HUGGINGFACE)
 

@@ -1,19 +1,21 @@
 """`python -m regard_lab.reproduce PAPER/TABLE … --scale S` brings tables up to date; without a table, everything that `params.yaml` asks for.
 
-Tables: compose every cell of every table and check them all; then, a table after the other, fetch its data, run what is not there yet, write
-`results/<scale>/<paper>/<table>.json`. This is what a stage of the pipelines calls. Exit code 1 when a cell failed or could not run (the
-table says which and why; the tables after it run all the same), 2 for bad input. Everything: `dvc repro`, then a line a table.
+Tables: compose every cell of every table and check them all; then fetch their data, run what is not there yet, and write
+`results/<scale>/<paper>/<table>.json` of each table as its last cell ends. This is what a stage of the pipelines calls. Exit code 1 when a cell
+failed or could not run (the table says which and why; the others run all the same), 2 for bad input. Everything: the tables whose stages DVC
+would run, together; then `dvc repro`, whose stages find their cells finished; then one line per table.
 """
 
 import argparse
 import fcntl
+import json
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +25,21 @@ from tqdm import tqdm
 from regard_lab import data
 from regard_lab.common import files
 from regard_lab.common.errors import DataMissing, UserError, command
-from regard_lab.experiment.cells import Finished, finished_record, run_cell
-from regard_lab.experiment.executors import EXECUTORS, as_finished, executor, import_early
+from regard_lab.experiment.cells import Cell, Finished, finished_record, run_cell
+from regard_lab.experiment.executors import (
+    EXECUTORS,
+    Executor,
+    Future,
+    ProcessEnded,
+    as_finished,
+    executor,
+    import_early,
+)
 from regard_lab.experiment.experiments import check_scale
 from regard_lab.experiment.project import find_project, papers
-from regard_lab.experiment.results import read_result, result_path, write_result
+from regard_lab.experiment.results import DECIDING, read_result, result_path, write_result
 from regard_lab.experiment.tables import Table, check_table, checksums, load_table, result_of
+from regard_lab.gate import with_floors
 
 
 def reproduce_tables(
@@ -40,9 +51,21 @@ def reproduce_tables(
     workers: int | None = None,
     options: dict[str, Any] | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Bring tables, each named by paper and table, up to date and yield their summaries. Nothing runs before all of them are checked.
+    """Bring tables up to date together and yield the summary of each as it is done. Nothing runs before all of them are checked.
 
-    Tables that one process brings up to date share its imports, which can take longer than the cells of a small table.
+    Their cells share one executor: imports, which can take longer than the cells of a small table, are paid for once, and the last cell of a
+    table keeps one core busy while the next table has the others. Tables that say how many cells may run at once come after them, each by itself.
+
+    Args:
+        names: Paper and table of each.
+        scale: `quick`, `laptop` or `paper`.
+        root: The folder of the repository.
+        where: One of `EXECUTORS`.
+        workers: How many cells at once. Default: what the table says, else one per core.
+        options: Passed to submitit or Ray.
+
+    Raises:
+        UserError: A table or a config is wrong, or another process runs the table. Records of cells that have finished are kept.
     """
     tables = [load_table(paper, name, scale, root) for paper, name in names]
     if where == "processes" and any(_needs_processes(table, root, workers) for table in tables):
@@ -50,8 +73,10 @@ def reproduce_tables(
     for table in tables:
         if not _finished(table, root):  # what has run was checked before it ran, and a check imports torch
             check_table(table, root)
-    for table in tables:
-        yield _bring_up_to_date(table, root, where, workers or table.spec.workers, options or {})
+    together = [table for table in tables if workers or not table.spec.workers]
+    alone = [[table] for table in tables if not (workers or table.spec.workers is None)]
+    for group in ([together] if together else []) + alone:
+        yield from _bring_up_to_date(group, root, where, workers or group[0].spec.workers, options or {})
 
 
 def reproduce_table(paper: str, name: str, scale: str, root: Path, **where: Any) -> dict[str, Any]:
@@ -68,64 +93,127 @@ def _finished(table: Table, root: Path) -> bool:
     return all(finished_record(cell, root) for cell in table.cells)
 
 
+@dataclass
+class _Run:
+    """A table that is being run: its cells that have ended, how many have not, and since when."""
+
+    table: Table
+    finished: list[Finished] = field(default_factory=list)
+    left: int = 0
+    started: float = field(default_factory=time.time)
+
+
 def _bring_up_to_date(
-    table: Table, root: Path, where: str, workers: int | None, options: dict[str, Any]
-) -> dict[str, Any]:
-    """The summary of a table: cells run, reused, failed, not run, and seconds."""
-    started = time.time()
-    paper, name, scale = table.paper, table.name, table.scale
-    with _alone(root, table):
-        try:
-            _prepare_data(table, root)
-        except DataMissing as error:
-            finished = [Finished(cell, "not run", None, str(error)) for cell in table.cells]
+    tables: list[Table], root: Path, where: str, workers: int | None, options: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """Run tables on one executor; write each table's result when its last cell has ended, and yield its summary."""
+    with ExitStack() as locks:
+
+        def prepared() -> Iterator[_Run]:
+            """Each table with its data, which are fetched while the cells of the tables before it run."""
+            for table in tables:
+                locks.enter_context(_alone(root, table))
+                yield _with_data(table, root)
+
+        for done in _run(prepared(), sum(len(table.cells) for table in tables), root, where, workers, options):
+            yield _written(done, root)
+
+
+def run_cells(table: Table, root: Path, where: str, workers: int | None, options: dict[str, Any]) -> list[Finished]:
+    """Run the cells of a table, whose data are there, on an executor; a progress bar says which has just ended."""
+    (done,) = _run([_Run(table)], len(table.cells), root, where, workers, options)
+    return done.finished
+
+
+def _run(
+    runs: Iterable[_Run], cells: int, root: Path, where: str, workers: int | None, options: dict[str, Any]
+) -> Iterator[_Run]:
+    """Run the cells of all tables on one executor and yield each table when its last cell has ended. `cells`: how many there are."""
+    under_way: dict[Future, tuple[_Run, Cell]] = {}
+    pool: Executor | None = None
+    with ExitStack() as stack, tqdm(total=cells, unit="cell", disable=None) as bar:
+        for run in runs:
+            for cell in _to_run(run, root):
+                if pool is None:  # not before there is something to run: to start it takes seconds
+                    count = min(workers, cells) if workers else None
+                    pool = stack.enter_context(executor(where, workers=count, **options))
+                under_way[pool.submit(run_cell, cell, root)] = run, cell
+                run.left += 1
+            bar.update(len(run.finished))
+            if not run.left:
+                yield run
+        for future in as_finished(under_way):
+            run, cell = under_way[future]
+            end = _end(future, cell)
+            run.finished.append(end)
+            run.left -= 1
+            bar.set_description(f"{cell.paper}/{cell.table} {cell.scale}", refresh=False)
+            bar.set_postfix_str(f"{cell.id}: {end.outcome}")
+            bar.update()
+            if not run.left:
+                yield run
+
+
+def _to_run(run: _Run, root: Path) -> list[Cell]:
+    """The cells of a table that must be run; the others are noted as finished."""
+    ended = {end.cell.id for end in run.finished}
+    left = []
+    for cell in run.table.cells:
+        if cell.id in ended:
+            continue
+        if record := finished_record(cell, root):
+            run.finished.append(Finished(cell, "reused", record))
         else:
-            # A set that cannot be pinned has its checksum only now.
-            if checksums(table.spec, table.cells[0].config, root) != table.cells[0].data:
-                table = load_table(paper, name, scale, root)
-            finished = run_cells(table, root, where, workers, options)
-        result = result_of(table, finished, root)
-        path = result_path(root, paper, name, scale)
-        if path.exists() and any(end.outcome == "reused" for end in finished):
-            result = replace(
-                result, restamps=[one for one in read_result(path).restamps if one.new == result.fingerprint]
-            )
-        write_result(path, result)
-    counts = Counter(end.outcome for end in finished)
+            left.append(cell)
+    # Seeds outermost: when a run is stopped early, every row has some of its seeds rather than some rows all of theirs.
+    return sorted(left, key=lambda cell: cell.seed)
+
+
+def _end(future: Future, cell: Cell) -> Finished:
+    """How a cell ended. That its process died is one failed cell, and not the end of the others."""
+    try:
+        end: Finished = future.result()
+    except ProcessEnded as error:
+        return Finished(cell, "failed", None, str(error))
+    return end
+
+
+def _with_data(table: Table, root: Path) -> _Run:
+    """A table whose data are there, or all of whose cells cannot run."""
+    try:
+        for name in table.spec.data_sets:
+            data.ensure(name, root, table.cells[0].config["data"]["source"])
+    except DataMissing as error:
+        return _Run(table, [Finished(cell, "not run", None, str(error)) for cell in table.cells])
+    # A set that cannot be pinned has its checksum only now.
+    if checksums(table.spec, table.cells[0].config, root) != table.cells[0].data:
+        table = load_table(table.paper, table.name, table.scale, root)
+    return _Run(table)
+
+
+def _written(done: _Run, root: Path) -> dict[str, Any]:
+    """Write a table's result; its summary: cells run, reused, failed, not run, and seconds."""
+    table = done.table
+    paper, name, scale = table.paper, table.name, table.scale
+    result = result_of(table, done.finished, root)
+    path = result_path(root, paper, name, scale)
+    if path.exists() and any(end.outcome == "reused" for end in done.finished):
+        result = replace(result, restamps=[one for one in read_result(path).restamps if one.new == result.fingerprint])
+    if scale in DECIDING:
+        result, _ = with_floors(result, root)
+    write_result(path, result)
+    counts = Counter(end.outcome for end in done.finished)
     summary = {
         "table": f"{paper}/{name}",
         "scale": scale,
         "rows": {status: sum(row.status == status for row in result.rows) for status in ("ok", "failed", "not run")},
         "cells": {outcome: counts[outcome] for outcome in ("run", "reused", "failed", "not run")},
-        "seconds": round(time.time() - started, 1),
+        "seconds": round(time.time() - done.started, 1),
         "ended": time.time(),
         "reasons": sorted({row.reason for row in result.rows if row.reason}),
     }
     files.write_json(summary_path(root, paper, name, scale), summary)
     return summary
-
-
-def run_cells(table: Table, root: Path, where: str, workers: int | None, options: dict[str, Any]) -> list[Finished]:
-    """Run the cells of a table on an executor; a progress bar says which has just ended."""
-    finished = [Finished(cell, "reused", record) for cell in table.cells if (record := finished_record(cell, root))]
-    reused = {end.cell.id for end in finished}
-    # Seeds outermost: when a run is stopped early, every row has some of its seeds rather than some rows all of theirs.
-    cells = sorted((cell for cell in table.cells if cell.id not in reused), key=lambda cell: cell.seed)
-    if not cells:
-        return finished
-    workers = min(workers, len(cells)) if workers else None
-    label = f"{table.paper}/{table.name} {table.scale}"
-    with (
-        executor(where, workers=workers, **options) as pool,
-        tqdm(total=len(table.cells), initial=len(finished), desc=label, unit="cell", disable=None) as bar,
-    ):
-        futures = [pool.submit(run_cell, cell, root) for cell in cells]
-        for future in as_finished(futures):
-            end: Finished = future.result()
-            finished.append(end)
-            bar.set_postfix_str(f"{end.cell.id}: {end.outcome}")
-            bar.update()
-    return finished
 
 
 def summary_path(root: Path, paper: str, table: str, scale: str) -> Path:
@@ -145,27 +233,60 @@ def line(summary: dict[str, Any], since: float = 0.0) -> str:
 
 
 def reproduce_all(root: Path) -> int:
-    """`dvc repro` for the scales of `params.yaml`, then a line a table and the report's path."""
+    """Bring everything up to date for the scales of `params.yaml`, then print a line per table and the report's path.
+
+    The tables whose stages DVC would run are run here first, together. Each of their stages then finds its cells finished and only keeps the
+    books; `dvc repro` alone, or of one stage, gives the same results.
+    """
     started = time.time()
     scales = read_scales(root)
-    code = subprocess.run([sys.executable, "-m", "dvc", "repro", "--keep-going"], cwd=root).returncode
+    _dvc(root, "repro", "fingerprints")
+    try:
+        for scale, names in outdated(root, scales).items():
+            for summary in reproduce_tables(names, scale, root):
+                tqdm.write(line(summary))
+    except UserError as error:  # every other table has its own stage, and so has the one that is wrong
+        print(f"error: {error}\nThe stages go on one by one.", file=sys.stderr, flush=True)
+    code = _dvc(root, "repro", "--keep-going").returncode
     failed = 0
     print()
     for scale in scales:
-        for paper in papers(root):
-            for name in find_project(paper, root).tables(root):
-                path = summary_path(root, paper, name, scale)
-                there = path.exists() and result_path(root, paper, name, scale).exists()
-                print(
-                    line(files.read_json(path), started)
-                    if there
-                    else f"{paper + '/' + name:<32} {scale:<7} not run: see the messages above"
-                )
-                failed += not there
+        for paper, name in _tables(root):
+            path = summary_path(root, paper, name, scale)
+            there = path.exists() and result_path(root, paper, name, scale).exists()
+            print(
+                line(files.read_json(path), started)
+                if there
+                else f"{paper + '/' + name:<32} {scale:<7} not run: see the messages above"
+            )
+            failed += not there
     if code and failed:  # a stage that failed keeps DVC from the report; what there is should be seen all the same
         subprocess.run([sys.executable, "-m", "regard_lab.report"], cwd=root, check=False)
     print(f"\n{time.time() - started:.0f} s in all. The report: {root / 'reports' / 'index.html'}")
     return code
+
+
+def outdated(root: Path, scales: list[str]) -> dict[str, list[tuple[str, str]]]:
+    """The tables whose stages DVC would run, by scale, in the order of the report; all of them where DVC cannot say."""
+    answer = _dvc(root, "status", "--json", stdout=subprocess.PIPE, text=True)
+    stages = json.loads(answer.stdout) if answer.returncode == 0 else None
+    return {
+        scale: [
+            (paper, name)
+            for paper, name in _tables(root)
+            if stages is None or f"pipelines/{paper}/dvc.yaml:table@{name}-{scale}" in stages
+        ]
+        for scale in scales
+    }
+
+
+def _dvc(root: Path, *words: str, **options: Any) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([sys.executable, "-m", "dvc", *words], cwd=root, **options)
+
+
+def _tables(root: Path) -> list[tuple[str, str]]:
+    """Paper and name of every table that is run."""
+    return [(paper, name) for paper in papers(root) for name in find_project(paper, root).tables(root)]
 
 
 def read_scales(root: Path) -> list[str]:
@@ -178,11 +299,6 @@ def read_scales(root: Path) -> list[str]:
     if not isinstance(scales, list) or not scales:
         raise UserError(f"{path}: scales must be a list such as [quick], got {scales!r}")
     return [check_scale(str(scale)) for scale in scales]
-
-
-def _prepare_data(table: Table, root: Path) -> None:
-    for name in table.spec.data_sets:
-        data.ensure(name, root, table.cells[0].config["data"]["source"])
 
 
 @contextmanager
@@ -240,7 +356,8 @@ def main() -> int:
         workers=arguments.workers,
         options=options,
     ):
-        print(line(summary), flush=True)
+        tqdm.write(line(summary))
+        sys.stdout.flush()
         code |= bool(summary["rows"]["failed"] or summary["rows"]["not run"])
     return code
 

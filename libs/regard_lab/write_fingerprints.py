@@ -56,7 +56,9 @@ def write_fingerprints(root: Path, each: Callable[..., Iterable[Any]] = map) -> 
 
 def sources(root: Path) -> str:
     """One hash of every byte that the fingerprints can depend on, and of the names of results."""
-    read = [root / "params.yaml", *(root / "data").glob(f"*/{data.MANIFEST}")]
+    # Data from packages are pinned: that they have been fetched since changes nothing.
+    fetched = (path for kind in ("hub", "folder") for path in (root / "data").glob(f"*-{kind}/{data.MANIFEST}"))
+    read = [root / "params.yaml", *fetched]
     for folder in ("libs", "projects"):
         read += (path for path in (root / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     contents = (f"{path.relative_to(root)} {files.sha256(path)}" for path in sorted(read))

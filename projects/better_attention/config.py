@@ -1,10 +1,17 @@
 """The typed config of a cell, and what the lab must know of this project. Imports no torch: see `regard_lab.experiment.project`."""
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+from regard_lab.common.bounds import Share
 from regard_lab.experiment.project import Project
+from regard_lab.training.recipe import Training
 
-# The layers of `controls.py`, by name; any other attention is one of the library's.
+FOUR = ("softmax", "optimised", "efficient", "super")
+
+# The layers of `models/controls.py`, by name; any other attention is one of the library's.
 CONTROLS = (
     "softmax_narrow",
     "softmax_mixed",
@@ -14,102 +21,93 @@ CONTROLS = (
     "orthogonal",
     "super_per_head",
     "super_unmasked",
+    "none",
 )
 
 
 @dataclass
 class Data:
-    """Which data set and how it enters the model. Texts have `vocabulary` and `length` (words), images `image_size` and `patch` (pixels).
+    """Which data set is read, and how it enters the model.
 
-    `channels` and `augment` are of images: colours a pixel, and whether training turns, mirrors and zooms them. `part` picks one kind of texts out of
-    a set of several. `target` is `class` or `rating`: a set of rated texts can be either.
+    Texts have `vocabulary` and `length` (words, or subwords); images have `image_size` and `patch` (pixels), `channels` (colours per pixel) and
+    `augment` (whether training rotates, mirrors and zooms them). `part` picks one kind of texts out of a set of several. `target` says what of a
+    set of rated texts is predicted.
     """
 
     name: str
     source: str
-    classes: int
-    vocabulary: int | None
-    length: int | None
-    image_size: int | None
-    patch: int | None
-    channels: int = 1
+    classes: PositiveInt
+    vocabulary: Annotated[int, Field(ge=3)] | None  # padding, unknown, one word
+    length: PositiveInt | None
+    image_size: PositiveInt | None
+    patch: PositiveInt | None
+    channels: PositiveInt = 1
     augment: bool = False
     part: str | None = None
-    target: str = "class"
+    target: Literal["class", "rating"] = "class"
 
 
 @dataclass
 class Model:
-    """The encoder. `hidden` and `head` are widths of dense layers, in order."""
+    """The encoder's sizes, or those of a translator's or language model's blocks. `hidden` and `head` are widths of dense layers, in order."""
 
     attention: str
-    width: int
-    heads: int
-    blocks: int
-    norm: str
-    norm_epsilon: float
-    hidden: list[int]
-    activation: str
-    dropout: float
-    pool: str
-    head: list[int]
-    head_activation: str
-    head_dropout: float
-
-
-@dataclass
-class Training:
-    """Optimiser and batches; `devices`, `strategy` and `precision` are Lightning's."""
-
-    optimiser: str
-    learning_rate: float
-    weight_decay: float
-    batch_size: int
-    devices: int
-    strategy: str
-    precision: str
+    width: PositiveInt
+    heads: PositiveInt
+    blocks: PositiveInt
+    norm: Literal["pre", "post"]
+    norm_epsilon: PositiveFloat
+    hidden: list[PositiveInt]
+    activation: Literal["relu", "gelu", "silu"]
+    dropout: Share
+    pool: Literal["mean", "flatten", "none"]
+    head: list[PositiveInt]
+    head_activation: Literal["relu", "gelu"]
+    head_dropout: Share
 
 
 @dataclass
 class Budget:
-    """What a scale spends: epochs, training examples and examples of each held-out split (None: all), repeats of a timing.
+    """What a scale spends beside the epochs of `training`; null stands for all examples.
 
-    `attention_maps`: of how many test examples the first seed's cells of Standard and Super leave a map.
+    `train_examples` are used for training and `held_out_examples` of each held-out split for evaluation; `repeats` is how often a forward pass is
+    timed. `attention_maps` is the number of test examples of which the first seed's cells of Standard and Super leave a map.
     """
 
-    epochs: int
-    train_examples: int | None
-    repeats: int
-    held_out_examples: int | None = None
-    attention_maps: int = 0
+    repeats: PositiveInt
+    train_examples: PositiveInt | None = None
+    held_out_examples: PositiveInt | None = None
+    attention_maps: NonNegativeInt = 0
 
 
 @dataclass
 class Translation:
-    """What a translator has beside `Model`, whose blocks are the encoder's, and how it is asked: `beam` hypotheses a sentence, `shown` ones shown."""
+    """What a translator has beside `Model`, whose `blocks` are the encoder's, and how it decodes: `beam` hypotheses per sentence, `shown` kept."""
 
-    decoder_blocks: int
-    beam: int
-    length_penalty: float
-    shown: int
+    decoder_blocks: PositiveInt
+    beam: PositiveInt
+    length_penalty: NonNegativeFloat
+    shown: PositiveInt
 
 
 @dataclass
-class Lm:
-    """What a language model has beside `Model`: the base of its rotary positions, biases or none, and the windows held out of each split."""
+class LanguageModel:
+    """What a language model has beside `Model`: the base of its rotary positions, and whether its maps have biases."""
 
-    rotary_base: float
+    rotary_base: Annotated[float, Field(gt=1)]
     bias: bool
-    held_out: int | None
+
+
+Part = Literal["layer", "model", "layer_gpu", "model_gpu", "int8", "onnx"]
 
 
 @dataclass
 class Inference:
-    """What is timed: a `layer`, a `model`, or that model in `int8`; on `batch` inputs, for about `seconds` in all."""
+    """What is timed: a `layer`, a `model`, or that model in `int8` or `onnx`; on `batch` inputs, for about `seconds` in all."""
 
-    part: str
-    batch: int
-    seconds: float
+    part: Part
+    batch: PositiveInt
+    seconds: PositiveFloat
 
 
 @dataclass
@@ -118,16 +116,30 @@ class Config:
 
     data: Data
     model: Model
-    training: Training
     budget: Budget
     seed: int
     scale: str
+    training: Training | None = None
     translation: Translation | None = None
-    lm: Lm | None = None
+    language_model: LanguageModel | None = None
     inference: Inference | None = None
 
 
-FOUR = ("softmax", "optimised", "efficient", "super")
+def tokens_of(data: Data) -> int:
+    """How many tokens an image or a text has.
+
+    Raises:
+        ValueError: Neither a length nor an image size and a patch that divides it are given.
+    """
+    if data.length is not None:
+        return data.length
+    if data.image_size is None or data.patch is None:
+        raise ValueError(f"data set {data.name} needs a length, or an image_size and a patch")
+    if data.image_size % data.patch:
+        raise ValueError(
+            f"the patch must divide the image, got patch = {data.patch} and image_size = {data.image_size}"
+        )
+    return (data.image_size // data.patch) ** 2
 
 
 def leaves_maps(config: Config) -> bool:
@@ -139,11 +151,11 @@ def modules(config: Config) -> list[str]:
     """What a cell reaches by name: its mechanism or control; at inference all four, timed in turns."""
     names = FOUR if config.inference else (config.model.attention,)
     return [
-        f"projects.better_attention.controls@{name}" if name in CONTROLS else f"regard.mechanisms.{name}"
+        f"projects.better_attention.models.controls@{name}" if name in CONTROLS else f"regard.mechanisms.{name}"
         for name in names
     ]
 
 
 PROJECT = Project(
-    name="better_attention", schema=Config, check="projects.better_attention.check:check", modules=modules
+    name="better_attention", schema=Config, check="projects.better_attention.models.checks:check", modules=modules
 )

@@ -1,7 +1,7 @@
 """The typed config of a cell, and what the lab must know of this project. Imports no torch: see `regard_lab.experiment.project`.
 
 The tables need different things, so a config has a section for each; those that a table does not use are null. Three resolvers put into a config
-what a cell depends on beside code and data, so that a change of it is a change of the cell:
+what a cell depends on beside code and data, so that a change of it changes the cell:
 
     ${cab_published:}                                 the published numbers
     ${cab_constants:quick,causal_self}                the frozen constants of our own index, at a scale; null where there are none yet
@@ -11,26 +11,29 @@ what a cell depends on beside code and data, so that a change of it is a change 
 import functools
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
+from pydantic import Field, PositiveInt
 
+from regard_lab.common.bounds import Share
 from regard_lab.common.errors import UserError
 from regard_lab.common.files import combined_sha256, sha256
 from regard_lab.experiment.project import Project
 from regard_lab.experiment.table_file import read_table
+from regard_lab.training.recipe import Training
 
 FOLDER = Path(__file__).parent
-NONE = "none"  # in the place of a mechanism's name: the layer is left out
+NONE = "none"  # in place of a mechanism's name: the layer is left out
 
 
 @dataclass
 class Data:
-    """The source that data sets come from (`package` or `folder`)."""
+    """The source that data sets come from."""
 
     name: str
-    source: str
+    source: Literal["package", "folder"]
 
 
 @dataclass
@@ -60,76 +63,70 @@ class Published:
 
 
 @dataclass
-class Fitting:
-    """Optimiser, batches and budget of a training."""
-
-    learning_rate: float
-    weight_decay: float
-    batch_size: int
-    epochs: int
-    train_examples: int | None
-    held_out_examples: int | None
-    devices: int
-    strategy: str
-    precision: str
-
-
-@dataclass
 class Lstf:
-    """An encoder–decoder for forecasts of long sequences. Lengths count steps; the decoder is given the last `label_length` known ones."""
+    """An encoder–decoder that forecasts long sequences. Lengths count steps; the decoder is given the last `label_length` known ones.
+
+    `train_examples` and `held_out_examples` (of the validation and of the test split) are windows; null is all.
+    """
 
     sets: list[str]
-    length: int
-    label_length: int
-    horizon: int
-    width: int
-    heads: int
-    feed_forward: int
-    encoder_layers: int
-    decoder_layers: int
-    dropout: float
-    fitting: Fitting
+    length: PositiveInt
+    label_length: PositiveInt
+    horizon: PositiveInt
+    width: PositiveInt
+    heads: PositiveInt
+    feed_forward: PositiveInt
+    encoder_layers: PositiveInt
+    decoder_layers: PositiveInt
+    dropout: Share
+    train_examples: PositiveInt | None
+    held_out_examples: PositiveInt | None
+    training: Training
 
 
 @dataclass
 class Lm:
-    """A decoder of characters, trained on `context` of them."""
+    """A decoder of characters, trained on `context` of them, which can be quartered. Examples are windows of the context; null is all."""
 
     set: str
-    context: int
-    width: int
-    heads: int
-    feed_forward: int
-    layers: int
-    dropout: float
-    fitting: Fitting
+    context: Annotated[int, Field(ge=4, multiple_of=4)]
+    width: PositiveInt
+    heads: PositiveInt
+    feed_forward: PositiveInt
+    layers: PositiveInt
+    dropout: Share
+    train_examples: PositiveInt | None
+    held_out_examples: PositiveInt | None
+    training: Training
 
 
 @dataclass
 class Translation:
-    """An encoder–decoder from English to Spanish; lengths and vocabulary count words."""
+    """An encoder–decoder from English to Spanish; lengths and vocabulary count words. Examples are sentences; null is all."""
 
     set: str
-    vocabulary: int
-    length: int
-    width: int
-    heads: int
-    feed_forward: int
-    encoder_layers: int
-    decoder_layers: int
-    dropout: float
-    fitting: Fitting
+    vocabulary: Annotated[int, Field(ge=5)]  # padding, unknown, beginning, end, and one word
+    length: Annotated[int, Field(ge=3)]  # beginning, one word, end
+    width: PositiveInt
+    heads: PositiveInt
+    feed_forward: PositiveInt
+    encoder_layers: PositiveInt
+    decoder_layers: PositiveInt
+    dropout: Share
+    train_examples: PositiveInt | None
+    held_out_examples: PositiveInt | None
+    training: Training
 
 
 @dataclass
 class Efficiency:
     """One layer of each mechanism at growing lengths; `repeats` is how often each call is timed."""
 
-    lengths: list[int]
-    batch: int
-    width: int
-    heads: int
-    repeats: int
+    lengths: list[PositiveInt]
+    batch: PositiveInt
+    width: PositiveInt
+    heads: PositiveInt
+    repeats: PositiveInt
 
 
 @dataclass
@@ -144,7 +141,7 @@ class Config:
     """Everything that makes a cell what it is."""
 
     data: Data
-    pattern: str
+    pattern: Literal["noncausal_self", "causal_self", "noncausal_cross", "causal_cross"]
     attention: Attention
     published: Published | None
     lstf: Lstf | None
@@ -157,13 +154,47 @@ class Config:
     scale: str
 
 
+def check(config: Config) -> None:
+    """What relates several keys, before any work.
+
+    Raises:
+        ValueError: Sizes that do not fit each other, with the numbers.
+        UnsupportedPattern: The mechanism does not have the pattern under test.
+        UnknownMechanism: No mechanism has this name.
+    """
+    trained = {
+        name: section
+        for name, section in (("lstf", config.lstf), ("lm", config.lm), ("translation", config.translation))
+        if section is not None
+    }
+    for name, section in trained.items():
+        if section.width % section.heads:
+            raise ValueError(f"{name}.heads must divide {name}.width, got {section.heads} and {section.width}")
+        if section.width % 2:
+            raise ValueError(f"sines and cosines of positions need an even width, got {name}.width={section.width}")
+    if config.lstf is not None and config.lstf.label_length > config.lstf.length:
+        raise ValueError(
+            f"lstf.label_length is a part of lstf.length, got {config.lstf.label_length} and {config.lstf.length}"
+        )
+    if config.efficiency is not None and len(set(config.efficiency.lengths)) < 3:
+        raise ValueError(f"a parabola needs three lengths, got efficiency.lengths={config.efficiency.lengths}")
+    if config.attention.name != NONE:
+        from regard.loading import find_class
+        from regard.registry import UnsupportedPattern
+
+        cls = find_class(config.attention.name)
+        if trained and config.pattern not in cls.patterns:
+            known = f"it has {', '.join(cls.patterns)}"
+            raise UnsupportedPattern(f"{config.attention.name!r} does not have the pattern {config.pattern!r}; {known}")
+
+
 def modules(config: Config) -> list[str]:
-    """What a cell reaches by name: its mechanism, and softmax attention in the places that are not under test."""
+    """What a cell reaches by name: its mechanism, and softmax attention for the layers that are not under test."""
     return modules_of(config.attention.name)
 
 
 def modules_of(attention: str) -> list[str]:
-    """The modules behind a mechanism's name. A user's own lies outside of the repository; its checksum stands in the config."""
+    """The modules behind a mechanism's name. A user's own is outside the repository; its checksum is in the config."""
     known = attention != NONE and ":" not in attention
     return ["regard.mechanisms.softmax", *([f"regard.mechanisms.{attention}"] if known else [])]
 
@@ -172,32 +203,36 @@ def frozen_constants(scale: str, pattern: str) -> DictConfig | None:
     """The constants of our index in `constants.yaml`: metric -> mean and standard deviation; `None` where nothing is frozen."""
     path = FOLDER / "constants.yaml"
     frozen = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
-    found = ((frozen or {}).get(scale) or {}).get(pattern)
-    return OmegaConf.create(found["metrics"]) if found else None
+    constants = ((frozen or {}).get(scale) or {}).get(pattern)
+    return OmegaConf.create(constants["metrics"]) if constants else None
 
 
 def own_checksum(target: str) -> str:
-    """The SHA-256 of the file behind `file.py:Class` or `module:Class`; nothing for a registered mechanism."""
-    place, colon, _ = target.rpartition(":")
+    """The SHA-256 of the file behind `file.py:Class` or `module:Class`; empty for a registered mechanism.
+
+    Raises:
+        UserError: There is no such file or module.
+    """
+    module, colon, _ = target.rpartition(":")
     if not colon:
         return ""
-    if place.endswith(".py"):
-        path = Path(place)
+    if module.endswith(".py"):
+        path = Path(module)
     else:
         import importlib.util
 
         try:
-            spec = importlib.util.find_spec(place)
+            spec = importlib.util.find_spec(module)
         except (ImportError, ValueError):
             spec = None
-        path = Path(spec.origin) if spec is not None and spec.origin else Path(place)
+        path = Path(spec.origin) if spec is not None and spec.origin else Path(module)
     if not path.is_file():
-        raise UserError(f"there is no module {place!r}; for a file write path/to/file.py:Class")
+        raise UserError(f"there is no module {module!r}; for a file write path/to/file.py:Class")
     return sha256(path)
 
 
 def published_checksum() -> str:
-    """The SHA-256 of every published number that `published.py` reads, with the names of its table, row and column."""
+    """The SHA-256 of every published number that `analyses/published.py` reads, with the names of its table, row and column."""
     files = sorted(path for kind in ("raw", "published") for path in (FOLDER / "tables").glob(f"{kind}_*.yaml"))
     return _checksum(tuple((path, path.stat().st_mtime_ns, path.stat().st_size) for path in files))
 
@@ -215,7 +250,7 @@ def _checksum(files: tuple[tuple[Path, int, int], ...]) -> str:
 PROJECT = Project(
     name="cab",
     schema=Config,
-    check="projects.cab.check:check",
+    check="projects.cab.config:check",
     modules=modules,
     resolvers={"cab_published": published_checksum, "cab_constants": frozen_constants, "cab_own": own_checksum},
 )

@@ -1,7 +1,7 @@
 """Bring your own attention: `python -m projects.cab.score my_file.py:MyAttention --scale quick`.
 
-Certifies it in every pattern that it declares, trains the benchmark's task of each, and prints its compositional index beside those of the mechanisms
-here. The rows stay in the table `own` of the report. What was trained once is not trained again; stopped half-way, the same command goes on.
+Certifies it in every pattern that it declares, trains the benchmark's task for each, and prints its compositional index among those of the
+mechanisms here. The rows stay in the table `own` of the report. What has been trained is not trained again; the same command resumes a stopped run.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import torch
 from tqdm import tqdm
 
 from projects.cab.config import PROJECT
-from projects.cab.tasks import TABLES
+from projects.cab.tasks.by_pattern import TABLES
 from regard.certification import PROPERTIES, Outcome, certify
 from regard.common.patterns import ALL_PATTERNS, Pattern
 from regard.loading import BadRequest, find_class, key_and_value
@@ -37,12 +37,16 @@ METRICS = {"index": "", "over_none": "", "attention_parameters": "", "train_time
 
 
 def patterns_of(target: str, wanted: Sequence[str]) -> list[Pattern]:
-    """The patterns to score: those that the class declares, or the wanted ones among them."""
+    """The patterns to score: those that the class declares, or the wanted ones among them.
+
+    Raises:
+        UserError: There is no such class, it declares no pattern, or it does not declare a wanted one.
+    """
     try:
         declared = tuple(getattr(find_class(target), "patterns", ()))
     except (BadRequest, UnknownMechanism) as error:
         raise UserError(str(error)) from None
-    if unknown := [each for each in wanted if each not in declared]:
+    if unknown := [pattern for pattern in wanted if pattern not in declared]:
         raise UserError(f"{target} does not declare {unknown[0]}; it declares {', '.join(declared) or 'no pattern'}")
     if not declared:
         raise UserError(f"{target} declares no pattern: decorate the class with @mechanism(name, patterns=…, paper=…)")
@@ -50,8 +54,9 @@ def patterns_of(target: str, wanted: Sequence[str]) -> list[Pattern]:
 
 
 def certified(target: str, patterns: Sequence[Pattern], options: dict[str, Any]) -> list[Outcome]:
-    """Every property in every pattern, with a bar."""
-    cls, outcomes = find_class(target), []
+    """The outcome of every property in every pattern, with a progress bar."""
+    cls = find_class(target)
+    outcomes: list[Outcome] = []
     with tqdm(total=len(patterns) * len(PROPERTIES), desc="certification", unit="property", disable=None) as bar:
         for pattern in patterns:
             for name, _ in PROPERTIES:
@@ -65,13 +70,13 @@ def certified(target: str, patterns: Sequence[Pattern], options: dict[str, Any])
 
 
 def table_of(target: str, patterns: Sequence[Pattern], scale: Scale, options: dict[str, Any], root: Path) -> Table:
-    """The cells of a mechanism: a row a pattern, as the table `index` has them."""
+    """The cells of a mechanism: one row per pattern, as in the table `index`."""
     rows: list[list[Cell]] = []
     for pattern in patterns:
         key = {"attention": shown_name(target), "pattern": pattern}
-        given = [f"attention.name={target}", f"pattern={pattern}"]
-        given += [f"+attention.options.{name}={value}" for name, value in options.items()]
-        composed = compose(PROJECT, root, ["table=index", f"scale={scale}", *given])
+        overrides = [f"attention.name={target}", f"pattern={pattern}"]
+        overrides += [f"+attention.options.{name}={value}" for name, value in options.items()]
+        composed = compose(PROJECT, root, ["table=index", f"scale={scale}", *overrides])
         check_config(PROJECT, composed.config, f"{target}, {pattern}: ")
         spec = own_spec(composed.spec)
         name = "".join(letter if letter.isalnum() else "_" for letter in shown_name(target))
@@ -83,19 +88,19 @@ def table_of(target: str, patterns: Sequence[Pattern], scale: Scale, options: di
 
 
 def shown_name(target: str) -> str:
-    """`some/where/file.py:Class` as `file.py:Class`: a report holds no path of a machine."""
+    """`some/where/file.py:Class` as `file.py:Class`: a report holds no path of anybody's machine."""
     return target.rpartition("/")[2]
 
 
 def own_spec(index: TableSpec) -> TableSpec:
-    """The table `index` with what a row of `own` shows more."""
-    return replace(index, run="projects.cab.tasks:own", metrics=METRICS)
+    """The table `index` with the further columns of `own`."""
+    return replace(index, run="projects.cab.analyses.index:own", metrics=METRICS)
 
 
 def merged(new: Result, path: Path) -> Result:
-    """The rows of before with those of this run in their places.
+    """The earlier rows, with those of this run in place of their predecessors.
 
-    Code outside this repository has no fingerprint, so that a row of it cannot be told to be stale: score again after a change.
+    Code outside this repository has no fingerprint, so that nobody can tell whether a row of it is stale: score again after a change.
     """
     before = read_result(path) if path.exists() else None
     rows = [row for row in before.rows if new.row(**row.key) is None] if before else []
@@ -113,12 +118,11 @@ def merged(new: Result, path: Path) -> Result:
 
 
 def standing(own: Row, others: Result | None) -> list[tuple[str, Metric, Metric, bool]]:
-    """(name, index, gain over none, is it the new one) of a pattern, best first."""
+    """The mechanisms of the row's pattern, best first: name, index, gain over no attention, and whether it is the new one."""
     pattern = own.key["pattern"]
     rows = [row for row in others.rows if row.key["pattern"] == pattern and "index" in row.metrics] if others else []
-    every = [(row, row is own) for row in [*rows, own]]
-    every.sort(key=lambda pair: -pair[0].metrics["index"].mean)
-    return [(str(row.key["attention"]), row.metrics["index"], row.metrics["over_none"], mine) for row, mine in every]
+    ranked = sorted([*rows, own], key=lambda row: -row.metrics["index"].mean)
+    return [(str(row.key["attention"]), row.metrics["index"], row.metrics["over_none"], row is own) for row in ranked]
 
 
 def shown(metric: Metric) -> str:
@@ -127,38 +131,41 @@ def shown(metric: Metric) -> str:
 
 
 def report(table: Result, others: Result | None, scale: str) -> str:
-    """One table: a block a pattern, best first, the new mechanism marked."""
+    """One table: a block per pattern, best first, the new mechanism marked."""
     width = max(26, *(len(str(row.key["attention"])) for row in table.rows)) + 2
     lines = [f"{'':<{width + 6}}{'index':>18}{'over no attention':>22}"]
     for row in table.rows:
-        pattern = str(row.key["pattern"])
+        (pattern,) = (known for known in ALL_PATTERNS if known == row.key["pattern"])
         lines.append(f"{pattern} ({TABLES[pattern]})")
         if row.status != "ok" or not row.metrics:
             lines.append(f"    {row.status}: {row.reason}")
             continue
-        for place, (name, index, gain, mine) in enumerate(standing(row, others), start=1):
+        for rank, (name, index, gain, mine) in enumerate(standing(row, others), start=1):
             mark = "▸" if mine else " "
-            lines.append(f" {mark}{place:>3}  {name:<{width}}{shown(index):>18}{shown(gain):>22}")
+            lines.append(f" {mark}{rank:>3}  {name:<{width}}{shown(index):>18}{shown(gain):>22}")
     if scale == "quick":
         lines.append("\nquick: mechanics, not evidence; --scale laptop for numbers with seeds")
     if others is None:
-        lines.append(f"\nnobody to stand beside: run `python -m regard_lab.reproduce cab/index --scale {scale}`")
+        lines.append(f"\nnothing to compare with yet: run `python -m regard_lab.reproduce cab/index --scale {scale}`")
     return "\n".join(lines)
 
 
 def score(target: str, scale: Scale, wanted: Sequence[str], options: dict[str, Any], arguments: Any, root: Path) -> int:
-    """Certify, train, write the rows, print the table. Exit code 1 if a property or a cell failed."""
+    """Certify, train, write the rows, print the table.
+
+    Returns:
+        The exit code: 1 if a property or a cell failed, else 0.
+    """
     patterns = patterns_of(target, wanted)
     outcomes = certified(target, patterns, options)
     failed = [outcome for outcome in outcomes if not outcome.passed]
     for pattern in patterns:
-        here = [outcome for outcome in outcomes if outcome.pattern == pattern]
-        passed = sum(outcome.passed for outcome in here)
-        print(f"{'✓' if passed == len(here) else '✗'} {pattern}: {passed} of {len(here)} properties hold")
+        passed = [outcome.passed for outcome in outcomes if outcome.pattern == pattern]
+        print(f"{'✓' if all(passed) else '✗'} {pattern}: {sum(passed)} of {len(passed)} properties hold")
     for outcome in failed:
         print(f"    {outcome.pattern}, {outcome.property}: {outcome.detail}")
     if failed and not arguments.anyway:
-        print("not certified, so nothing was trained; --anyway trains it all the same")
+        print("not certified, so nothing was trained; --anyway trains it nevertheless")
         return 1
     table = table_of(target, patterns, scale, options, root)
     for name in table.spec.data_sets:
@@ -185,9 +192,9 @@ def main() -> int:
         "--pattern", action="append", default=[], metavar="PATTERN", help="only this one; may be repeated"
     )
     parser.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="an option of the mechanism")
-    parser.add_argument("--anyway", action="store_true", help="train also what is not certified")
+    parser.add_argument("--anyway", action="store_true", help="train even what is not certified")
     parser.add_argument("--executor", default="processes", choices=EXECUTORS)
-    parser.add_argument("--workers", type=int, default=None, help="how many cells at once (default: one a core)")
+    parser.add_argument("--workers", type=int, default=None, help="how many cells at once (default: one per core)")
     arguments = parser.parse_args()
     try:
         options = dict(map(key_and_value, arguments.option))

@@ -1,80 +1,92 @@
 """The typed config of a cell, and what the lab must know of this project. Imports no torch: see `regard_lab.experiment.project`."""
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
+from pydantic import Field, PositiveInt
+
+from regard_lab.common.bounds import Share
+from regard_lab.common.errors import nearest
 from regard_lab.experiment.project import Project
+from regard_lab.training.recipe import Training
+
+SYNTHETIC = ("majority", "brackets")
 
 
 @dataclass
 class Data:
-    """Which texts, and how they enter the model.
+    """Which texts, how many, and how they enter the model.
 
-    `kind`: `texts` (a labelled set of the lab), `ratings` (its rated sentences: positive or negative) or `made` (a task of
-    `synthetic.py`). `kept`: the labels that are used, in the order of the model's classes; null for all. `length`: tokens at most.
+    `kind`: `texts` (a labelled set of the lab), `ratings` (its rated sentences: positive or negative) or `synthetic` (a task of `data.py`).
+    `kept`: the labels that are used, in the order of the model's classes; null for all. `length`: tokens at most.
     """
 
     name: str
-    source: str
-    kind: str
+    source: Literal["package", "folder"]
+    kind: Literal["texts", "ratings", "synthetic"]
     kept: list[int] | None
-    classes: int
-    length: int
+    classes: Annotated[int, Field(ge=2)]
+    length: Annotated[int, Field(ge=4, le=512)]
+    train_texts: PositiveInt
+    validation_texts: PositiveInt
+    test_texts: PositiveInt
 
 
 @dataclass
 class Model:
-    """The classifier whose attention is looked at.
+    """The classifier whose attention is explained.
 
-    `name`: `encoder` (a small transformer with free key and value widths, trained here, whose only way to the classes is one attention query)
+    `name`: `encoder` (a small transformer with free key and value widths, trained here, in which one attention query is the only path to the classes)
     or `bert` (a pre-trained encoder, of which the last layer's first token is classified). `pooling`: `attention`, or `uniform` for a
-    model that is trained with even weights in the explained layer. `weights`: `trained`, or `random` for the initial ones.
+    model that is trained with uniform weights in the explained layer. `weights`: `trained`, or `random` for the initial ones.
     """
 
-    name: str
-    pooling: str
-    weights: str
-    vocabulary: int
-    width: int
-    heads: int
-    blocks: int
-    key_width: int
-    value_width: int
-    dropout: float
+    name: Literal["encoder", "bert"]
+    pooling: Literal["attention", "uniform"]
+    weights: Literal["trained", "random"]
+    vocabulary: Annotated[int, Field(ge=3)]  # padding, the unknown word, and one more
+    width: PositiveInt
+    heads: PositiveInt
+    blocks: PositiveInt
+    key_width: PositiveInt
+    value_width: PositiveInt
+    dropout: Share
     checkpoint: str
     frozen: bool
 
 
 @dataclass
-class Training:
-    """Optimiser, batches, and how many texts."""
-
-    epochs: int
-    learning_rate: float
-    weight_decay: float
-    batch_size: int
-    train_texts: int
-    validation_texts: int
-    test_texts: int
-
-
-@dataclass
 class Analysis:
-    """What is looked at.
+    """What is analysed.
 
-    `attention`: a definition (`E1` … `E6`), `raw`, or a control. `texts`: test texts that are looked at, cut to `length` tokens if that is
-    set; `rows`: rows of a whole attention matrix. `ranges`: weights of a text whose range is computed; `occluded`: texts of
-    which each token is left out in turn. `shuffles`, `adversaries`, `adversary_steps`: of Jain and Wallace's tests.
+    `attention`: a definition, `raw`, or a control. `texts`: how many test texts, cut to `length` tokens if that is set; `rows`: rows of a whole
+    attention matrix. `ranges`: weights of a text whose range is computed; `occluded`: texts of which each token is left out in turn.
+    `shuffles`, `adversaries`, `adversary_steps`: of Jain and Wallace's tests.
     """
 
-    attention: str
-    texts: int
-    length: int | None
-    rows: int
-    ranges: int
-    occluded: int
-    shuffles: int
-    adversaries: int
-    adversary_steps: int
+    attention: Literal[
+        "raw",
+        "E1",
+        "E2",
+        "E3",
+        "E4",
+        "E5",
+        "E6",
+        "uniform",
+        "permuted",
+        "simplex",
+        "matrix",
+        "null_step",
+        "column_step",
+    ]
+    texts: PositiveInt
+    length: PositiveInt | None
+    rows: PositiveInt
+    ranges: PositiveInt
+    occluded: PositiveInt
+    shuffles: PositiveInt
+    adversaries: PositiveInt
+    adversary_steps: PositiveInt
 
 
 @dataclass
@@ -89,9 +101,32 @@ class Config:
     scale: str
 
 
+def check(config: Config) -> None:
+    """What relates several keys, before any work.
+
+    Raises:
+        ValueError: Values that do not fit each other, with the numbers.
+    """
+    data, model, analysis = config.data, config.model, config.analysis
+    if data.kind == "synthetic":
+        if data.name not in SYNTHETIC:
+            known = ", ".join(SYNTHETIC)
+            raise ValueError(f"data.name must be one of {known}, got {data.name!r}.{nearest(data.name, SYNTHETIC)}")
+        if model.name == "bert":
+            raise ValueError(f"the task {data.name} has no words that a pre-trained model knows; use model=encoder")
+    if data.kept is not None and len(data.kept) != data.classes:
+        raise ValueError(f"data.kept must name data.classes = {data.classes} labels, got {data.kept}")
+    if analysis.texts > data.test_texts:
+        raise ValueError(
+            f"analysis.texts = {analysis.texts} is more than data.test_texts = {data.test_texts}, from which they are taken"
+        )
+    if analysis.length is not None and not 2 <= analysis.length <= data.length:
+        raise ValueError(f"analysis.length must be 2 to data.length = {data.length}, got {analysis.length}")
+
+
 def modules(config: Config) -> list[str]:
-    """What a cell reaches by name only: a pre-trained model that comes in a package."""
+    """What a cell reaches only by name: a pre-trained model that comes in a package."""
     return ["regard_lab.models.minilm"] if config.model.checkpoint == "minilm" else []
 
 
-PROJECT = Project(name="explaining", schema=Config, check="projects.explaining.check:check", modules=modules)
+PROJECT = Project(name="explaining", schema=Config, check="projects.explaining.config:check", modules=modules)

@@ -1,6 +1,13 @@
-"""Texts as tokens: words by frequency for the small encoder, word pieces for the pre-trained one.
+"""Texts as tokens: words by frequency for the small encoder, word pieces for the pre-trained one, and two synthetic tasks.
 
-tokens (n, length) int64, 0 = padding, at the end                                              labels (n) int64
+    tokens (n, length) int64, 0 = padding, at the end            labels (n) int64
+
+One of the synthetic tasks is solved by a bag of tokens; in the other, texts of both classes have the same bag:
+
+    majority(n, length, seed)    B A A B A …  -> 1 if A is more frequent                 the label is in the counts
+    brackets(n, length, seed)    · ( [ · [ ( · ·  -> 1 if ) must come next, 0 if ]       the counts are always the same: the order decides
+
+They are pure functions of their arguments, with as many texts of each class.
 """
 
 import html
@@ -14,32 +21,42 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from projects.explaining import synthetic
-from projects.explaining.config import Data, Training
+from projects.explaining.config import Data
 from regard_lab import data
 from regard_lab.data.subsets import drawn
 
-PADDING, UNKNOWN = 0, 1
+PADDING, UNKNOWN, FIRST = 0, 1, 2  # `FIRST` is the first word
 SPLITS = ("train", "validation", "test")
-NUMBER = "qqq"  # any word with a digit, as Jain and Wallace have it
+NUMBER = "qqq"  # any word with a digit, as in Jain and Wallace's code
+OPENED = 3  # brackets of each kind
 _WORD = re.compile(r"\w+(?:'\w+)?|[!?]")
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """The splits of a task, and what a token's number stands for."""
+    """The splits of a task as tokens and labels, and the word behind each token's number."""
 
     splits: dict[str, tuple[Tensor, Tensor]]
     words: list[str]
 
 
-def encoded(config: Data, training: Training, vocabulary: int, root: Path, tokenizer: Any = None) -> Encoded:
-    """The configured texts, as many of each split as `training` asks for. With a `tokenizer` its word pieces, else the train split's words."""
-    sizes = dict(zip(SPLITS, (training.train_texts, training.validation_texts, training.test_texts), strict=True))
-    if config.kind == "made":
-        task = synthetic.TASKS[config.name]
+def encoded(config: Data, vocabulary: int, root: Path, tokenizer: Any = None) -> Encoded:
+    """The configured texts, as many of each split as are asked for.
+
+    Args:
+        config: Which texts, how many, and how long.
+        vocabulary: How many of the training split's words are known; the others are one unknown word.
+        root: The folder of the repository.
+        tokenizer: A Hugging Face tokenizer, whose word pieces then take the place of words.
+
+    Returns:
+        The splits as tokens and labels, and the words.
+    """
+    sizes = dict(zip(SPLITS, (config.train_texts, config.validation_texts, config.test_texts), strict=True))
+    if config.kind == "synthetic":
+        task, words = SYNTHETIC_TASKS[config.name], SYNTHETIC_WORDS[config.name]
         parts = {split: task(size, config.length, seed) for seed, (split, size) in enumerate(sizes.items())}
-        return Encoded(parts, ["", "?", *synthetic.WORDS[config.name]])
+        return Encoded(parts, ["", "?", *words])
     loaded = data.load(config.name, root, config.source)
     rows = {split: drawn(labelled(loaded, config, split), size) for split, size in sizes.items()}
     if tokenizer is None:
@@ -51,12 +68,12 @@ def encoded(config: Data, training: Training, vocabulary: int, root: Path, token
 
 
 def labelled(loaded: dict[str, Any], config: Data, split: str) -> list[tuple[str, int]]:
-    """(text, class) of a split: the kept labels, numbered anew; of ratings the sign, without those of 0."""
+    """(text, class) of a split: the kept labels, renumbered from 0; of ratings their sign, and ratings of 0 are dropped."""
     if config.kind == "ratings":
         part = loaded[f"movie_{split}"]
         return [(text, int(score > 0)) for text, score in zip(part.texts, part.scores, strict=True) if score != 0]
     kept = range(config.classes) if config.kept is None else config.kept
-    number = {label: place for place, label in enumerate(kept)}
+    number = {label: index for index, label in enumerate(kept)}
     part = loaded[split]
     return [
         (text, number[label]) for text, label in zip(part.texts, part.labels.tolist(), strict=True) if label in number
@@ -64,7 +81,7 @@ def labelled(loaded: dict[str, Any], config: Data, split: str) -> list[tuple[str
 
 
 def words_of(text: str) -> list[str]:
-    """Words in lower case, ! and ?; a word with a digit is `qqq`."""
+    """Words in lower case, ! and ?; a word with a digit becomes `qqq`."""
     plain = html.unescape(text).replace("<br />", " ").lower()
     return [NUMBER if any(letter.isdigit() for letter in word) else word for word in _WORD.findall(plain)]
 
@@ -76,11 +93,11 @@ def frequent(texts: list[str], size: int) -> list[str]:
 
 
 def as_tensors(rows: list[tuple[str, int]], numbers: dict[str, int], length: int) -> tuple[Tensor, Tensor]:
-    """The first `length` words of each text; a text without words is one unknown word."""
+    """The first `length` words of each text; a text without words becomes one unknown word."""
     tokens = np.full((len(rows), length), PADDING, dtype=np.int64)
-    for place, (text, _) in enumerate(rows):
-        found = [numbers.get(word, UNKNOWN) for word in words_of(text)[:length]] or [UNKNOWN]
-        tokens[place, : len(found)] = found
+    for row, (text, _) in enumerate(rows):
+        words = [numbers.get(word, UNKNOWN) for word in words_of(text)[:length]] or [UNKNOWN]
+        tokens[row, : len(words)] = words
     return torch.from_numpy(tokens), torch.tensor([label for _, label in rows])
 
 
@@ -89,3 +106,36 @@ def as_pieces(rows: list[tuple[str, int]], tokenizer: Any, length: int) -> tuple
     texts = [html.unescape(text).replace("<br />", " ") for text, _ in rows]
     ids = tokenizer(texts, truncation=True, max_length=length, padding="max_length", return_tensors="pt")["input_ids"]
     return ids, torch.tensor([label for _, label in rows])
+
+
+def majority(n: int, length: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Which of two tokens is more frequent; the margin is drawn uniformly, and never 0."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(n) % 2
+    most = torch.randint(length // 2 + 1, length + 1, (n,), generator=generator)
+    order = torch.rand(n, length, generator=generator).argsort(-1)
+    is_winner = order < most[:, None]
+    tokens = torch.where(is_winner, 1 - labels[:, None], labels[:, None])  # the winner is A (0) where the label is 1
+    return tokens + FIRST, labels
+
+
+def brackets(n: int, length: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Three round and three square brackets are opened among dots, and none is closed; 1 if the last one is round, so that it must be closed next.
+
+    Raises:
+        ValueError: The length has no room for the brackets.
+    """
+    if length < 2 * OPENED:
+        raise ValueError(f"{OPENED} brackets of each kind need {2 * OPENED} places, got length = {length}")
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(n) % 2
+    places = torch.rand(n, length, generator=generator).argsort(-1)[:, : 2 * OPENED].sort(-1).values
+    kinds = torch.rand(n, 2 * OPENED, generator=generator).argsort(-1) % 2  # 0 round, 1 square, as many of each
+    kinds = (kinds + kinds[:, -1:] + 1 - labels[:, None]) % 2  # turned so that the last one is what the label says
+    tokens = torch.zeros(n, length, dtype=torch.long)
+    tokens.scatter_(1, places, 1 + kinds)
+    return tokens + FIRST, labels
+
+
+SYNTHETIC_TASKS = {"majority": majority, "brackets": brackets}
+SYNTHETIC_WORDS = {"majority": ["A", "B"], "brackets": ["·", "(", "["]}

@@ -1,4 +1,4 @@
-"""A review as HTML, its words coloured by raw and by effective attention, side by side; made of a table's result, no model is run.
+"""A review as HTML, its words coloured by raw and by effective attention, side by side; from a table's result, without running a model.
 
 python -m projects.explaining.review --data imdb --model encoder --definition E4 --output review.html
 """
@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from projects.explaining.figures import exhibit
+from projects.explaining.figures.review import exhibit
 from regard_lab.common.errors import UserError, command
 from regard_lab.common.files import write_atomically
 from regard_lab.experiment.results import SCALES, read_result, result_path
@@ -34,10 +34,16 @@ small {{ color: #666; }}
 
 
 def page(text: dict[str, Any], definition: str, scale: str) -> str:
-    """The whole page; `text` is the exhibit of a cell of table `definitions`."""
+    """The whole page.
+
+    Args:
+        text: What a cell of the table `definitions` left.
+        definition: The cell's.
+        scale: The cell's.
+    """
     columns = "\n".join(
-        f"<div><h2>{title}</h2>\n<p>{coloured(text['words'], text[which])}</p></div>"
-        for title, which in (("Raw attention", "raw"), (f"Effective attention, {definition}", "effective"))
+        f"<div><h2>{title}</h2>\n<p>{coloured(text['words'], text[weights])}</p></div>"
+        for title, weights in (("Raw attention", "raw"), (f"Effective attention, {definition}", "effective"))
     )
     verdict = "right" if text["label"] == text["predicted"] else "wrong"
     caption = (
@@ -48,7 +54,7 @@ def page(text: dict[str, Any], definition: str, scale: str) -> str:
 
 
 def coloured(words: list[str], weights: list[float]) -> str:
-    """Each word in a span whose colour is its weight."""
+    """Each word in a span, coloured by its weight."""
     largest = max(abs(weight) for weight in weights) or 1.0
     spans = []
     for word, weight in zip(words, weights, strict=True):
@@ -67,21 +73,23 @@ def main() -> int:
     parser.add_argument("--data", default="imdb")
     parser.add_argument("--model", default="encoder")
     parser.add_argument("--definition", default="E4")
-    parser.add_argument("--scale", default=None, help="quick, laptop or paper (default: the best that has been run)")
+    parser.add_argument("--scale", default=None, help="quick, laptop or paper (default: the largest that has been run)")
     parser.add_argument("--output", type=Path, default=Path("review.html"))
-    given = parser.parse_args()
-    scales = [given.scale] if given.scale else list(reversed(SCALES))
-    there = [scale for scale in scales if result_path(Path(), "explaining", "definitions", scale).exists()]
-    if not there:
+    arguments = parser.parse_args()
+    scales = [arguments.scale] if arguments.scale else list(reversed(SCALES))
+    run_scales = [scale for scale in scales if result_path(Path(), "explaining", "definitions", scale).exists()]
+    if not run_scales:
         raise UserError(
             "there is no result of explaining/definitions; run `make reproduce TABLE=explaining/definitions` first"
         )
-    result = read_result(result_path(Path(), "explaining", "definitions", there[0]))
-    text = exhibit(result, given.definition, given.model, given.data)
+    result = read_result(result_path(Path(), "explaining", "definitions", run_scales[0]))
+    text = exhibit(result, arguments.definition, arguments.model, arguments.data)
     if text is None:
-        raise UserError(f"the result at {there[0]} has no row {given.definition}, {given.model}, {given.data}")
-    write_atomically(given.output, page(text, given.definition, there[0]))
-    print(given.output)
+        raise UserError(
+            f"the result at {run_scales[0]} has no row {arguments.definition}, {arguments.model}, {arguments.data}"
+        )
+    write_atomically(arguments.output, page(text, arguments.definition, run_scales[0]))
+    print(arguments.output)
     return 0
 
 

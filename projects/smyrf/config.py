@@ -4,19 +4,23 @@ The tables need different things, so a config has a section for each area; those
 """
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
-from projects.smyrf.analysis.config import Analysis
-from projects.smyrf.gan.config import Gan
-from projects.smyrf.pretrained.config import Pretrained
-from projects.smyrf.speed.config import Speed
-from projects.smyrf.text.config import Text
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
 from regard_lab import models
+from regard_lab.common.bounds import Share
 from regard_lab.experiment.project import Project
+from regard_lab.training.recipe import Precision, Strategy, Training
+
+AttentionName = Literal["softmax", "smyrf"]
+Scheme = Literal["asymmetric", "plain", "reformer", "random"]
+MaskOrder = Literal["right", "released"]
 
 
 @dataclass
 class Data:
-    """The data set and the kind of source it comes from (`package` or `hub`); `none` where a table reads no data set."""
+    """The data set and the kind of source it comes from (`package`, `hub` or `folder`); `none` where a table reads no data set."""
 
     name: str
     source: str
@@ -24,13 +28,219 @@ class Data:
 
 @dataclass
 class Attention:
-    """The attention that a cell puts in: `softmax`, or `smyrf` with its rounds, keys and queries a cluster, hash and merge of rounds."""
+    """The attention that a cell runs: `softmax`, or `smyrf` with its rounds, its queries per cluster, its hash and its merge of rounds.
 
-    name: str
-    rounds: int
-    cluster_size: int
-    scheme: str
+    With `dedup` a key that a query meets in several rounds counts once.
+    """
+
+    name: AttentionName
+    rounds: PositiveInt
+    cluster_size: PositiveInt
+    scheme: Scheme
     dedup: bool
+
+
+# -- encoders fine-tuned on texts: tables glue, imdb, mask_bug
+
+
+@dataclass
+class TextTask:
+    """One task: `data` and its split `train`; `held_out` names the split behind each column of the table.
+
+    `classes` 1 is a rating to be predicted. With `neutral`, ratings become two classes by their sign, and those within ± `neutral` are left out.
+    """
+
+    data: str
+    train: str
+    held_out: Annotated[dict[str, str], Field(min_length=1)]
+    classes: PositiveInt
+    metric: Literal["accuracy", "accuracy_f1", "matthews", "correlation"]
+    neutral: NonNegativeFloat | None
+
+
+@dataclass
+class Encoder:
+    """A pre-trained encoder with a linear head. `pool`: the head reads the mean over tokens, or the encoder's pooling of the first token.
+
+    `tokens`: texts are cut there. `trained_layers`: the last ones, which are trained with the head; all if null. `redraw`: when SMYRF's directions
+    are drawn anew at every forward pass; otherwise they are those of seed 0.
+    """
+
+    checkpoint: str
+    pool: Literal["mean", "first"]
+    tokens: PositiveInt
+    dropout: Share
+    attention_dropout: Share
+    trained_layers: PositiveInt | None
+    redraw: Literal["never", "training", "always"]
+
+
+@dataclass
+class Text:
+    """Fine-tuning on texts. `bucketed`: batches hold texts of about one length; the numbers of examples are all there are if null.
+
+    `inference`: the attention at inference, if it is not that of training. The masks are those of table `mask_bug`: see `models/mask_order.py`.
+    """
+
+    tasks: Annotated[dict[str, TextTask], Field(min_length=1)]
+    train_examples: PositiveInt | None
+    held_out_examples: Annotated[int, Field(ge=2)] | None
+    bucketed: bool
+    encoder: Encoder
+    training: Training
+    inference: AttentionName | None
+    training_mask: MaskOrder | None
+    inference_mask: MaskOrder | None
+
+
+# -- generators: tables biggan_swap, celeba_training
+
+
+@dataclass
+class Network:
+    """A BigGAN. `generator` and `discriminator` are the channels after each step, in units of `width`: the generator's first is that of its
+    4 × 4 map, the discriminator's first that after its first block. `shared` is the width of the class embedding that all norms share (0:
+    none). `hierarchical`: each block gets a slice of the latent of its own. `attention_resolution`: the side of the map that attends;
+    `gamma`: the gain of its attention when training begins."""
+
+    image_size: PositiveInt
+    colours: PositiveInt
+    classes: PositiveInt
+    width: PositiveInt
+    generator: Annotated[list[PositiveInt], Field(min_length=2)]
+    discriminator: Annotated[list[PositiveInt], Field(min_length=1)]
+    latent: PositiveInt
+    shared: NonNegativeInt
+    hierarchical: bool
+    attention_resolution: PositiveInt
+    gamma: float = 0.0
+
+
+@dataclass
+class GanTraining:
+    """Hinge loss and two Adams. A chunk of `chunk_steps` generator steps ends in a checkpoint; `snapshots` of the averaged generator are kept.
+
+    A step takes `batch_size` pictures per device for the generator and for each of the `discriminator_steps`. `average` is the weight of the past
+    in the average of the generator's weights. `devices`, `strategy` and `precision` are as in `regard_lab.training.recipe.Training`.
+    """
+
+    batch_size: PositiveInt
+    discriminator_steps: PositiveInt
+    chunks: PositiveInt
+    chunk_steps: PositiveInt
+    snapshots: PositiveInt
+    generator_rate: PositiveFloat
+    discriminator_rate: PositiveFloat
+    beta1: Share
+    beta2: Share
+    epsilon: PositiveFloat
+    average: Share
+    devices: PositiveInt = 1
+    strategy: Strategy = "auto"
+    precision: Precision = "32-true"
+
+
+@dataclass
+class TrainingAttention:
+    """The attention that a generator is trained with: `softmax`, or `smyrf` with its rounds and queries per cluster."""
+
+    name: AttentionName
+    rounds: PositiveInt
+    cluster_size: PositiveInt
+
+
+@dataclass
+class Evaluation:
+    """`images` are generated in batches of `batch_size`, each with SMYRF directions of its own; a batch is timed `timings` times.
+
+    `judge` scores them against the split `reference`: `classifier`, trained here for `classifier_epochs`, or `inception`, Inception-v3. `clamp` cuts
+    the latents (0: not at all). `shown` are the classes of the pictures that a figure shows. `released`: swap the generator of `checkpoint`.
+    """
+
+    images: PositiveInt
+    batch_size: PositiveInt
+    timings: PositiveInt
+    judge: Literal["classifier", "inception"]
+    classifier_epochs: PositiveInt
+    reference: str
+    clamp: NonNegativeFloat
+    shown: list[NonNegativeInt]
+    released: bool
+
+
+@dataclass
+class Gan:
+    """`trained`: what the generator was trained with, for tables that swap it. `checkpoint`: the file of a released generator."""
+
+    network: Network
+    training: GanTraining
+    trained: TrainingAttention
+    evaluation: Evaluation
+    checkpoint: str | None
+
+
+# -- models that are not trained here
+
+
+@dataclass
+class Analysis:
+    """A trained model whose dense attention is analysed: tables lsh_ablation, singular_values, sparsity, cluster_membership.
+
+    `model` is what the tables call it (`encoder`: a BERT-type encoder reading reviews; `vit`: a vision transformer; `gan`: the generator of the
+    config's section `gan`), `checkpoint` a model of `regard_lab.models`, or a name or folder of Hugging Face, and null for the generator. An input
+    has `tokens` tokens (of a picture: its patches and the class token; of a generator: the positions of its map that attends); each cell takes
+    `examples` inputs of its own, chosen by its seed. `layers`: those measured, counted from 0; null for all.
+    """
+
+    model: Literal["encoder", "vit", "gan"]
+    checkpoint: str | None
+    tokens: Annotated[int, Field(ge=2)]
+    examples: PositiveInt
+    layers: Annotated[list[NonNegativeInt], Field(min_length=1)] | None
+
+
+@dataclass
+class Pretrained:
+    """A pre-trained model (`checkpoint`: a name of `regard_lab.models`, or of the Hugging Face hub) and what it `reads`: table pretrained_swap.
+
+    An encoder's features are sorted into `classes` by a linear probe, fitted on `train_examples`; a causal language model has 0 of both and
+    predicts the next tokens. `examples` is what a seed reads; each has its own. The first `timed` of them are timed, with each attention in turns.
+    """
+
+    reads: Literal["texts", "pictures"]
+    checkpoint: str
+    tokens: Annotated[int, Field(ge=2)]
+    examples: PositiveInt
+    train_examples: NonNegativeInt
+    classes: NonNegativeInt
+    timed: PositiveInt
+
+
+@dataclass
+class Speed:
+    """One size at which attention is measured: tables speed and memory.
+
+    `part`: `bert`, a whole BERT layer (attention, feed-forward part, norms), or `layer`, attention with its four projections alone. `backward`:
+    with the backward pass. `grid`: the SMYRF settings, rounds and cluster size, that are timed in the same run as dense attention, in turns, each
+    until its rounds have taken `enough_s` seconds together, and `rounds` times at most. `kernel`: `fused`, or `unfused`, dense attention that holds
+    its score matrix. `batch_tokens`: a batch holds as many sequences as make up these tokens, and at least one.
+    """
+
+    part: Literal["bert", "layer"]
+    backward: bool
+    width: PositiveInt
+    heads: PositiveInt
+    tokens: PositiveInt
+    batch_tokens: PositiveInt
+    grid: list[tuple[PositiveInt, PositiveInt]]
+    rounds: PositiveInt
+    enough_s: NonNegativeFloat
+    kernel: Literal["fused", "unfused"]
+
+    @property
+    def batch(self) -> int:
+        """Sequences per batch."""
+        return max(1, self.batch_tokens // self.tokens)
 
 
 @dataclass
@@ -50,12 +260,144 @@ class Config:
 
 def modules(config: Config) -> list[str]:
     """What a cell reaches by name: its mechanism, and pre-trained models that come in a package."""
-    sections = (config.pretrained, config.analysis)
-    checkpoints = {section.checkpoint for section in sections if section} | (
-        {config.text.finetuning.model} if config.text else set()
-    )
+    sections = (config.pretrained, config.analysis, config.text.encoder if config.text else None)
+    checkpoints = {section.checkpoint for section in sections if section and section.checkpoint}
     packaged = sorted(checkpoints & set(models.names()))
     return [f"regard.mechanisms.{config.attention.name}", *(f"regard_lab.models.{name}" for name in packaged)]
 
 
-PROJECT = Project(name="smyrf", schema=Config, check="projects.smyrf.check:check", modules=modules)
+# -- what no single key can say
+
+
+def check(config: Config) -> None:
+    """Refuse a config whose keys do not fit each other.
+
+    Raises:
+        ValueError: With the numbers, before any work.
+    """
+    if config.text is not None:
+        _check_text(config.text, config.attention)
+    if config.gan is not None:
+        _check_gan(config.gan, config.attention)
+    if config.analysis is not None:
+        _check_analysis(config.analysis, config.attention, config.gan)
+    if config.pretrained is not None:
+        _check_pretrained(config.pretrained, config.attention)
+    if config.speed is not None:
+        _check_speed(config.speed, config.attention)
+
+
+def _check_text(text: Text, attention: Attention) -> None:
+    if text.train_examples is not None and text.training.batch_size > text.train_examples:
+        raise ValueError(
+            "a batch cannot be larger than the data, got"
+            f" text.training.batch_size={text.training.batch_size} and text.train_examples={text.train_examples}"
+        )
+    for name, task in text.tasks.items():
+        if (task.metric == "correlation") != (task.classes == 1):
+            raise ValueError(
+                f"text.tasks.{name}: ratings (classes 1) go with correlation, got {task.classes} and {task.metric}"
+            )
+        if task.metric in ("matthews", "accuracy_f1") and task.classes != 2:
+            raise ValueError(f"text.tasks.{name}: {task.metric} needs 2 classes, got {task.classes}")
+        if task.neutral is not None and task.classes != 2:
+            raise ValueError(
+                f"text.tasks.{name}: neutral ratings are left out for 2 classes, got {task.classes} and neutral={task.neutral}"
+            )
+    if attention.dedup:
+        raise ValueError("the tables of texts run the paper's own merge, got attention.dedup=true")
+    if attention.scheme != "asymmetric" and (attention.name, text.inference) != ("softmax", "smyrf"):
+        raise ValueError(
+            f"a hash other than the paper's is for inference alone, after training with softmax; got attention.scheme={attention.scheme},"
+            f" attention.name={attention.name} and text.inference={text.inference}"
+        )
+    if (text.training_mask is None) != (text.inference_mask is None):
+        raise ValueError(
+            "text.training_mask and text.inference_mask go together: set both or neither, got"
+            f" {text.training_mask} and {text.inference_mask}"
+        )
+
+
+def _check_gan(gan: Gan, attention: Attention) -> None:
+    network, training, evaluation = gan.network, gan.training, gan.evaluation
+    blocks = len(network.generator) - 1
+    if network.image_size != 4 * 2**blocks:
+        raise ValueError(
+            f"gan.network.generator: {blocks} blocks make pictures of {4 * 2**blocks} pixels,"
+            f" got image_size={network.image_size}"
+        )
+    sides = [8 * 2**block for block in range(blocks)]
+    if network.attention_resolution not in sides:
+        raise ValueError(f"gan.network.attention_resolution must be one of {sides}, got {network.attention_resolution}")
+    channels = network.width * network.generator[sides.index(network.attention_resolution) + 1]
+    if channels % 8:
+        raise ValueError(
+            f"the map that attends must have a multiple of 8 channels, got {channels} with gan.network.width={network.width}"
+        )
+    if network.hierarchical and network.latent % (blocks + 1):
+        raise ValueError(f"gan.network.latent must divide into {blocks + 1} slices, got {network.latent}")
+    if training.chunks % training.snapshots:
+        raise ValueError(f"gan.training: {training.chunks} chunks do not divide into {training.snapshots} snapshots")
+    if training.devices > 1 and training.strategy != "ddp_find_unused_parameters_true":
+        raise ValueError(
+            "a backward pass reaches one of the two networks, so that gan.training.devices"
+            f"={training.devices} needs strategy=ddp_find_unused_parameters_true, got {training.strategy}"
+        )
+    for where, used in (("attention", attention), ("gan.trained", gan.trained)):
+        queries, size = network.attention_resolution**2, used.cluster_size
+        if used.name == "smyrf" and (size % 4 or queries % size):
+            raise ValueError(
+                f"{where}.cluster_size must be a multiple of 4 that divides the {queries:,} queries (a cluster has a quarter"
+                f" as many keys), got {size}"
+            )
+    if unknown := [label for label in evaluation.shown if label >= network.classes]:
+        raise ValueError(f"gan.evaluation.shown: there is no class {unknown[0]} among {network.classes}")
+    if evaluation.images < 2 * evaluation.batch_size:
+        raise ValueError(
+            f"gan.evaluation.images must fill two batches of {evaluation.batch_size}, got {evaluation.images}"
+        )
+
+
+def _check_analysis(section: Analysis, attention: Attention, gan: Gan | None) -> None:
+    if section.model == "vit" and round((section.tokens - 1) ** 0.5) ** 2 != section.tokens - 1:
+        raise ValueError(f"a square picture has a class token and s² patches, got analysis.tokens={section.tokens}")
+    if (section.model == "gan") == (gan is None):
+        raise ValueError(f"analysis.model=gan needs a section gan, and no other model takes one; got {section.model!r}")
+    if gan is not None and section.tokens != gan.network.attention_resolution**2:
+        side = gan.network.attention_resolution
+        raise ValueError(
+            f"the generator attends to a map of {side} × {side} positions, got analysis.tokens={section.tokens}"
+        )
+    if attention.cluster_size > section.tokens:
+        raise ValueError(
+            "a cluster holds at most all tokens, got"
+            f" attention.cluster_size={attention.cluster_size} and analysis.tokens={section.tokens}"
+        )
+
+
+def _check_pretrained(section: Pretrained, attention: Attention) -> None:
+    if section.timed > section.examples:
+        raise ValueError(
+            f"pretrained.timed must be 1 to pretrained.examples, got {section.timed} of {section.examples} examples"
+        )
+    if section.classes and not 2 <= section.classes <= section.train_examples:
+        raise ValueError(
+            f"a probe needs 2 classes and an example of each, got {section.classes} classes and {section.train_examples} examples"
+        )
+    if attention.name == "smyrf" and attention.cluster_size >= section.tokens:
+        raise ValueError(
+            f"one cluster of {attention.cluster_size} holds all {section.tokens} tokens: that is dense attention"
+        )
+
+
+def _check_speed(section: Speed, attention: Attention) -> None:
+    if section.width % section.heads:
+        raise ValueError(
+            f"heads must divide the width, got speed.width={section.width} and speed.heads={section.heads}"
+        )
+    setting = (attention.rounds, attention.cluster_size)
+    if attention.name == "smyrf" and section.grid and setting not in section.grid:
+        raise ValueError(f"{setting[0]} × {setting[1]} is not in speed.grid, whose settings are timed together")
+
+
+PROJECT = Project(name="smyrf", schema=Config, check="projects.smyrf.config:check", modules=modules)

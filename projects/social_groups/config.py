@@ -1,94 +1,118 @@
 """The typed config of a cell, and what the lab must know of this project. Imports no torch: see `regard_lab.experiment.project`."""
 
 from dataclasses import dataclass
+from typing import Literal
 
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
+
+from regard_lab.common.bounds import Share
 from regard_lab.experiment.project import Project
+from regard_lab.training.recipe import Training
+
+QueryDesign = Literal["single", "independent", "location_only", "layout_only", "sum", "split", "mlp"]
+AttentionDesign = Literal[
+    "none", "full", "intra", "inter", "inter_intra", "intra_inter", "parallel", "group_means", "full_twice"
+]
 
 
 @dataclass
 class Data:
-    """The scenes and how they become maps. `grid`: rows and columns of the finest map; `noise`: standard deviation a pixel;
-    `members`: most members of a group."""
+    """The scenes and how they become maps.
+
+    `members` is the most members of a group, `grid` the rows and columns of the finest map, `noise` the standard deviation of each pixel.
+    """
 
     name: str
     source: str
-    activities: int
-    actions: int
-    members: int
-    grid: list[int]
-    channels: int
-    noise: float
+    activities: PositiveInt
+    actions: PositiveInt
+    members: PositiveInt
+    grid: tuple[PositiveInt, PositiveInt]
+    channels: PositiveInt
+    noise: NonNegativeFloat
 
 
 @dataclass
 class Model:
-    """The transformer. `queries` and `self_attention` name the designs under test, `mechanism` the attention of Regard that they are made of."""
+    """The transformer. `queries` and `self_attention` are the designs under test, `mechanism` the attention of Regard that they are made of."""
 
-    queries: str
-    self_attention: str
+    queries: QueryDesign
+    self_attention: AttentionDesign
     mechanism: str
-    groups: int
-    person_queries: int
-    width: int
-    heads: int
-    levels: int
-    points: int
-    encoder_layers: int
-    decoder_layers: int
-    feed_forward: int
-    dropout: float
+    groups: PositiveInt
+    person_queries: PositiveInt
+    width: PositiveInt
+    heads: PositiveInt
+    levels: PositiveInt
+    points: PositiveInt
+    encoder_layers: NonNegativeInt
+    decoder_layers: PositiveInt
+    feed_forward: PositiveInt
+    dropout: Share
 
 
 @dataclass
 class Weights:
-    """Weights of the parts of the matching cost and of the loss."""
+    """Weights of the terms of the matching cost (`cost_…`) and of the loss."""
 
-    cost_activity: float
-    cost_size: float
-    cost_points: float
-    activity: float
-    size: float
-    points: float
-    person_class: float
-    person_box: float
-    person_overlap: float
-    person_action: float
-
-
-@dataclass
-class Training:
-    """Optimiser and batches."""
-
-    learning_rate: float
-    weight_decay: float
-    batch_size: int
-    clip_norm: float
-    warm_up_steps: int
+    cost_activity: NonNegativeFloat
+    cost_size: NonNegativeFloat
+    cost_points: NonNegativeFloat
+    activity: NonNegativeFloat
+    size: NonNegativeFloat
+    points: NonNegativeFloat
+    person_class: NonNegativeFloat
+    person_box: NonNegativeFloat
+    person_overlap: NonNegativeFloat
+    person_action: NonNegativeFloat
 
 
 @dataclass
 class Budget:
-    """What a scale spends: epochs, scenes to train on and to test on (None: all), repeats of a timing, scenes a batch of it."""
+    """What a scale spends beside epochs: scenes for training and for each other split (null: all), and how steps are timed.
 
-    epochs: int
-    train_scenes: int | None
-    test_scenes: int | None
-    repeats: int
-    timing_batch: int
+    A time is the least of `repeats` calls with `timing_batch` scenes.
+    """
+
+    train_scenes: PositiveInt | None
+    test_scenes: PositiveInt | None
+    repeats: PositiveInt
+    timing_batch: PositiveInt
 
 
 @dataclass
 class Config:
-    """Everything that makes a cell what it is. `probe`: what a row of the table of shortcuts looks at."""
+    """Everything that makes a cell what it is. `probe` is what a row of the table of shortcuts asks."""
 
     data: Data
     model: Model
     weights: Weights
     training: Training
     budget: Budget
-    probe: str
+    probe: Literal["none", "distance", "person", "count", "position", "looks", "floor", "rules", "ceiling"]
     seed: int
     scale: str
+
+
+def check(config: Config) -> None:
+    """Refuse a config whose parts do not go together, before any work.
+
+    Raises:
+        ValueError: Sizes that do not fit each other, with the numbers; or what the mechanism refuses.
+        TypeError: An option that the mechanism does not take.
+    """
+    model, grid = config.model, config.data.grid
+    if model.width % 4 or model.width % model.heads:
+        raise ValueError(f"4 and heads must divide the width, got width = {model.width} and heads = {model.heads}")
+    if min(grid) < 2 ** (model.levels - 1):
+        raise ValueError(f"data.grid must be rows and columns that can be halved {model.levels - 1} times, got {grid}")
+
+    import torch
+
+    from projects.social_groups.models.network import SocialGroups
+
+    with torch.device("meta"):  # builds every layer, so that the library's own checks speak, and allocates nothing
+        SocialGroups(config.data, model)
 
 
 def modules(config: Config) -> list[str]:
@@ -96,4 +120,4 @@ def modules(config: Config) -> list[str]:
     return [f"regard.mechanisms.{config.model.mechanism}"]
 
 
-PROJECT = Project(name="social_groups", schema=Config, check="projects.social_groups.check:check", modules=modules)
+PROJECT = Project(name="social_groups", schema=Config, check="projects.social_groups.config:check", modules=modules)

@@ -19,6 +19,7 @@ from tests.regard.signatures import shipped
 def test_public_names() -> None:
     assert dir(regard) == [
         "Attention",
+        "SwapReport",
         "UnknownMechanism",
         "UnsupportedPattern",
         "adapters",
@@ -33,6 +34,8 @@ def test_public_names() -> None:
         "mechanisms",
         "observe",
         "replace_attention",
+        "swap",
+        "unswap",
     ]
     for name in dir(regard):
         assert getattr(regard, name) is not None

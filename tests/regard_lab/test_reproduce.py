@@ -1,5 +1,6 @@
 """Bringing tables up to date: what is run and reused, what a failure leaves, and what a user is told."""
 
+import json
 import subprocess
 import sys
 
@@ -7,8 +8,10 @@ import pytest
 
 from regard_lab.common import files
 from regard_lab.common.errors import UserError
+from regard_lab.experiment.cells import run_cell
+from regard_lab.experiment.executors import ProcessEnded, executor
 from regard_lab.experiment.results import read_result, result_path
-from regard_lab.reproduce import line, main, read_scales
+from regard_lab.reproduce import line, main, read_scales, reproduce_all, reproduce_tables
 from tests.editing import change
 from tests.regard_lab import toy
 
@@ -121,3 +124,78 @@ def test_params_are_checked(root, content, message):
     (root / "params.yaml").write_text(content)
     with pytest.raises(UserError, match=message):
         read_scales(root)
+
+
+def test_a_process_that_dies_is_one_failed_cell(root, monkeypatch):
+    def dies(cell, root):
+        if cell.id == "3.0-seed1":
+            raise ProcessEnded("killed")
+        return run_cell(cell, root)
+
+    monkeypatch.setattr("regard_lab.reproduce.run_cell", dies)
+    summary = toy.reproduce(root)
+    assert summary["cells"] == {"run": 3, "reused": 0, "failed": 1, "not run": 0}
+    assert summary["reasons"] == ["seed 1: killed"]
+
+
+@pytest.mark.parametrize(("limit", "workers"), [("", [None]), ("workers: 1", [None, 1])])
+def test_tables_share_an_executor_unless_one_says_how_many_cells_may_run(root, monkeypatch, limit, workers):
+    """Started when a cell needs it, and not for what has run."""
+    started = []
+
+    def counted(where, workers, **options):
+        started.append(workers)
+        return executor("inline")
+
+    tables = root / "projects/toy/tables"
+    (tables / "others.yaml").write_text((tables / "lines.yaml").read_text() + limit)
+    change(root / "projects/toy/paper.yaml", "[lines]", "[lines, others]")
+    monkeypatch.setattr("regard_lab.reproduce.executor", counted)
+    monkeypatch.setattr("regard_lab.reproduce.import_early", lambda modules: None)
+    for new in (workers, []):
+        summaries = list(reproduce_tables([("toy", "lines"), ("toy", "others")], "quick", root))
+        assert [summary["table"] for summary in summaries] == ["toy/lines", "toy/others"]
+        assert started == new
+        started.clear()
+
+
+def test_everything_runs_what_dvc_would_run_and_then_dvc(root, monkeypatch, capsys):
+    """A table whose stage is up to date is not even composed; the stages come last and find their cells."""
+    tables = root / "projects/toy/tables"
+    (tables / "others.yaml").write_text((tables / "lines.yaml").read_text())
+    change(root / "projects/toy/paper.yaml", "[lines]", "[lines, others]")
+    asked = []
+
+    def dvc(root, *words, **options):
+        asked.append((words, toy.calls(root)))
+        changed = {"pipelines/toy/dvc.yaml:table@others-quick": ["changed"], "fingerprints": ["always changed"]}
+        return subprocess.CompletedProcess(words, 0, json.dumps(changed) if "status" in words else "")
+
+    monkeypatch.setattr("regard_lab.reproduce._dvc", dvc)
+    monkeypatch.setattr("regard_lab.reproduce.executor", lambda *_, **__: executor("inline"))
+    monkeypatch.setattr("regard_lab.reproduce.import_early", lambda modules: None)
+    assert reproduce_all(root) == 0
+    assert asked == [
+        (("repro", "fingerprints"), 0),
+        (("status", "--json"), 0),
+        (("repro", "--keep-going"), 4),
+    ]
+    told = capsys.readouterr().out
+    assert "toy/others                       quick   rows: 2 ok; cells: 4 run" in told
+    assert "toy/lines                        quick   not run" in told
+
+
+def test_a_table_that_is_wrong_leaves_the_others_to_their_stages(root, monkeypatch, capsys):
+    change(root / "projects/toy/tables/lines.yaml", "[1.0, 3.0]", "[1.0, 0.0]")
+    asked = []
+
+    def dvc(root, *words, **options):
+        asked.append(words[0])
+        return subprocess.CompletedProcess(words, 1, "")
+
+    monkeypatch.setattr("regard_lab.reproduce._dvc", dvc)
+    monkeypatch.setattr("regard_lab.reproduce.import_early", lambda modules: None)
+    monkeypatch.setattr("regard_lab.reproduce.subprocess.run", lambda *_, **__: None)
+    assert reproduce_all(root) == 1
+    assert asked == ["repro", "status", "repro"]
+    assert "slope must not be 0" in capsys.readouterr().err

@@ -1,44 +1,53 @@
 """Regard's mechanisms as attention implementations of Hugging Face transformers.
 
-No code of the model changes, no weight is retrained:
+No code of the model changes, no weight is retrained. `regard.swap` is the front door; this is the way that is saved and
+loaded with the model's config:
 
     huggingface.register()
     model.set_attn_implementation("regard-smyrf")                       # back: "sdpa"
     huggingface.configure(model, rounds=2, cluster_size=32)             # and, for single layers, layers=[6, 7]
 
 The mechanisms are those whose class has `function_options`: they add no parameters. Each gets an attention function and
-a mask function: the model is asked for padding and causality alone, as a boolean (b, m) mask and the module's
-`is_causal`; sliding windows, packed sequences, position biases, and a causal model under a mechanism without a causal
-form are errors. Dropout of attention weights is left out, in training too, and LARA has no noise.
+a mask function (`regard.adapters.masks`): causality, padding, windows and packed sequences are what the mask function
+was told. A mechanism without what a layer asks for is an error; softmax does it by the model's own code. The first call
+of a model proves the swap (`regard.adapters.proof`): a model whose attention does not come here is an error.
 """
 
-import warnings
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import replace
-from typing import Any
+import functools
+import inspect
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from typing import Any, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from regard.adapters import recording
+from regard.adapters.dispatch import Chosen, run
+from regard.adapters.masks import Asked, DescribedMask, described_mask, padding, read_mask
 from regard.attention import Attention, Call, claimed
-from regard.common.patterns import Pattern
 from regard.observers import HUGGINGFACE, report
-from regard.registry import UnsupportedPattern, list_mechanisms, mechanism_class
+from regard.registry import list_mechanisms, mechanism_class
 
 SETTINGS = "regard_attention"  # the attribute of a model's config that holds the options, and is saved with it
-REFUSED = {
+SWAPPED = HUGGINGFACE + "swap"  # the implementation of models that `regard.swap` has changed
+PLACED = (
+    "regard_swap"  # the attribute of an attention module with what it runs under `SWAPPED`; None or absent: its own
+)
+OWN = "regard_own"  # the attribute of a module or config that names the model's own implementation
+EXTRAS = {
     "position_bias": "a position bias",
     "softcap": "capped scores",
     "s_aux": "attention sinks",
     "sinks": "attention sinks",
-    "sliding_window": "a sliding window",
-    "cu_seq_lens_q": "packed sequences",
+    "cu_seq_lens_q": "sequences packed by cu_seq_lens",
     "cache": "a paged cache",
     "indices": "sparse indices",
     "block_indices": "sparse indices",
 }
-DROPOUT = "attention dropout of {:g} is left out: Regard's mechanisms have none; set the config's attention dropout to 0 to say so"
+DROPOUT = (
+    "{who} asks {mechanism!r} for an attention dropout of {dropout:g}, which only softmax attention has: set the config's"
+    " attention dropout to 0 before the model is built, or module.dropout of its attention (0, or p = 0)"
+)
 
 
 def available() -> list[str]:
@@ -62,9 +71,12 @@ def register() -> list[str]:
             "regard.adapters.huggingface needs transformers: pip install 'regard[huggingface]'"
         ) from error
     names = [HUGGINGFACE + mechanism for mechanism in available()]
-    for name in names:
+    for name in [*names, SWAPPED]:
         AttentionInterface.register(name, attention)
-        AttentionMaskInterface.register(name, padding_mask)
+        AttentionMaskInterface.register(name, described_mask)
+    from regard.adapters.first_call import guard
+
+    guard()
     return names
 
 
@@ -97,18 +109,32 @@ def configure(
     """
     modules = list(attention_modules(model))
     if not modules:
-        raise ValueError(f"{type(model).__name__} holds no attention of transformers")
+        raise ValueError(
+            f"{type(model).__name__} holds no attention that goes through transformers' attention interface"
+        )
     mechanism = mechanism or running(modules[0])
+    if mechanism is None:
+        raise ValueError(
+            f"{type(model).__name__} runs its own attention: set one of {', '.join(available())} first, or say mechanism="
+        )
     if mechanism not in available():
         raise ValueError(
-            f"there is no attention implementation {HUGGINGFACE + str(mechanism)!r}: set one of {', '.join(available())} first, or say mechanism="
+            f"there is no attention implementation {HUGGINGFACE + str(mechanism)!r}; there are {', '.join(available())}"
         )
     check_options(mechanism, options)
-    numbers = layer_numbers(modules)
-    if unknown := sorted(set(layers or ()) - set(numbers)):
-        raise ValueError(f"there is no layer {', '.join(map(str, unknown))}; the model has 0 … {max(numbers)}")
+    towers = by_config(modules)
+    if layers is not None:
+        if len(towers) > 1:
+            held = ", ".join(f"{type(config).__name__} (0 … {max(numbers)})" for config, _, numbers in towers)
+            raise ValueError(
+                f"the numbers of layers are not unique in {type(model).__name__}, which has the towers {held}: call configure"
+                " on the one that you mean"
+            )
+        numbers = towers[0][2]
+        if unknown := sorted(set(layers) - set(numbers)):
+            raise ValueError(f"there is no layer {', '.join(map(str, unknown))}; the model has 0 … {max(numbers)}")
     number_layers(model)
-    for config in {id(module.config): module.config for module in modules}.values():
+    for config, _, _ in towers:
         old: dict[str, Any] = getattr(config, SETTINGS, {})
         new = {"seed": 0, "options": {}, "layers": {}, **old}
         if seed is not None:
@@ -129,19 +155,46 @@ def number_layers(model: nn.Module) -> None:
     Args:
         model: A model of transformers.
     """
-    modules = list(attention_modules(model))
-    for module, number in zip(modules, layer_numbers(modules), strict=True):
-        module.regard_layer = number
+    for _, modules, numbers in by_config(list(attention_modules(model))):
+        for module, number in zip(modules, numbers, strict=True):
+            module.regard_layer = number
 
 
 def attention_modules(model: nn.Module) -> Iterator[Any]:
-    """The modules that hand themselves to an attention function.
-
-    They are those that say whether they are causal and carry the config.
-    """
+    """The modules that hand themselves to an attention function of transformers, and carry the config."""
     for module in model.modules():
-        if hasattr(module, "is_causal") and hasattr(getattr(module, "config", None), "_attn_implementation"):
+        if hasattr(getattr(module, "config", None), "_attn_implementation") and (
+            hasattr(module, "is_causal") or dispatches(class_of(module))
+        ):
             yield module
+
+
+def class_of(module: Any) -> Hashable:
+    """The module's class, as something that can be a key: to a type checker nn.Module's is not."""
+    return cast(Hashable, type(module))
+
+
+@functools.lru_cache(maxsize=4096)
+def dispatches(cls: Hashable) -> bool:
+    """Does this class ask transformers for its attention function, as its source tells?"""
+    try:
+        return "ALL_ATTENTION_FUNCTIONS" in inspect.getsource(inspect.unwrap(cls.forward))  # type: ignore[attr-defined]
+    except (AttributeError, OSError, TypeError):
+        return False
+
+
+def by_config(modules: Sequence[Any]) -> list[tuple[Any, list[Any], list[int]]]:
+    """Attention modules by the config that they share: config, modules, their numbers.
+
+    A number is the model's own, or the place among those of one config, so that it is the same from whatever part of the
+    model one looks.
+    """
+    configs = {id(module.config): module.config for module in modules}
+    towers = []
+    for key, config in configs.items():
+        own = [module for module in modules if id(module.config) == key]
+        towers.append((config, own, layer_numbers(own)))
+    return towers
 
 
 def running(module: Any) -> str | None:
@@ -205,90 +258,165 @@ def attention(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    attention_mask: Tensor | None,
+    attention_mask: Any,
     *,
     scaling: float | None = None,
     dropout: float = 0.0,
     is_causal: bool | None = None,
     **others: Any,
-) -> tuple[Tensor, None]:
+) -> tuple[Tensor, Tensor | None]:
     """The attention function of transformers. Causal queries are the last n of the m tokens, as with a cache.
 
     Args:
         module: The attention module, which carries the config.
         query: `(b, h, n, d)`.
         key: `(b, g, m, d)` with h a multiple of g.
-        value: `(b, g, m, d)`.
-        attention_mask: What `padding_mask` or the model has made: `(b, m)`, or four-dimensional with padding and
-            causality alone; or None.
+        value: `(b, g, m, e)`.
+        attention_mask: What `described_mask` or the model has made: `(b, m)`, or four-dimensional; or None.
         scaling: Factor of q · k. Default: None, d ** -0.5.
-        dropout: Left out, with a warning unless 0. Default: 0.
-        is_causal: Is the call causal? Default: None, what the module says.
-        others: What else transformers passes; extras that no mechanism has are errors.
+        dropout: Of the attention weights; softmax has it, the others refuse it. Default: 0.
+        is_causal: Is the call causal, where no mask says? Default: None, not told.
+        others: What else transformers passes; what the mechanism does not have is an error.
 
     Returns:
-        The output `(b, n, h, d)`, and None for the weights.
+        The output `(b, n, h, e)`, and None, or the weights of softmax attention if they are asked for.
 
     Raises:
-        ValueError: Masks and extras that no mechanism takes, a cache that the mechanism cannot continue from.
+        ValueError: The mechanism cannot do what is asked, or nobody has said whether the call is causal.
         UnsupportedPattern: The mechanism does not have the pattern of the call.
     """
-    for name, what in REFUSED.items():
-        if others.get(name) is not None:
-            raise ValueError(f"{type(module).__name__} wants {what} ({name}=), which Regard's mechanisms do not have")
+    who = name_of(module)
+    given: dict[str, Any] = {"scaling": scaling, "dropout": dropout, "is_causal": is_causal, **others}
+    chosen = chosen_for(module)
+    extras = [f"{what} ({name}=)" for name, what in EXTRAS.items() if others.get(name) is not None]
+    recording.note(
+        module, "interface", query, key, asked=lambda: asked_of(module, query, key, attention_mask, is_causal)
+    )
+    if chosen is None:
+        return own_attention(module, query, key, value, attention_mask, given)
+    takes = claimed(mechanism_class(chosen.mechanism), "function_takes")
+    if "dense" in takes and (extras or dropout or others.get("output_attentions")):
+        return own_attention(module, query, key, value, attention_mask, given)
+    if extras:
+        raise ValueError(f"{who} asks for {', '.join(extras)}, which {chosen.mechanism!r} does not have")
     if others.get("output_attentions"):
-        raise ValueError("attention weights are not returned; regard.observe(model, callback) hands them out")
-    if dropout:
-        warnings.warn(DROPOUT.format(dropout), stacklevel=2)
-    mechanism, call = settings(module)
-    groups = query.shape[1] // key.shape[1]
-    if groups > 1:
-        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
-    n, m = query.shape[2], key.shape[2]
-    causal = is_causal_module(module, is_causal)
-    across = not causal and (n != m or crosses(module))
-    cls = mechanism_class(mechanism)
-    pattern: Pattern = "causal_self" if causal else "noncausal_cross" if across else "noncausal_self"
-    if pattern not in cls.patterns:
-        raise UnsupportedPattern(
-            f"{type(module).__name__} asks {mechanism!r} for the pattern {pattern!r}; it has {', '.join(cls.patterns)}"
-        )
-    key_mask = key_mask_of(attention_mask, key.shape[0], n, m, causal)
-    masks: dict[str, Any] = {"key_mask": key_mask, "query_mask": None if across else key_mask}
-    call = replace(call, causal=causal, scale=query.shape[3] ** -0.5 if scaling is None else scaling, **masks)
-
-    if causal and n != m and not claimed(cls, "stepwise"):
         raise ValueError(
-            f"{mechanism!r} cannot continue from a cache ({n} new of {m} tokens): its outputs depend on earlier queries; use use_cache=False"
+            f"{chosen.mechanism!r} returns no attention weights; regard.observe(model, callback) hands out those of a weighted mean"
         )
+    if dropout:
+        raise ValueError(DROPOUT.format(who=who, mechanism=chosen.mechanism, dropout=dropout))
+    asked = asked_of(module, query, key, attention_mask, is_causal)
+    if asked.other and "dense" in takes:
+        return own_attention(module, query, key, value, attention_mask, given)
+    scale = query.shape[3] ** -0.5 if scaling is None else scaling
+    across = crosses(module) and not asked.causal  # a causal mask is over the keys of the same sequence
+    roles: dict[str, Any] = {"across": across, "target_is_causal": target_is_causal(module)}
+    mixed = run(chosen, query, key, value, asked, who=who, scale=scale, **roles)
+    if mixed.observed:
+        report(module, **mixed.observed)
+    return mixed.output.transpose(1, 2).contiguous(), None
 
-    def mix(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        if not causal or n == m:
-            return cls.attend(q, k, v, call)
-        return cls.attend_last(q, k, v, call)
 
-    output = mix(query, key, value)
-    masks["query_mask"] = None if n != m else masks["query_mask"]
-    observed = {"q": query, "k": key, "v": value, "output": output, "mixed": mix, **masks}
-    report(module, attention=cls, mechanism=mechanism, options=cls.drawn_options(query, call), **observed)
-    return output.transpose(1, 2).contiguous(), None
+def chosen_for(module: Any) -> Chosen | None:
+    """What an attention module runs; None: its own attention."""
+    if module.config._attn_implementation == SWAPPED:
+        placed: Chosen | None = vars(module).get(PLACED)
+        return placed
+    mechanism, call = settings(module)
+    return Chosen(mechanism, call.options, call.seed)
+
+
+def own_attention(
+    module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Any, given: dict[str, Any]
+) -> tuple[Tensor, Tensor | None]:
+    """The model's own attention, with the mask that transformers makes for it."""
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+    function = eager_function(class_of(module))
+    name = vars(module).get(OWN) or ("sdpa" if function is None else "eager")
+    wants = any(given.get(extra) is not None for extra in ("softcap", "s_aux", "sinks")) or given.get(
+        "output_attentions"
+    )
+    if function is not None and wants:
+        name = "eager"
+    if name != "eager":
+        function = ALL_ATTENTION_FUNCTIONS[name]
+    if function is None:
+        raise ValueError(f"{name_of(module)}: its model has no attention function {name!r} of its own")
+    mask = mask.for_implementation(name) if isinstance(mask, DescribedMask) else mask
+    given = given if given.get("is_causal") is not None else {k: v for k, v in given.items() if k != "is_causal"}
+    output: tuple[Tensor, Tensor | None] = function(module, query, key, value, mask, **given)
+    return output
+
+
+@functools.lru_cache(maxsize=4096)
+def eager_function(cls: Hashable) -> Any:
+    """The attention that a model has in its own file, for "eager"."""
+    assert isinstance(cls, type)
+    for base in cls.__mro__:
+        place = inspect.getmodule(base)
+        if (function := getattr(place, "eager_attention_forward", None)) is not None:
+            return function
+    return None
+
+
+def asked_of(module: Any, query: Tensor, key: Tensor, mask: Any, is_causal: bool | None) -> Asked:
+    """What a call asks for. Causality is what the mask or the caller says; where neither does, `is_causal` of the module must be False."""
+    b, (n, m) = query.shape[0], (query.shape[2], key.shape[2])
+    if isinstance(mask, DescribedMask):
+        return mask.asked
+    told = None if crosses(module) else is_causal
+    says = bool(getattr(module, "is_causal", False)) and not crosses(module)
+    if mask is not None and mask.ndim == 4:
+        causal = told if told is not None else (says and n == 1)
+        return read_mask(mask, b, n, m, offset=max(0, m - n), causal=causal)
+    if told is None and says and n > 1:
+        raise ValueError(
+            f"{name_of(module)} says is_causal = True but was given no mask that says so, and no is_causal=: torch's own attention"
+            " and transformers' plain one differ here; hand it a mask, or is_causal="
+        )
+    causal = says if told is None else told
+    if mask is None:
+        return Asked(causal=causal)
+    if mask.ndim == 2 and not mask.is_floating_point():
+        return Asked(causal=causal, key_mask=mask.to(torch.bool))
+    return Asked(other=f"the attention mask {tuple(mask.shape)} of {mask.dtype}, which is not padding")
+
+
+def name_of(module: Any) -> str:
+    """How messages call an attention module."""
+    number = vars(module).get("regard_layer", own_number(module))
+    known: str | None = vars(module).get("regard_name")
+    return (
+        f"{known} ({type(module).__name__})"
+        if known
+        else f"{type(module).__name__}" + ("" if number is None else f" of layer {number}")
+    )
 
 
 def is_causal_module(module: Any, given: bool | None) -> bool:
-    """Is this attention causal?
-
-    What the call says (transformers hands the config's `is_causal` on, to cross attention too), or else the module.
-    """
+    """Is this attention causal, as its module tells, or `given`? For what asks about a model without calling it."""
     return bool(getattr(module, "is_causal", True) if given is None or crosses(module) else given)
 
 
 def crosses(module: Any) -> bool:
     """Does this module, if it is noncausal, take its keys from another sequence?
 
-    Lengths do not tell when they are equal.
+    Lengths do not tell when they are equal. What a proof has found goes before the marks of the module.
     """
+    if (found := vars(module).get("regard_across")) is not None:
+        return bool(found)
     marked = getattr(module, "is_cross_attention", False) or getattr(module, "is_decoder", False)
-    return bool(marked) or "Cross" in type(module).__name__
+    return bool((marked and not getattr(module, "is_causal", False)) or "Cross" in type(module).__name__)
+
+
+def target_is_causal(module: Any) -> bool:
+    """If this is cross attention: may no output depend on later targets? Yes where nothing says otherwise."""
+    if (found := vars(module).get("regard_target_is_causal")) is not None:
+        return bool(found)
+    config = module.config
+    marks = (getattr(module, "is_decoder", False), getattr(module, "is_cross_attention", False))
+    return any(marks) or bool(getattr(config, "is_encoder_decoder", False) or getattr(config, "is_decoder", False))
 
 
 def padding_mask(
@@ -301,7 +429,7 @@ def padding_mask(
     attention_mask: Tensor | None = None,
     **others: Any,
 ) -> Tensor | None:
-    """The mask function of transformers: the padding alone.
+    """A mask function of transformers for attention functions that want the padding alone.
 
     Args:
         batch_size: b.
@@ -329,35 +457,4 @@ def padding_mask(
     last_query, last_key = int(q_offset) + q_length, kv_offset + kv_length
     if mask_function is causal_mask_function and last_query != last_key:
         raise ValueError(f"{last_query} queries so far and {last_key} keys: use a cache that grows, not a static one")
-    if attention_mask is None:
-        return None
-    kept = attention_mask.to(torch.bool)
-    kept = F.pad(kept, (0, max(0, last_key - kept.shape[1])))[:, kv_offset:last_key]
-    return None if not torch.compiler.is_compiling() and bool(kept.all()) else kept
-
-
-def key_mask_of(mask: Tensor | None, b: int, n: int, m: int, causal: bool) -> Tensor | None:
-    """The keys (b, m) that a model's mask keeps.
-
-    One of four dimensions, boolean or to add, must be padding, and causality if `causal`.
-    """
-    if mask is None:
-        return None
-    if mask.ndim == 2 and not mask.is_floating_point():
-        if mask.shape != (b, m):
-            raise ValueError(f"the attention mask must be (batch, keys) = ({b}, {m}), got {tuple(mask.shape)}")
-        return mask.to(torch.bool)
-    if mask.ndim == 4:
-        seen = mask if mask.dtype == torch.bool else mask == 0
-        only_drops = mask.dtype == torch.bool or bool((seen | (mask <= torch.finfo(mask.dtype).min)).all())
-        seen = seen.expand(b, seen.shape[1], n, m)
-        keys = seen.flatten(1, 2).any(1)  # b m
-        wanted = keys[:, None, None, :].expand_as(seen)
-        if causal:
-            wanted = wanted & torch.ones(n, m, dtype=torch.bool, device=mask.device).tril(m - n)
-        if only_drops and torch.equal(seen, wanted):
-            return keys
-    wanted_form = "padding and causality" if causal else "padding"
-    raise ValueError(
-        f"the attention mask {tuple(mask.shape)} of {mask.dtype} is not {wanted_form}: Regard's mechanisms take no other"
-    )
+    return padding(attention_mask, kv_offset, last_key)

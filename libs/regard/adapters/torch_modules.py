@@ -7,7 +7,7 @@ parameters and their names in the state dict; its heads are mixed by the mechani
 becomes a buffer: `<name>.<pattern>.directions`.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -16,22 +16,25 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from regard.attention import Attention, claimed
-from regard.common.patterns import Pattern
+from regard.common.patterns import Pattern, is_cross
 from regard.observers import weights_of
 from regard.registry import UnsupportedPattern, build, mechanism_class
 
-PATTERNS: tuple[Pattern, ...] = ("noncausal_self", "causal_self", "noncausal_cross")
+PATTERNS: tuple[Pattern, ...] = ("noncausal_self", "causal_self", "noncausal_cross", "causal_cross")
+UNASKED: tuple[Pattern, ...] = ("noncausal_self", "causal_self", "causal_cross")  # built where nobody says which
 MAPS = ("query", "key", "value", "output")
 
 
 class MixedAttention(nn.MultiheadAttention):
     """`nn.MultiheadAttention` whose heads are mixed by a mechanism; `replace_attention` makes them.
 
-    A call without `attn_mask` is noncausal, one with the causal mask is causal; it is self attention if `key is query`,
-    else cross attention. Dropout of attention weights is left out, also in training: mechanisms have none.
+    A call without `attn_mask` is noncausal, one with the causal mask is causal. It is self attention if `key is query`
+    or `self_attention` is True, else cross attention, of a target that may be causal: `attn_mask` does not tell. Dropout
+    of attention weights in training is an error: mechanisms have none.
     """
 
     mechanism: str
+    self_attention: bool | None = None  # None: nobody has said, each call is looked at
 
     @property
     def _qkv_same_embed_dim(self) -> bool:
@@ -65,7 +68,8 @@ class MixedAttention(nn.MultiheadAttention):
             The output, and the weights or None.
 
         Raises:
-            ValueError: Masks other than padding and causal ones, weights of a mechanism that has none, nested tensors.
+            ValueError: Masks other than padding and causal ones, weights of a mechanism that has none, nested tensors,
+                dropout in training, a call that may be either self or cross attention where that matters.
             UnsupportedPattern: The mechanism does not have the pattern of the call.
         """
         if query.is_nested or key.is_nested or value.is_nested:
@@ -74,13 +78,20 @@ class MixedAttention(nn.MultiheadAttention):
             )
         if need_weights and not claimed(mechanism_class(self.mechanism), "weighted_mean"):
             raise ValueError(f"{self.mechanism!r} has no attention weights: call with need_weights=False")
-        to_itself, batched = query is key, query.ndim == 3
+        if self.dropout and self.training:
+            raise ValueError(
+                f"{self.mechanism!r} has no dropout of attention weights, and this module asks for {self.dropout:g} in training:"
+                " set its `dropout` to 0"
+            )
+        to_itself, batched = (query is key) if self.self_attention is None else self.self_attention, query.ndim == 3
         query, key, value = (self._batch_first(x) for x in (query, key, value))  # b n ·
         if key_padding_mask is not None and not batched:
             key_padding_mask = key_padding_mask[None]
         key_mask = kept_keys(key_padding_mask, key.shape[0], key.shape[1])
         causal = is_causal_mask(attn_mask, query.shape[1], key.shape[1], hint=is_causal)
-        mixer = self._mixer("causal_self" if causal else "noncausal_self" if to_itself else "noncausal_cross")
+        if not (causal or to_itself) and self.self_attention is None and query.shape == key.shape:
+            self._check_told(key_mask)
+        mixer = self._mixer("causal_self" if causal else "noncausal_self" if to_itself else self._cross())
 
         heads = (F.linear(x, *maps) for x, maps in zip((query, key, value), self._maps(), strict=True))
         q, k, v = (rearrange(x, "b n (h d) -> b h n d", h=self.num_heads) for x in heads)
@@ -97,11 +108,29 @@ class MixedAttention(nn.MultiheadAttention):
         weights = weights.mean(1) if average_attn_weights else weights
         return out, weights if batched else weights[0]
 
+    def _check_told(self, key_mask: Tensor | None) -> None:
+        cls = mechanism_class(self.mechanism)
+        if (key_mask is not None and cls.needs_query_mask) or self._cross() not in cls.patterns:
+            raise ValueError(
+                "query and key are different tensors of one shape: self attention, as in attn(norm(x), norm(x), …), or cross"
+                f" attention? For {self.mechanism!r} they differ; say it to replace_attention: self_attention=True or False"
+            )
+
+    def _cross(self) -> Pattern:
+        """The pattern of cross attention that was asked for, or else the one that no causal target can break."""
+        return "noncausal_cross" if "noncausal_cross" in self._modules else "causal_cross"
+
     def _mixer(self, pattern: Pattern) -> Attention:
         if pattern not in self._modules:
             there = ", ".join(name for name in PATTERNS if name in self._modules)
+            hint = ""
+            if pattern == "causal_cross" and "noncausal_cross" in mechanism_class(self.mechanism).patterns:
+                hint = (
+                    ". It treats all target tokens together, so that later ones would change earlier ones; if the target is not"
+                    " causal, say pattern='noncausal_cross', only=[…]"
+                )
             raise UnsupportedPattern(
-                f"this call asks {self.mechanism!r} for the pattern {pattern!r}; its replacement has {there}"
+                f"this call asks {self.mechanism!r} for the pattern {pattern!r}; its replacement has {there}{hint}"
             )
         mixer = self._modules[pattern]
         assert isinstance(mixer, Attention)
@@ -172,6 +201,7 @@ def replace_attention(
     *,
     pattern: Pattern | None = None,
     only: Collection[str] | None = None,
+    self_attention: bool | None = None,
     seed: int = 0,
     **options: Any,
 ) -> list[str]:
@@ -184,8 +214,12 @@ def replace_attention(
         model: The model, changed in place.
         mechanism: A registered name, of a mechanism with all four projections.
         pattern: The one pattern to build, for a mechanism with parameters of its own, which start fresh. Default: None,
-            every pattern that the mechanism has, among which each call's masks choose.
+            the self patterns that the mechanism has and "causal_cross", among which each call's masks choose;
+            "noncausal_cross" has to be said, because no mask tells whether the target of cross attention is causal.
         only: Names of the modules to replace. Default: None, all.
+        self_attention: Are all calls of these modules self attention, or none? Default: None, as `pattern` says; without
+            one, a call is when its query and key are one tensor, and where that does not tell and matters, it is an
+            error.
         seed: What is drawn depends on it and on the place in the list. Default: 0.
         options: The mechanism's own.
 
@@ -208,16 +242,32 @@ def replace_attention(
         attentions = {name: child for name, child in attentions.items() if name in only}
     if not attentions:
         raise ValueError(f"{type(model).__name__} holds no torch.nn.MultiheadAttention to replace")
-    for name, child in attentions.items():
-        check_replaceable(name, child)
     patterns = wanted_patterns(mechanism, pattern)
+    if self_attention is None and pattern is not None:
+        self_attention = not is_cross(pattern)
+    put(model, {name: (child, patterns) for name, child in attentions.items()}, mechanism, pattern, seed, options)
+    for child in attentions.values():
+        child.self_attention = self_attention  # type: ignore[assignment]
+    return list(attentions)
+
+
+Places = Mapping[str, tuple[nn.MultiheadAttention, list[Pattern]]]
+
+
+def put(
+    model: nn.Module, places: Places, mechanism: str, pattern: Pattern | None, seed: int, options: dict[str, Any]
+) -> None:
+    """Put a mechanism in the place of attentions, each with its patterns; after an error nothing is replaced."""
+    for name, (child, _) in places.items():
+        check_replaceable(name, child)
     mixers = [
         mixers_of(mechanism, patterns, child, seed * 10_007 + place, options)
-        for place, child in enumerate(attentions.values())
+        for place, (child, patterns) in enumerate(places.values())
     ]
     if pattern is None and any(list(mixer.parameters()) for mixer in mixers[0].values()):
-        raise ValueError(f"{mechanism!r} has parameters of its own, for one pattern: say pattern={patterns[0]!r}")
-    for child, by_pattern in zip(attentions.values(), mixers, strict=True):
+        first = next(iter(places.values()))[1][0]
+        raise ValueError(f"{mechanism!r} has parameters of its own, for one pattern: say pattern={first!r}")
+    for (child, _), by_pattern in zip(places.values(), mixers, strict=True):
         child.__class__ = MixedAttention
         child.mechanism = mechanism  # type: ignore[assignment]
         for old in PATTERNS:
@@ -227,7 +277,15 @@ def replace_attention(
     for parent in model.modules():
         if isinstance(parent, nn.TransformerEncoder):
             parent.use_nested_tensor = False
-    return list(attentions)
+
+
+def put_back(child: nn.MultiheadAttention) -> None:
+    """torch's own attention again, with the parameters that are there."""
+    child.__class__ = nn.MultiheadAttention
+    for name in ("mechanism", "self_attention"):
+        vars(child).pop(name, None)
+    for old in PATTERNS:
+        child._modules.pop(old, None)
 
 
 def check_replaceable(name: str, attention: nn.MultiheadAttention) -> None:
@@ -248,7 +306,7 @@ def wanted_patterns(mechanism: str, pattern: Pattern | None) -> list[Pattern]:
     if lost := [name for name in MAPS if name not in cls.maps]:
         raise ValueError(f"{mechanism!r} has no {' and no '.join(lost)} map: trained weights would be lost")
     if pattern is None:
-        return [one for one in PATTERNS if one in cls.patterns]
+        return [one for one in UNASKED if one in cls.patterns]
     if pattern not in cls.patterns or pattern not in PATTERNS:
         raise UnsupportedPattern(
             f"{mechanism!r} cannot be put in place with the pattern {pattern!r}; it has {', '.join(cls.patterns)}"

@@ -6,10 +6,28 @@ those are is told in one of two ways:
 
     as a boolean     `zero_nonfinite`, `zero_nonfinite_causal`, then `masked_fill(poisoned, nan)`
     as a mark        `zero_and_mark_causal`, `row_nan_mark`: a tensor of zeros and NaN that is added to the result, which costs one pass
+
+Neither is needed where everything is finite, which one reading decides: `all_finite`.
 """
+
+import math
 
 import torch
 from torch import Tensor
+
+from regard.common.threads import holds_numbers
+
+
+def all_finite(*tensors: Tensor) -> bool:
+    """Is it certain that none of these holds a NaN or an infinity?
+
+    By their sums, which any of these reaches: one reading of each, and no memory. False also where a sum overflows, and
+    where the answer is not to be had (`regard.common.threads.holds_numbers`): then act as if there were some.
+    """
+    if not holds_numbers(*tensors):
+        return False
+    wide = (x.detach().sum(dtype=torch.promote_types(x.dtype, torch.float32)) for x in tensors)
+    return all(math.isfinite(total.item()) for total in wide)
 
 
 def zero_nonfinite(x: Tensor) -> tuple[Tensor, Tensor]:

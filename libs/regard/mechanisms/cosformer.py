@@ -160,6 +160,7 @@ class CosformerAttention(Attention):
     needs_query_mask = True
     stepwise = True
     function_options: ClassVar[Mapping[str, Any]] = {"horizon": None}
+    function_takes = ("places",)
 
     def __init__(
         self,

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from regard.attention import Attention, Call
 from regard.common.checks import check_heads, check_scale
-from regard.common.nonfinite import row_nan_mark, zero_and_mark_causal
+from regard.common.nonfinite import all_finite, row_nan_mark, zero_and_mark_causal
 from regard.common.patterns import ALL_PATTERNS, zero_masked
 from regard.registry import mechanism
 
@@ -58,16 +58,17 @@ def softmax(
     check_heads(q, k, v, key_mask=key_mask, self_attention=causal)
     check_scale(scale)
     k, v = zero_masked(k, key_mask), zero_masked(v, key_mask)
-    mark = row_nan_mark(q)  # torch's CPU kernel gives 0, not NaN, to a query whose scores are NaN
-    if causal:
+    # torch's CPU kernel gives 0, not NaN, to a query whose scores are NaN.
+    mark = None if all_finite(q, k, v) else row_nan_mark(q)
+    if mark is not None and causal:
         # Masks are added to the scores, where a later key's NaN would outlive them.
         k, key_mark = zero_and_mark_causal(k)
         v, value_mark = zero_and_mark_causal(v)
         mark = mark + key_mark.sum(-1, keepdim=True) + value_mark
-        if scale is not None and scale <= 0:  # torch hides the future by -inf first and scales then: 0 · -inf is NaN
-            q, scale = q * scale, 1.0
-    else:
+    elif mark is not None:
         mark = mark + row_nan_mark(k).sum(-2, keepdim=True)
+    if causal and scale is not None and scale <= 0:
+        q, scale = q * scale, 1.0  # torch hides the future by -inf first and scales then: 0 · -inf is NaN
     if key_mask is None:
         return _marked(F.scaled_dot_product_attention(q, k, v, is_causal=causal, scale=scale), mark)
     seen = key_mask[:, None, None, :]
@@ -78,8 +79,10 @@ def softmax(
     return _marked(out, mark).masked_fill(blind, 0)
 
 
-def _marked(out: Tensor, mark: Tensor) -> Tensor:
-    """out + mark; in place where no gradient needs `out`, because a long result should not be in memory twice."""
+def _marked(out: Tensor, mark: Tensor | None) -> Tensor:
+    """out + mark, or out without one; in place where no gradient needs `out`, because a long result should not be in memory twice."""
+    if mark is None:
+        return out
     return out + mark if out.requires_grad else out.add_(mark)
 
 
@@ -101,6 +104,7 @@ class SoftmaxAttention(Attention):
     weighted_mean = True
     stepwise = True
     function_options: ClassVar[Mapping[str, Any]] = {}
+    function_takes = ("window", "dense")
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None) -> Tensor:
         return softmax(q, k, v, causal=self.causal, key_mask=key_mask)
@@ -115,11 +119,30 @@ class SoftmaxAttention(Attention):
 
     @classmethod
     def attend(cls, q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
-        return softmax(q, k, v, causal=call.causal, key_mask=call.key_mask, scale=call.scale)
+        if call.window is None:
+            return softmax(q, k, v, causal=call.causal, key_mask=call.key_mask, scale=call.scale)
+        return windowed(q, k, v, call)
 
     @classmethod
     def attend_last(cls, q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
         """A single last token sees all."""
+        if call.window is not None:
+            return windowed(q, k, v, call)
         if q.shape[2] == 1:
             return cls.attend(q, k, v, replace(call, causal=False))
         return super().attend_last(q, k, v, call)
+
+
+def windowed(q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
+    """Softmax attention inside a call's window; causal queries are the last n of the m keys. Memory O(n m)."""
+    n, m = q.shape[2], k.shape[2]
+    assert call.window is not None
+    before, after = call.window[0], 0 if call.causal else call.window[1]
+    ahead = torch.arange(m, device=q.device) - (m - n if call.causal else 0) - torch.arange(n, device=q.device)[:, None]
+    seen = ((ahead >= -before) & (ahead <= after))[None, None]
+    if call.key_mask is not None:
+        seen = seen & call.key_mask[:, None, None, :]
+        k, v = zero_masked(k, call.key_mask), zero_masked(v, call.key_mask)
+    blind = ~seen.any(-1, keepdim=True)
+    out = F.scaled_dot_product_attention(q, k, v, attn_mask=seen | blind, scale=call.scale)
+    return out.masked_fill(blind, 0)

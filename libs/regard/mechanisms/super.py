@@ -106,7 +106,7 @@ class SuperAttention(Attention):
     """
 
     weighted_mean = True
-    maps = ("query", "output")
+    maps: ClassVar[tuple[str, ...]] = ("query", "output")
     example: ClassVar[Mapping[str, Any]] = {"length": 128}
 
     def __init__(

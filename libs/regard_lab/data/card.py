@@ -1,4 +1,4 @@
-"""What is said of a data set: in the report's data page, beside every table that it feeds, and when its checksum is asked for."""
+"""What is said of a data set: on the report's data page, beside every table that uses it, and when its checksum is asked for."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,10 +12,13 @@ SourceName = Literal["package", "hub", "folder"]
 
 @dataclass(frozen=True)
 class Source:
-    """One place that a set can come from.
+    """Where a set can come from.
 
-    `where` says it in words; `sizes` are the rows of each split, asserted when the set is prepared (empty for a user's own folder);
-    `sha256` is the checksum of the whole prepared set, pinned for `package` alone.
+    Attributes:
+        name: "package", "hub" or "folder".
+        where: The same in words.
+        sizes: The rows of each split, checked when the set is prepared; empty for a user's own folder.
+        sha256: The checksum of the whole prepared set, pinned for "package" alone.
     """
 
     name: SourceName
@@ -26,7 +29,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Card:
-    """A data set. `stands_in_for` is the paper's set in whose place it stands (`None`: it is the paper's own); `sources` are in the order to try."""
+    """A data set. `stands_in_for` is the paper's set that it replaces (`None`: it is the paper's own); `sources` are in the order to try."""
 
     name: str
     title: str
@@ -44,7 +47,7 @@ class Card:
         return self.sources[0].sizes
 
     def source(self, name: str) -> Source:
-        """The source of this name; one that the set does not have is a `UserError` that lists those it has."""
+        """The source of that name; for one that the set does not have, a `UserError` lists those it has."""
         for source in self.sources:
             if source.name == name:
                 return source

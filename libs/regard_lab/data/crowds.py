@@ -49,11 +49,18 @@ class World:
 
 
 def generate(world: World, split: int, scenes: int, templates: range) -> Scenes:
-    """`scenes` scenes of a split (a number), with layouts out of `templates`; scene i is the same however many are asked for."""
-    found = [
+    """Generate a split; scene i is the same however many are asked for.
+
+    Args:
+        world: What kind of scenes.
+        split: The split's number, part of every seed.
+        scenes: How many.
+        templates: The layouts to draw from.
+    """
+    drawn = [
         scene(world, np.random.default_rng([VERSION, split, i, *world.name.encode()]), templates) for i in range(scenes)
     ]
-    return Scenes(*(np.stack(arrays) for arrays in zip(*found, strict=True)))
+    return Scenes(*(np.stack(arrays) for arrays in zip(*drawn, strict=True)))
 
 
 def scene(world: World, rng: Generator, templates: range) -> tuple[NDArray[np.generic], ...]:
@@ -66,7 +73,7 @@ def scene(world: World, rng: Generator, templates: range) -> tuple[NDArray[np.ge
         if leaders is not None:
             break
     traits = appearances(world, groups, activities, leaders, rng)
-    order = rng.permutation(len(groups))  # the number of a person says nothing
+    order = rng.permutation(len(groups))  # a person's index says nothing
     count, absent = len(groups), world.most_persons - len(groups)
     padded = np.concatenate([groups[order], np.full(absent, NOBODY)])
     arms, legs = traits[:, 0] > 0, traits[:, 1] > 0
@@ -85,7 +92,7 @@ def scene(world: World, rng: Generator, templates: range) -> tuple[NDArray[np.ge
 
 
 def memberships(world: World, rng: Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The group of each person (members first) and the activity of each group. Sizes are drawn anew together while they are too many."""
+    """The group of each person (members first) and the activity of each group. All sizes are redrawn while their sum is too large."""
     count = 1 + int(rng.choice(world.most_groups, p=world.group_counts))
     most_members = world.most_persons - world.outsiders[0]
     while True:
@@ -101,7 +108,7 @@ def memberships(world: World, rng: Generator) -> tuple[NDArray[np.int64], NDArra
 
 
 def layout(template: int, persons: int, rng: Generator) -> NDArray[np.float64]:
-    """Places (persons, 2) in the frame: one to three clumps, which the template fixes, and everybody in one of them, at arm's length."""
+    """Positions (persons, 2) in the frame: everybody in one of the one to three clumps that the template fixes, at arm's length."""
     fixed = np.random.default_rng([VERSION, 7, template])
     clumps = int(fixed.integers(1, 4))
     centres = fixed.uniform([0.25, 0.3], [0.75, 0.7], size=(clumps, 2))
@@ -122,7 +129,7 @@ def layout(template: int, persons: int, rng: Generator) -> NDArray[np.float64]:
 def leaders_of(
     world: World, places: NDArray[np.float64], groups: NDArray[np.int64], activities: NDArray[np.int64], rng: Generator
 ) -> NDArray[np.bool_] | None:
-    """Who leads: on Court one member on the side that the activity names; elsewhere any member. `None`: nobody stands well enough."""
+    """Who leads: on Court one member on the side that the activity names; elsewhere any member. `None`: nobody stands far enough to that side."""
     leaders = np.zeros(len(groups), dtype=bool)
     for group in range(int(groups.max()) + 1):
         members = np.flatnonzero(groups == group)
@@ -142,28 +149,28 @@ def appearances(
 ) -> NDArray[np.float64]:
     """What each person looks like (persons, traits); headings are angles / π, so that they too fit into thousandths."""
     persons = len(groups)
-    found = np.zeros((persons, len(TRAITS)))
-    column = {name: number for number, name in enumerate(TRAITS)}
+    traits = np.zeros((persons, len(TRAITS)))
+    column = {name: index for index, name in enumerate(TRAITS)}
     for name in SHARED:
-        found[:, column[name]] = rng.choice([-1.0, 1.0], size=persons)
+        traits[:, column[name]] = rng.choice([-1.0, 1.0], size=persons)
     headings = rng.uniform(-1, 1, size=persons)
     group_headings = rng.permutation(HEADINGS)
     for group in range(int(groups.max()) + 1):
         members = np.flatnonzero(groups == group)
         for name, shared in zip(SHARED, code_of(world, int(activities[group])), strict=False):
-            found[members, column[name]] = common(len(members), shared, rng)
+            traits[members, column[name]] = common(len(members), shared, rng)
         if world.most_groups > 1:
             headings[members] = group_headings[group] + rng.normal(0, 0.03, size=len(members))
-    found[:, column["engaged"]] = np.where(groups == OUTSIDER, -1.0, 1.0)
-    found[:, column["leader"]] = np.where(leaders, 1.0, -1.0)
-    found[:, column["heading"]] = np.mod(headings + 1, 2) - 1
-    found[:, column["speed"]] = rng.uniform(0, 1, size=persons)
-    found[:, column["appearance_0"] :] = rng.normal(0, 1, size=(persons, 8))
-    return found
+    traits[:, column["engaged"]] = np.where(groups == OUTSIDER, -1.0, 1.0)
+    traits[:, column["leader"]] = np.where(leaders, 1.0, -1.0)
+    traits[:, column["heading"]] = np.mod(headings + 1, 2) - 1
+    traits[:, column["speed"]] = rng.uniform(0, 1, size=persons)
+    traits[:, column["appearance_0"] :] = rng.normal(0, 1, size=(persons, 8))
+    return traits
 
 
 def code_of(world: World, activity: int) -> tuple[bool, ...]:
-    """Which of `SHARED` the members of a group with this activity have in common; a trait beyond the code is anybody's."""
+    """Which of `SHARED` the members of a group with this activity have in common; a trait beyond the code belongs to no activity."""
     return world.codes[activity % len(world.codes)]
 
 

@@ -5,10 +5,19 @@ from regard_lab.data.images import Images
 
 
 def three_splits(train: Images, test: Images, validation: int, name: str) -> dict[str, Images]:
-    """The last `validation` images of the train half are held out; the test half stays as it is.
+    """Hold out the last `validation` images of the train half; the test half stays as it is.
 
-    An image of the train half that stands in the test half too is left out, and one of the rest that stands in validation. Repeats inside a
-    split stay: they are the set's own.
+    Images of the train half that are in the test half too are dropped, and images of the rest that are in validation. Repeats within a split stay:
+    they are the set's own.
+
+    Args:
+        train: The official train half.
+        test: The official test half.
+        validation: How many images to hold out.
+        name: The set's name, for the message.
+
+    Raises:
+        UserError: The train half has too few images.
     """
     train = without(train, test)
     if len(train) <= validation:
@@ -18,7 +27,7 @@ def three_splits(train: Images, test: Images, validation: int, name: str) -> dic
 
 
 def without(images: Images, others: Images) -> Images:
-    """The images that stand not among the others, in their order."""
+    """Images not contained in `others`, in their order."""
     known = set(others.keys())
-    kept = [key not in known for key in images.keys()]  # noqa: SIM118 (a split's keys are one an image)
+    kept = [key not in known for key in images.keys()]  # noqa: SIM118 (a split has one key per image)
     return Images(images.images[kept], images.labels[kept])

@@ -18,13 +18,12 @@ def load_hub(path: str, config: str | None = None) -> Any:
         ) from error
     try:
         if not hub.is_offline_mode():
-            hub.dataset_info(
-                path, timeout=LIMIT_S
-            )  # fails at once without a network, where `load_dataset` tries six times
+            # Fails at once without a network, where `load_dataset` tries six times.
+            hub.dataset_info(path, timeout=LIMIT_S)
         return datasets.load_dataset(path, config)
-    except Exception as error:  # the client lets through the errors of four libraries, with no class in common
-        said = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+    except Exception as error:  # the client passes on errors of four libraries that have no class in common
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
         raise DataMissing(
-            f"the hub's data set {path} could not be fetched ({said}); connect to the Hugging Face hub and run again,"
+            f"the hub's data set {path} could not be fetched ({reason}); connect to the Hugging Face hub and run again,"
             " set HF_HUB_OFFLINE=1 if it was fetched before, or use another --source"
         ) from error

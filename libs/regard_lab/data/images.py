@@ -31,7 +31,7 @@ class Images:
         return Images(self.images[rows], self.labels[rows])
 
     def keys(self) -> Iterator[bytes]:
-        """One key a row; rows with the same key are duplicates."""
+        """One key per row; rows with the same key are duplicates."""
         return (hashlib.sha256(image.tobytes()).digest() for image in self.images)
 
     def files(self, split: str) -> Mapping[str, bytes]:
@@ -54,7 +54,14 @@ def npy(array: NDArray[np.uint8] | NDArray[np.int64]) -> bytes:
 def read_idx(content: bytes, name: str) -> NDArray[np.uint8]:
     """An IDX file of unsigned bytes, plain or gzipped: 0, 0, 8, the number of axes, each size as four bytes (big endian), the values.
 
-    Format: LeCun, Cortes and Burges, "The MNIST database". `name` is for the error of a file of another kind or length.
+    Format: LeCun, Cortes and Burges, "The MNIST database".
+
+    Args:
+        content: The file's bytes.
+        name: What to call it in a message.
+
+    Raises:
+        UserError: The file is of another kind or length.
     """
     try:
         content = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
@@ -75,7 +82,7 @@ def read_idx(content: bytes, name: str) -> NDArray[np.uint8]:
 
 
 def labelled(images: NDArray[np.uint8], labels: NDArray[np.uint8], name: str) -> Images:
-    """Images with their labels; unequal numbers are a `UserError`."""
+    """Images with their labels; unequal counts are a `UserError`."""
     if len(images) != len(labels):
         raise UserError(f"{name} has {len(images):,} images but {len(labels):,} labels")
     return Images(images, labels.astype(np.int64))

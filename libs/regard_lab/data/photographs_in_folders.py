@@ -21,17 +21,17 @@ def of_folder(folder: Path, size: int) -> NDArray[np.uint8]:
 
 
 def in_classes(folder: Path, size: int) -> Images:
-    """A folder a class: the classes are numbered in the order of their names."""
+    """One folder per class; classes are numbered in the order of their names."""
     classes = sorted(path for path in folder.iterdir() if path.is_dir())
     if not classes:
-        raise UserError(f"{folder} holds no folders, one a class")
+        raise UserError(f"{folder} holds no folders, one per class")
     parts = [of_folder(path, size) for path in classes]
     labels = np.repeat(np.arange(len(parts), dtype=np.int64), [len(part) for part in parts])
     return Images(np.concatenate(parts), labels)
 
 
 def square(path: Path, size: int) -> NDArray[np.uint8]:
-    """One picture; a file that is none is a `UserError` with its name."""
+    """One picture; a file that is not a picture is a `UserError` with its name."""
     try:
         with Image.open(path) as picture:
             fitted = ImageOps.fit(picture.convert("RGB"), (size, size), Image.Resampling.LANCZOS)

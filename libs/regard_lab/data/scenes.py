@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 OUTSIDER, NOBODY = -1, -2
 NO_GROUP = -1
-PLACES = (
-    10_000  # coordinates are ten-thousandths of the frame: whole numbers, so that every machine prepares the same bytes
-)
+# Coordinates are ten-thousandths of the frame: whole numbers, so that every machine prepares the same bytes.
+PLACES = 10_000
 UNIT = 1_000  # traits are thousandths
 
 
@@ -23,10 +22,10 @@ class Scenes:
 
     boxes       (n, p, 4) int16   centre x, centre y, width, height, in ten-thousandths of the frame
     traits      (n, p, t) int16   what else can be seen of a person, in thousandths; the set's module names them in `TRAITS`
-    actions     (n, p) int8       what the person does, a number of the set's `ACTIONS`
-    groups      (n, p) int8       the number of the person's group, `OUTSIDER`, or `NOBODY` where the scene has fewer persons
-    activities  (n, g) int8       what each group does, a number of the set's `ACTIVITIES`, or `NO_GROUP`
-    templates   (n,) int16        the layout that the places were drawn from
+    actions     (n, p) int8       what the person does, an index into the set's `ACTIONS`
+    groups      (n, p) int8       the index of the person's group, `OUTSIDER`, or `NOBODY` where the scene has fewer persons
+    activities  (n, g) int8       what each group does, an index into the set's `ACTIVITIES`, or `NO_GROUP`
+    templates   (n,) int16        the layout that the positions were drawn from
 
     Prepared as `<split>_<field>.npy`.
     """
@@ -49,7 +48,7 @@ class Scenes:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def keys(self) -> Iterator[bytes]:
-        """One key a row: where everybody stands. Rows with the same key are duplicates."""
+        """One key per row: where everybody stands. Rows with the same key are duplicates."""
         for boxes, groups in zip(self.boxes, self.groups, strict=True):
             yield np.array(sorted(map(tuple, boxes[groups != NOBODY][:, :2])), dtype=np.int16).tobytes()
 

@@ -1,6 +1,6 @@
 """`python -m regard_lab.data.sdist NAME VERSION`: fetch the source archive of a PyPI package into the current folder, and run nothing of it.
 
-`pip download` builds an archive's metadata, which runs the package's own code, and has no option against it (pip's issue 1884). So this
+`pip download` builds an archive's metadata, which runs the package's own code, and has no option to prevent it (pip's issue 1884). So this
 asks pip only where the archive is, with pip's own configuration (indexes, certificates, proxies), and stores the bytes as they are.
 Its parts are private to pip: they are the same in pip 21 to 26; with a pip that moves them the command ends with the missing name.
 """
@@ -28,12 +28,12 @@ def main(name: str, version: str, folder: Path) -> str:
                 format_control=pip["format"].FormatControl({":all:"}, set()),  # no wheels
             ),
         )
-        found = [each.link for each in finder.find_all_candidates(name) if str(each.version) == version]
-        if not found:
+        links = [candidate.link for candidate in finder.find_all_candidates(name) if str(candidate.version) == version]
+        if not links:
             return f"no source archive of {name} {version} found"
-        response = session.get(found[0].url_without_fragment)
+        response = session.get(links[0].url_without_fragment)
         response.raise_for_status()
-        (folder / found[0].filename).write_bytes(response.content)
+        (folder / links[0].filename).write_bytes(response.content)
     return ""
 
 

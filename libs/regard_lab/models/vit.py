@@ -43,5 +43,5 @@ def weights(graph: Any) -> dict[str, Tensor]:
     # The position embeddings were cut into that of the class token and those of the patches.
     shapes = {tuple(x.shape): x for name, x in arrays.items() if not name.startswith(BACKBONE)}
     named["embeddings.position_embeddings"] = torch.cat([shapes[1, 1, WIDTH], shapes[1, PATCHES, WIDTH]], 1)
-    named["embeddings.mask_token"] = torch.zeros(1, WIDTH)  # of pre-training alone: not in the graph
+    named["embeddings.mask_token"] = torch.zeros(1, WIDTH)  # used in pre-training alone: not in the graph
     return named

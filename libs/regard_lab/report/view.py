@@ -7,9 +7,11 @@ from typing import Literal
 
 from regard_lab.common.errors import UserError
 from regard_lab.common.formatting import Key, label, number, parts, signed, step
-from regard_lab.evidence.claims import Verdict, headline, judge
+from regard_lab.evidence.claims import WORDS, Verdict, headline, judge
+from regard_lab.evidence.gate import FLOOR, Judgement
+from regard_lab.evidence.gate import judge as judge_gates
 from regard_lab.evidence.paper import Claim, Paper, PublishedTable
-from regard_lab.experiment.results import SCALES, DataUse, Metric, Result, Row, Scale, Status
+from regard_lab.experiment.results import DECIDING, SCALES, DataUse, Metric, Result, Row, Scale, Status
 from regard_lab.experiment.table_file import Column, PublishedRow
 from regard_lab.report.figures import QUICK
 
@@ -148,6 +150,26 @@ class TableView:
         """What stands in the place of scales that an input has not."""
         return INPUT
 
+    @cached_property
+    def judgements(self) -> list[tuple[Scale, Judgement]]:
+        """What the gate says of each result that could decide something."""
+        gates = self.published.gates
+        return [
+            (scale, judge_gates(gates, self.results[scale])) for scale in DECIDING if gates and scale in self.results
+        ]
+
+    def floors(self, scale: Scale) -> list[tuple[str, str]]:
+        """Each floor of a result with its value and unit, in words."""
+        named = []
+        for row in self.results[scale].floors:
+            where = ", ".join(str(value) for part, value in row.key.items() if part != FLOOR)
+            name = str(row.key[FLOOR]).replace("_", " ")
+            for column, metric in row.metrics.items():
+                of = column.replace("_", " ") if len(row.metrics) > 1 else ""
+                words = ", ".join(part for part in (name, where, of) if part)
+                named.append((words, f"{number(metric.mean)} {metric.unit}".strip()))
+        return named
+
     @property
     def unlisted(self) -> list[str]:
         """Metrics that were measured but are no column of this table; the run records show them."""
@@ -235,7 +257,7 @@ class PaperView:
     def counts(self) -> dict[str, int]:
         """How many claims have each verdict."""
         words = [claim.headline.verdict for claim in self.claims]
-        return {word: words.count(word) for word in ("holds", "fails", "undecided", "not run")}
+        return {word: words.count(word) for word in WORDS}
 
     @property
     def gaps(self) -> list[tuple[str, str]]:
@@ -267,7 +289,7 @@ def paper_view(paper: Paper, results: Mapping[tuple[str, Scale], Result], finger
 
 
 def _claim_view(claim: Claim, table: TableView) -> ClaimView:
-    verdicts = judge(claim, table.results, table.stale)
+    verdicts = judge(claim, table.results, table.stale, table.published.gates)
     scales = [verdict.scale for verdict in verdicts if verdict.scale]
     uses = [use for scale in scales for use in table.results[scale].data if use.stands_in_for]
     return ClaimView(claim, verdicts, sorted({data_text(use) for use in uses}))

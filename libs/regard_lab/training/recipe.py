@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     import torch
 
 
+Strategy = Literal["auto", "ddp", "ddp_find_unused_parameters_true", "fsdp"]
+Precision = Literal["32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true"]
+
+
 @dataclass
 class Training:
     """How a model is trained. What a section leaves out has the defaults below; `strategy` and `precision` are Lightning's words.
@@ -37,8 +41,8 @@ class Training:
     clip_norm: PositiveFloat | None = None
     accumulate: PositiveInt = 1
     devices: PositiveInt = 1
-    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true", "fsdp"] = "auto"
-    precision: Literal["32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true"] = "32-true"
+    strategy: Strategy = "auto"
+    precision: Precision = "32-true"
 
 
 def optimiser(

@@ -67,12 +67,16 @@ class Batches(Sampler[list[int]]):
         """Called by Lightning before each epoch, also the first one after a resume."""
         self.epoch = epoch
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def batches(self) -> list[list[int]]:
+        """All batches of the epoch, those of every rank."""
         if self.seed is None:
             order = torch.arange(self.n)
         else:
             order = torch.randperm(self.n, generator=torch.Generator().manual_seed(seed_of(self.seed, self.epoch)))
-        batches = [order[start : start + self.batch_size].tolist() for start in range(0, self.n, self.batch_size)]
+        return [order[start : start + self.batch_size].tolist() for start in range(0, self.n, self.batch_size)]
+
+    def __iter__(self) -> Iterator[list[int]]:
+        batches = self.batches()
         rank, world = _rank_and_world()
         if world > 1 and self.seed is not None:
             batches = batches[: len(batches) // world * world]

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from projects.cab import lm, lstf, translation
+from projects.cab import data
 from projects.cab.config import PROJECT, Config
 from regard_lab.data.pairs import Pairs
 from regard_lab.data.series import Series
@@ -56,15 +56,15 @@ def load(name: str, root: Path, source: str) -> dict:
 @pytest.fixture
 def made_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     """Made-up sets in an empty folder; gives the overrides that make the models small enough for them."""
-    caches = (lstf.loaded, lm.characters, translation.encoded)
-    monkeypatch.setattr(lstf.data, "load", load)
+    caches = (data.load_series, data.load_characters, data.load_pairs)
+    monkeypatch.setattr(data.data, "load", load)
     (tmp_path / "libs").symlink_to(ROOT / "libs")  # where the fingerprint of an artefact looks for code
     (tmp_path / "projects").symlink_to(ROOT / "projects")
     monkeypatch.chdir(tmp_path)
     for cache in caches:
         cache.cache_clear()
-    few = {"epochs": 1, "train_examples": 16, "held_out_examples": 8}
+    few = {"training.epochs": 1, "train_examples": 16, "held_out_examples": 8}
     sizes = [f"{section}.{key}={value}" for section, each in SMALL.items() for key, value in each.items()]
-    yield sizes + [f"{section}.fitting.{key}={value}" for section in SMALL for key, value in few.items()]
+    yield sizes + [f"{section}.{key}={value}" for section in SMALL for key, value in few.items()]
     for cache in caches:
         cache.cache_clear()

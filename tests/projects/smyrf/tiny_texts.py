@@ -7,8 +7,7 @@ from pathlib import Path
 import torch
 
 from projects.smyrf.config import PROJECT
-from projects.smyrf.text.attention import put
-from projects.smyrf.text.model import Classifier
+from projects.smyrf.models.text_classifier import Classifier, put
 from tests.configs import configs_of
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -50,7 +49,7 @@ def tiny_tokenizer(kinds: bool = True):
 
 
 def classifier(attention: str = "softmax", mask: str | None = None, **changes) -> Classifier:
-    settings = replace(config_of("table=glue").text.finetuning, **{"trained_layers": None, "pool": "first", **changes})
+    settings = replace(config_of("table=glue").text.encoder, **{"trained_layers": None, "pool": "first", **changes})
     torch.manual_seed(3)
     model = Classifier(tiny_encoder(), 2, settings).eval()
     model.reseed = put(model.encoder, attention, rounds=2, cluster_size=4, mask=mask)

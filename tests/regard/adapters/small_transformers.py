@@ -56,8 +56,8 @@ def states_of_dense(model: Any, mask: Tensor) -> Tensor:
     return states(dense, mask=mask)
 
 
-def swapped(model: Any) -> Any:
-    model.set_attn_implementation("regard-softmax")
+def swapped(model: Any, name: str = "softmax") -> Any:
+    model.set_attn_implementation(f"regard-{name}")
     return model
 
 

@@ -1,4 +1,4 @@
-"""Masks of Hugging Face models: those that are padding and causality are taken, all others and position biases refused; cross-attention."""
+"""Masks of Hugging Face models: causality, padding, windows and packed sequences as the mask says; biases; cross attention."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from regard.adapters import huggingface
+from regard.adapters.masks import Asked, read_mask
 from regard.registry import UnsupportedPattern
 from tests.regard.adapters.small_transformers import (
     IDS,
@@ -47,6 +48,7 @@ def test_cross_attention_is_not_taken_for_self_attention() -> None:
     huggingface.configure(model.encoder, mechanism="nystrom", layers=[0])
     with pytest.raises(UnsupportedPattern, match="'causal_self'"):  # encoder and decoder share config and numbers
         states(model, mask=RIGHT, **given)
+    del model.config.regard_attention
 
     bert_decoder = bert(is_decoder=True, add_cross_attention=True)
     given = {"encoder_hidden_states": draw(2, N, 32, seed=5, dtype=torch.float32), "encoder_attention_mask": RIGHT}
@@ -59,9 +61,11 @@ def test_cross_attention_is_not_taken_for_self_attention() -> None:
     assert not huggingface.crosses(bert().encoder.layer[0].attention.self)
 
     module = model.decoder.layers[0].encoder_attn
-    model.set_attn_implementation("regard-smyrf")
-    del model.config.regard_attention
     q, k, v = (draw(2, 4, N, 8, seed=seed, dtype=torch.float32) for seed in range(3))
+    model.config._attn_implementation_internal = "regard-smyrf"
+    with pytest.raises(UnsupportedPattern, match=r"'causal_cross'.*later ones would change earlier ones"):
+        huggingface.attention(module, q, k, v, RIGHT.bool())
+    model.config._attn_implementation_internal = "regard-performer"
     out, _ = huggingface.attention(module, q, k, v, RIGHT.bool())
     assert out[1, 7:].abs().min() > 0  # queries that the source's padding would hide
     assert out.shape == (2, N, 4, 8)
@@ -75,16 +79,23 @@ def band() -> Tensor:
     return lower().triu(-3)
 
 
+def packed() -> Tensor:
+    return torch.arange(N).expand(2, N) % 6
+
+
+def mistral(**options: Any) -> Any:
+    return made("Mistral", num_key_value_heads=2, **options)
+
+
 @pytest.mark.parametrize(
     ("run", "message"),
     [
-        (lambda: states(swapped(made("Mistral", num_key_value_heads=2, sliding_window=4))), "more than padding and causality"),
-        (lambda: states(swapped(llama()), position_ids=torch.arange(N).expand(2, N) % 6, use_cache=False), "more than padding and causality"),
-        (lambda: states(swapped(bert()), output_attentions=True), r"regard\.observe"),
-        (lambda: states(swapped(bert()), mask=band()), r"mask \(2, 1, 12, 12\) of torch.bool is not padding:"),
-        (lambda: states(swapped(llama()), mask=band()), "is not padding and causality"),
-        (lambda: states(swapped(llama()), mask=torch.ones(2, 1, N, N).log()), "is not padding and causality"),
-        (lambda: states(swapped(llama()), mask=torch.zeros(2, 1, N, N).masked_fill(~lower(), -1.0)), "is not padding and causality"),
+        (lambda: states(swapped(mistral(sliding_window=4), "smyrf")), r"a sliding window \(its keys 3 before, of 40\), which"),
+        (lambda: states(swapped(bert(), "smyrf"), output_attentions=True), r"regard\.observe"),
+        (lambda: states(swapped(bert(), "smyrf"), mask=band()), "a sliding window|causal_self"),
+        (lambda: states(swapped(llama(), "smyrf"), mask=torch.ones(2, 1, N, N).log() - 1), "a bias of the scores"),
+        (lambda: states(swapped(llama(), "smyrf"), mask=torch.zeros(2, 1, N, N).masked_fill(~lower(), -1.0)), "a bias of the scores"),
+        (lambda: states(swapped(llama(), "smyrf"), mask=lower().flip(2)), "is not padding, causality or a window"),
     ],
 )  # fmt: skip
 def test_masks_that_no_mechanism_takes(run: Any, message: str) -> None:
@@ -92,12 +103,88 @@ def test_masks_that_no_mechanism_takes(run: Any, message: str) -> None:
         run()
 
 
-def test_position_biases_are_refused() -> None:
+def test_what_a_mask_says() -> None:
+    """Read from its values, boolean and to add, with padding on either side."""
+    seen = lower() & LEFT.bool()[:, None, None]
+    lowest = torch.finfo(torch.float32).min
+    for mask in (
+        seen,
+        torch.zeros(2, 1, N, N).masked_fill(~seen, lowest),
+        torch.zeros(2, 1, N, N).masked_fill(~seen, -torch.inf),
+    ):
+        asked = read_mask(mask, 2, N, N, offset=0)
+        assert (asked.causal, asked.window, asked.other) == (True, None, "")
+        assert asked.key_mask is not None
+        assert torch.equal(asked.key_mask, LEFT.bool())
+    assert read_mask(band(), 2, N, N, offset=0).window == (3, 0)
+    assert read_mask(band(), 2, N, N, offset=0).causal
+    both = torch.ones(1, 1, N, N, dtype=torch.bool).tril(2).triu(-2)
+    assert read_mask(both, 2, N, N, offset=0) == Asked(window=(2, 2))
+    assert read_mask(both.expand(1, 4, N, N), 2, N, N, offset=0) == Asked(window=(2, 2))
+    assert read_mask(torch.ones(2, 1, 1, N, dtype=torch.bool), 2, 1, N, offset=N - 1, causal=True) == Asked(causal=True)
+    assert read_mask(torch.ones(2, 1, 1, N, dtype=torch.bool), 2, N, N, offset=0) == Asked()
+    per_head = torch.stack((lower()[0, 0], lower()[0, 0].T))[None]
+    assert "each head" in read_mask(per_head, 1, N, N, offset=0).other
+
+
+@pytest.mark.parametrize("name", ["softmax", "local"])
+@pytest.mark.parametrize("mask", [None, LEFT, RIGHT])
+@pytest.mark.parametrize("window", [4, 64])
+def test_sliding_windows(name: str, mask: Tensor | None, window: int) -> None:
+    """Mistral's window is causal local attention; one that hides nothing is none, for every mechanism."""
+    model = mistral(sliding_window=window)
+    rows = torch.ones_like(RIGHT).bool() if mask is None else mask.bool()
+    expected = states(model, mask=mask)[rows]
+    swapped(model, name)
+    if name == "local":
+        huggingface.configure(model, window=64)
+    close(states(model, mask=mask)[rows], expected)
+    given = {"max_new_tokens": 6, "do_sample": False, "pad_token_id": 0, "eos_token_id": None, "attention_mask": LEFT}
+    assert torch.equal(model.generate(IDS, **given), model.generate(IDS, use_cache=False, **given))
+    model.set_attn_implementation("sdpa")
+    expected = model.generate(IDS, **given)
+    assert torch.equal(swapped(model, name).generate(IDS, **given), expected)
+    if window == 64:
+        swapped(model, "smyrf")
+        huggingface.configure(model, cluster_size=64)
+        close(states(model, mask=mask)[rows], states(swapped(model), mask=mask)[rows])
+
+
+@pytest.mark.parametrize("name", ["softmax", "smyrf", "local", "performer"])
+def test_packed_sequences_are_their_own_runs(name: str) -> None:
+    model = swapped(llama(), name)
+    if name == "smyrf":
+        huggingface.configure(model, cluster_size=2)
+    given: dict[str, Any] = {"position_ids": packed(), "use_cache": False}
+    out = states(model, **given)
+    if name == "softmax":
+        model.set_attn_implementation("sdpa")
+        close(out, states(model, **given))
+        return
+    close(out[:, :6], states(model, IDS[:, :6]))
+    close(out[:, 6:], states(model, IDS[:, 6:]))
+
+
+def test_position_biases_are_softmaxs_alone() -> None:
     torch.manual_seed(0)
     config = transformers.T5Config(vocab_size=60, d_model=32, d_kv=8, num_layers=1, num_heads=4, d_ff=32)
-    model = swapped(transformers.T5EncoderModel(config).eval())
-    with pytest.raises(ValueError, match=r"wants a position bias \(position_bias=\)"):
-        states(model)
+    model = transformers.T5EncoderModel(config).eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    expected = states(model, mask=RIGHT)
+    close(states(swapped(model), mask=RIGHT)[RIGHT.bool()], expected[RIGHT.bool()], atol=1e-4)
+    with pytest.raises(ValueError, match=r"asks for a position bias \(position_bias=\), which 'smyrf' does not have"):
+        states(swapped(model, "smyrf"))
+
+
+def test_output_attentions_are_softmaxs() -> None:
+    model = bert()
+    model.set_attn_implementation("eager")
+    with torch.no_grad():
+        expected = model(IDS, attention_mask=RIGHT, output_attentions=True).attentions
+        found = swapped(model)(IDS, attention_mask=RIGHT, output_attentions=True).attentions
+    for a, b in zip(found, expected, strict=True):
+        close(a, b)
 
 
 def test_prepared_masks_that_are_padding_and_causality_are_taken() -> None:

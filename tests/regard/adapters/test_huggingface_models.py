@@ -117,8 +117,7 @@ def test_generation_with_a_cache_is_generation_without(make: Any, name: str) -> 
         first = model(IDS[:, :5], use_cache=True)
         rest = model(IDS[:, 5:], past_key_values=first.past_key_values).logits
     close(rest, states(model)[:, 5:])
-    with pytest.raises(ValueError, match="use a cache that grows, not a static one"):
-        model.generate(IDS, attention_mask=LEFT, cache_implementation="static", **given)
+    assert torch.equal(cached, model.generate(IDS, attention_mask=LEFT, cache_implementation="static", **given))
 
 
 @pytest.mark.parametrize("name", ENCODING)
@@ -156,13 +155,25 @@ def test_a_scale_of_the_models_own() -> None:
         close(found, attend(name, q * 0.9 * 4**0.5, k, v, Call(options=defaults(name))))
 
 
-def test_training_has_gradients_and_says_that_dropout_is_left_out() -> None:
-    model = bert(attention_probs_dropout_prob=0.1, hidden_dropout_prob=0.0)
+def test_training_has_gradients_and_dropout_is_softmaxs_alone() -> None:
+    model = bert(attention_probs_dropout_prob=0.5, hidden_dropout_prob=0.0)
     model.set_attn_implementation("regard-smyrf")
     expected = states(model, mask=RIGHT)
     model.train()
-    with pytest.warns(UserWarning, match="attention dropout of 0.1 is left out"):
-        out = model(IDS, attention_mask=RIGHT).last_hidden_state
+    with pytest.raises(
+        ValueError, match=r"asks 'smyrf' for an attention dropout of 0.5, which only softmax attention has"
+    ):
+        model(IDS, attention_mask=RIGHT)
+    model.set_attn_implementation("regard-softmax")
+    torch.manual_seed(0)
+    dropped = model(IDS, attention_mask=RIGHT).last_hidden_state
+    model.set_attn_implementation("eager")
+    torch.manual_seed(0)
+    close(dropped, model(IDS, attention_mask=RIGHT).last_hidden_state)
+    model.set_attn_implementation("regard-smyrf")
+    for layer in model.encoder.layer:
+        layer.attention.self.dropout.p = 0.0
+    out = model(IDS, attention_mask=RIGHT).last_hidden_state
     close(out, expected)
     out[RIGHT.bool()].square().sum().backward()
     used = [name for name, parameter in model.named_parameters() if parameter.grad is not None]

@@ -45,7 +45,9 @@ def test_a_mechanism_that_offers_itself_is_registered() -> None:
 
         @classmethod
         def attend(cls, q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
-            return call.options["times"] * v.mean(2, keepdim=True).expand_as(q)
+            kept = torch.ones(v.shape[0], v.shape[2]) if call.key_mask is None else call.key_mask.float()
+            kept = kept[:, None, :, None]
+            return (call.options["times"] * (v * kept).sum(2, keepdim=True) / kept.sum(2, keepdim=True)).expand_as(q)
 
     assert "regard-mean" in huggingface.register()
     model = bert()

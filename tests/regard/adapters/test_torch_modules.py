@@ -53,7 +53,10 @@ def close(a: Tensor, b: Tensor) -> None:
 def test_one_cluster_is_the_original(options: dict[str, Any], padded: bool) -> None:
     original = attention(**options)
     replaced = copy.deepcopy(original)
-    assert regard.replace_attention(replaced, "smyrf", cluster_size=N) == [""]
+    pattern: Any = (
+        "noncausal_cross" if options else None
+    )  # which no mask tells apart from cross attention of a causal target
+    assert regard.replace_attention(replaced, "smyrf", pattern=pattern, cluster_size=N) == [""]
     kdim, vdim = options.get("kdim", W), options.get("vdim", W)
     inputs = (x(seed=0), x(2, N, kdim, seed=1), x(2, N, vdim, seed=2))
     if not options:
@@ -143,9 +146,8 @@ def test_weights_are_the_same_parameters_and_the_state_dict_keeps_their_names() 
     names = set(module.state_dict())
     regard.replace_attention(module, "smyrf", cluster_size=4, seed=3)
     assert {name: id(p) for name, p in module.named_parameters()} == {name: id(p) for name, p in before.items()}
-    drawn = {
-        f"layers.{i}.self_attn.{pattern}.directions" for i in (0, 1) for pattern in mechanism_class("smyrf").patterns
-    }
+    self_patterns = [pattern for pattern in mechanism_class("smyrf").patterns if pattern.endswith("self")]
+    drawn = {f"layers.{i}.self_attn.{pattern}.directions" for i in (0, 1) for pattern in self_patterns}
     assert set(module.state_dict()) == names | drawn
 
     again = encoder()
@@ -331,6 +333,68 @@ def test_calls_that_no_mechanism_takes(
     inputs = x()
     with pytest.raises(error, match=message):
         module(inputs, inputs, inputs, **given)
+
+
+def test_a_causal_target_is_not_shown_its_future_through_cross_attention() -> None:
+    torch.manual_seed(0)
+    decoder = nn.TransformerDecoder(nn.TransformerDecoderLayer(W, HEADS, 32, dropout=0.0, batch_first=True), 2).eval()
+    whole = nn.Transformer(W, HEADS, 1, 1, 32, dropout=0.0, batch_first=True).eval()
+    target, memory = x(2, N, W, seed=0), x(2, N + 3, W, seed=1)
+    other = torch.cat((target[:, :5], x(2, N - 5, W, seed=2)), 1)
+    for name in ("smyrf", "cosformer"):
+        for model, call in (
+            (decoder, lambda m, t: m(t, memory, tgt_mask=CAUSAL)),
+            (whole, lambda m, t: m(memory, t, tgt_mask=CAUSAL)),
+        ):
+            replaced = copy.deepcopy(model)
+            regard.replace_attention(replaced, name, **({"cluster_size": 4} if name == "smyrf" else {}))
+            with pytest.raises(
+                UnsupportedPattern,
+                match=r"pattern 'causal_cross'; .*later ones would change earlier ones.*pattern='noncausal_cross'",
+            ):
+                call(replaced, target)
+    for name in ("softmax", "performer"):
+        replaced = copy.deepcopy(decoder)
+        regard.replace_attention(replaced, name)
+        with torch.no_grad():
+            assert torch.equal(
+                replaced(target, memory, tgt_mask=CAUSAL)[:, :5], replaced(other, memory, tgt_mask=CAUSAL)[:, :5]
+            )
+
+
+@pytest.mark.parametrize("name", ["smyrf", "nystrom", "cosformer"])
+def test_self_attention_of_two_tensors_is_asked_about(name: str) -> None:
+    """attn(norm(x), norm(x), …): one sequence, two tensors."""
+    module = attention()
+    options = {"smyrf": {"cluster_size": 3}, "nystrom": {"landmarks": 3}}.get(name, {})
+    regard.replace_attention(module, name, **options)
+    a = x()
+    given: dict[str, Any] = {"key_padding_mask": PADDED, "need_weights": False}
+    with pytest.raises(
+        ValueError, match=r"attn\(norm\(x\), norm\(x\), …\), or cross attention\?.*self_attention=True or False"
+    ):
+        module(a, a.clone(), a.clone(), **given)
+    expected = module(a, a, a, **given)[0]
+    regard.replace_attention(module, name, self_attention=True, **options)
+    found = module(a, a.clone(), a.clone(), **given)[0]
+    torch.testing.assert_close(found[~PADDED], expected[~PADDED])
+    dirty = a.masked_fill(PADDED[:, :, None], 9.0)
+    assert torch.equal(
+        module(dirty, dirty.clone(), dirty.clone(), **given)[0][~PADDED], found[~PADDED]
+    )  # was 6.2 apart
+    alone = a[1:, :6]
+    close(module(alone, alone.clone(), alone.clone(), need_weights=False)[0], found[1:, :6])
+
+
+def test_dropout_in_training_is_an_error() -> None:
+    module = attention(dropout=0.5)
+    regard.replace_attention(module, "smyrf")
+    module.train()
+    a = x()
+    with pytest.raises(ValueError, match=r"no dropout of attention weights, and this module asks for 0\.5"):
+        module(a, a, a, need_weights=False)
+    module.dropout = 0.0
+    assert module(a, a, a, need_weights=False)[0].shape == a.shape
 
 
 def test_nested_tensors_are_refused() -> None:

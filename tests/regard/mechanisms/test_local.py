@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regard.mechanisms.local import LocalAttention, local, naive_local
+from regard.mechanisms.local.blocks import blocks
 from regard.mechanisms.softmax import softmax
 from regard.registry import build
 from tests.regard.vectors import GOLDEN_TOLERANCE, draw, golden, gradients, heads, masks, peak_bytes
@@ -72,6 +73,44 @@ def test_padding_never_leaks(causal: bool, filling: float) -> None:
     alone = [x[:1, :, :41] for x in (q, k, v)], [x[1:, :, 9:] for x in (q, k, v)]
     torch.testing.assert_close(out[:1, :, :41], local(*alone[0], window=4, causal=causal))
     torch.testing.assert_close(out[1:, :, 9:], local(*alone[1], window=4, causal=causal))
+
+
+@pytest.mark.parametrize("by_token", [False, True])
+@pytest.mark.parametrize("n", [4000, 4001])
+def test_parts_and_threads_and_layouts_change_nothing(n: int, by_token: bool) -> None:
+    """Several parts per sequence, whole blocks and a rest, two threads, heads beside each other as layers hand them over."""
+    q, k, v = heads(8, b=2, h=3, n=n, d=16, e=16)
+    if by_token:
+        q, k, v = (x.transpose(1, 2).contiguous().transpose(1, 2) for x in (q, k, v))
+    mask = torch.rand(2, n, generator=torch.Generator().manual_seed(1)) < 0.9
+    inputs = [x.requires_grad_() for x in (q, k, v)]
+    threads = torch.get_num_threads()
+    for window, causal, key_mask in ((15, False, None), (16, True, mask), (70, False, mask)):
+        before, after = (window - 1, 0) if causal else (window, window)
+        expected = blocks(q, k, v, before, after, key_mask, q.shape[-1] ** -0.5)
+        theirs = gradients(expected, inputs)
+        for number in (1, 2):
+            try:
+                torch.set_num_threads(number)
+                out = local(*inputs, window=window, causal=causal, key_mask=key_mask)
+                ours = gradients(out, inputs)
+                assert torch.get_num_threads() == number
+            finally:
+                torch.set_num_threads(threads)
+            torch.testing.assert_close(out, expected)
+            torch.testing.assert_close(ours, theirs)
+
+
+def test_what_is_not_finite_reaches_the_windows_that_hold_it_and_no_others() -> None:
+    q, k, v = heads(9, b=1, h=2, n=100)
+    for x, value in ((q, torch.nan), (k, torch.inf), (v, -torch.inf)):
+        inputs = [torch.where(y == y[0, 1, 40, 0], value, y) if y is x else y for y in (q, k, v)]
+        out = local(*inputs, window=3)
+        first, last = (40, 41) if x is q else (37, 44)
+        reached = torch.zeros(2, 100, dtype=torch.bool)
+        reached[1, first:last] = True
+        assert out.isnan().any(-1)[0].equal(reached)
+        torch.testing.assert_close(out[0][~reached], local(q, k, v, window=3)[0][~reached])
 
 
 def test_rows_of_a_batch_do_not_meet_at_their_ends() -> None:

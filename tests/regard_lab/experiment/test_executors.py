@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from regard_lab.common.errors import UserError
-from regard_lab.experiment.executors import as_finished, executor
+from regard_lab.experiment.executors import ProcessEnded, as_finished, executor
 
 
 def check(pool) -> None:
@@ -31,6 +31,15 @@ def test_inline():
 @pytest.mark.slow
 def test_processes():
     check(executor("processes", workers=2))
+
+
+@pytest.mark.slow
+def test_a_process_that_dies_takes_its_own_call_with_it_and_no_other():
+    with executor("processes", workers=2) as pool:
+        calls = [pool.submit(os._exit, 1) if n == 1 else pool.submit(math.factorial, n) for n in range(6)]
+        with pytest.raises(ProcessEnded, match="ended without an answer"):
+            calls[1].result()
+        assert [calls[n].result() for n in (0, 2, 3, 4, 5)] == [1, 2, 6, 24, 120]
 
 
 FORKED = """

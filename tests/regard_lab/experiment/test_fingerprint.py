@@ -99,7 +99,7 @@ def test_the_hashes_of_definitions_say_what_changed(root):
 
 
 CELL = [
-    "projects.better_attention.train:train",
+    "projects.better_attention.tasks.classification:train",
     "projects.better_attention.config:Config",
     "regard.mechanisms.efficient",
 ]
@@ -139,3 +139,9 @@ def test_mechanisms_do_not_know_each_other(house):
         for name in modules
         if name.startswith(("regard_lab.report", "regard_lab.reproduce", "regard_lab.experiment.cells"))
     }
+
+
+def test_a_whole_module_has_the_same_fingerprint_in_every_process(root):
+    """The names that one statement binds are a set, whose order differs from process to process."""
+    write(root, {"projects/codes.py": "H, G, F, E, D, C, B, A = range(8)\n"})
+    assert [node.name for node in reach(["projects.codes"], root).texts] == ["*", *"ABCDEFGH"]

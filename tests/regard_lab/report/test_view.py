@@ -54,9 +54,9 @@ def test_claims_show_verdict_and_statistic(root: Path) -> None:
     assert "Gain of new over old +3.10 points, 95 % interval [2.85, 3.35] points" in better
     assert "data: imdb, stands in for the real reviews" in better
     assert fast.startswith("– not run Old is fast.")
-    assert words(soup.select_one("ul.counts")) == "1 ✓ holds 0 ✗ fails 0 ? undecided 1 – not run"
+    assert words(soup.select_one("ul.counts")) == "1 ✓ holds 0 ✗ fails 0 ? undecided 0 ⊘ gated 1 – not run"
     index = page(root, "index.html")
-    assert words(index.select_one("ul.counts")) == "1 ✓ holds 0 ✗ fails 0 ? undecided 1 – not run"
+    assert words(index.select_one("ul.counts")) == "1 ✓ holds 0 ✗ fails 0 ? undecided 0 ⊘ gated 1 – not run"
     assert "scores Scores | of_all not run 2 of 4 rows 1 of 3 rows" in words(index.select_one("table"))
 
 

@@ -26,6 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from regard.common.autocast import autocast_enabled
 from regard.mechanisms.smyrf.clusters import Clusters
 
 HAS_CPU_KERNEL = hasattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu")
@@ -133,8 +134,20 @@ class _Merged(torch.autograd.Function):
         return out
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled() and not torch.compiler.is_compiling():
+            # `once_differentiable` would say so only where the gradient that comes in needs one itself.
+            raise RuntimeError(
+                "SMYRF's gradient has no gradient of its own: call without create_graph=True (torch.func.grad sets it)"
+            )
+        if not autocast_enabled(grad.device.type):
+            return _Merged._gradients(ctx, grad)
+        with torch.autocast(grad.device.type, enabled=False):  # a backward pass may be called inside it
+            return _Merged._gradients(ctx, grad)
+
+    @staticmethod
+    @once_differentiable
+    def _gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, out, total, *tensors = ctx.saved_tensors
         (b, h, n, d), grad = q.shape, _laid_out(grad)
         grad_q, grad_k, grad_v = (

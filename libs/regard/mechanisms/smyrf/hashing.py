@@ -10,7 +10,6 @@ row d + 1 with that of the queries; α (d, r); R (d, r · buckets / 2); seeds (r
 unscaled, and none carries a gradient.
 """
 
-import functools
 from typing import Literal, NamedTuple, get_args
 
 import torch
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from regard.common.checks import check_choice, check_count
 from regard.common.counter_rng import murmur_mix
+from regard.common.drawing import seeded
 
 Scheme = Literal["asymmetric", "plain", "reformer", "random"]
 SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
@@ -43,6 +43,7 @@ def checked_directions(
     buckets: int,
     generator: torch.Generator | None = None,
     device: torch.device | None = None,
+    dtype: torch.dtype | None = None,
 ) -> Tensor:
     """`directions` if they have the shape and type that the scheme needs; drawn from `generator` if they are None.
 
@@ -62,7 +63,7 @@ def checked_directions(
     if directions is None:
         if scheme == "random":
             return torch.randint(2**32, shape, generator=generator, device=device)
-        return torch.randn(shape, generator=generator, device=device)
+        return torch.randn(shape, generator=generator, device=device, dtype=dtype)
     if not isinstance(directions, Tensor):
         raise TypeError(f"directions must be a tensor, got a {type(directions).__name__}")
     if device is not None and directions.device != device:
@@ -74,11 +75,11 @@ def checked_directions(
     return directions
 
 
-@functools.lru_cache(maxsize=512)
+@seeded
 def seeded_directions(seed: int, d: int, rounds: int, scheme: Scheme = "asymmetric", buckets: int = 2) -> Tensor:
     """Directions drawn from a seed: the same everywhere for the same arguments."""
-    with torch.inference_mode(False):
-        return checked_directions(None, scheme, d, rounds, buckets, torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)
+    return checked_directions(None, scheme, d, rounds, buckets, generator, torch.device("cpu"), torch.float32)
 
 
 def hash_products(scheme: Scheme, rounds: int, buckets: int) -> int:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from regard.attention import Attention, Call, identity_values
+from regard.common.autocast import disable_autocast
 from regard.common.checks import check_count, check_flag, check_heads, check_mask, check_scale
 from regard.common.nonfinite import zero_nonfinite_causal
 from regard.common.patterns import Pattern, is_causal, zero_masked
@@ -26,6 +27,7 @@ from regard.mechanisms.smyrf.naive import naive_smyrf
 from regard.registry import mechanism
 
 
+@disable_autocast
 def smyrf(
     q: Tensor,
     k: Tensor,

@@ -1,4 +1,7 @@
-"""Austen: six novels by Jane Austen, a text a book. Four train, `Northanger Abbey` validates, `Persuasion` tests; lines are joined to paragraphs."""
+"""Austen: six novels by Jane Austen, one text per book. Four train, `Northanger Abbey` validates, `Persuasion` tests.
+
+Lines are joined to paragraphs.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,7 +33,9 @@ CARD = Card(
             SIZES,
             sha256="b94434bac5385ef93202e3bebcb31013ffe8bfea772992d534ddeabb75ee5869",
         ),
-        Source("folder", "a .txt file a book: " + ", ".join(book for books in BOOKS.values() for book in books), {}),
+        Source(
+            "folder", "one .txt file per book: " + ", ".join(book for books in BOOKS.values() for book in books), {}
+        ),
     ),
     packages=(
         Package(
@@ -40,29 +45,29 @@ CARD = Card(
             "df6bddf211906d1ff404f8ff662c21b34e6660e7f54a311084e749050c019c95",
         ),
     ),
-    note="A language model's set: a row is a whole book, its label the book's number. About 717,000 words, against PG-19's 28,752 books.",
+    note="A language model's set: a row is a whole book, its label the book's index. About 717,000 words, against PG-19's 28,752 books.",
 )
 
 
 def from_package(archive: Archive) -> dict[str, Texts]:
-    """`janeaustenr/data/Rdata.rdb` with its index: a character vector a book, an element a line."""
+    """`janeaustenr/data/Rdata.rdb` with its index: one character vector per book, one element per line."""
     folder = "usr/lib/R/site-library/janeaustenr/data"
     return split(character_vectors(archive.read(f"{folder}/Rdata.rdb"), archive.read(f"{folder}/Rdata.rdx")))
 
 
 def from_folder(folder: Path) -> dict[str, Texts]:
-    """One .txt file a book."""
+    """One .txt file per book."""
     names = [book for books in BOOKS.values() for book in books]
     return split({book: (folder / f"{book}.txt").read_text(encoding="utf-8").splitlines() for book in names})
 
 
 def split(books: Mapping[str, Sequence[str]]) -> dict[str, Texts]:
     """Each book in its split."""
-    number = {book: place for place, book in enumerate(sorted(name for names in BOOKS.values() for name in names))}
-    return {part: Texts.of((paragraphs(books[book]), number[book]) for book in names) for part, names in BOOKS.items()}
+    label = {book: index for index, book in enumerate(sorted(name for names in BOOKS.values() for name in names))}
+    return {part: Texts.of((paragraphs(books[book]), label[book]) for book in names) for part, names in BOOKS.items()}
 
 
 def paragraphs(lines: Sequence[str]) -> str:
     """Lines joined by spaces, paragraphs (after empty lines) by line breaks."""
-    found = [" ".join(paragraph.split("\n")) for paragraph in "\n".join(line.strip() for line in lines).split("\n\n")]
-    return "\n".join(paragraph.strip() for paragraph in found if paragraph.strip())
+    joined = [" ".join(paragraph.split("\n")) for paragraph in "\n".join(line.strip() for line in lines).split("\n\n")]
+    return "\n".join(paragraph.strip() for paragraph in joined if paragraph.strip())

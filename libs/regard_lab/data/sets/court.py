@@ -1,6 +1,6 @@
-"""Court: made-up scenes of 6 to 12 persons, one group of 2 to 6 among them, as on a volleyball court. Synthetic: nothing in it was recorded.
+"""Court: synthetic scenes of 6 to 12 persons, one group of 2 to 6 among them, as on a volleyball court. Nothing in it was recorded.
 
-A group of one cannot be here: its activity is a relation between members (see `regard_lab.data.crowds`), so that no one person tells it.
+A group of one cannot be here: its activity is a relation between members (see `regard_lab.data.crowds`), so that no single person shows it.
 """
 
 from regard_lab.data.card import Card, Source
@@ -40,12 +40,10 @@ CARD = Card(
             sha256="2395406bf9ec8c08ca5bd832032d85f585225dacf51a755ed75523df5e1e4af1",
         ),
     ),
-    note="Synthetic. Places and looks carry no label by themselves; the splits have different seeds and different layouts.",
+    note="Synthetic. Positions and appearance carry no label by themselves; the splits have different seeds and different layouts.",
 )
 
 
 def from_package() -> dict[str, Scenes]:
     """Every split, generated."""
-    return {
-        split: generate(WORLD, number, size, TEMPLATES[split]) for number, (split, size) in enumerate(SIZES.items())
-    }
+    return {split: generate(WORLD, index, size, TEMPLATES[split]) for index, (split, size) in enumerate(SIZES.items())}

@@ -44,7 +44,7 @@ def from_folder(folder: Path) -> dict[str, Pairs]:
 
 
 def parliament(folder: Path) -> Iterator[tuple[str, str]]:
-    """The lines of the two files, which belong together by their numbers."""
+    """The lines of the two files, which correspond line by line."""
     sides = [read(folder / f"{EUROPARL}.{language}") for language in ("en", "es")]
     if len(sides[0]) != len(sides[1]):
         raise UserError(f"{EUROPARL}.en has {len(sides[0]):,} lines and {EUROPARL}.es {len(sides[1]):,}")
@@ -52,7 +52,7 @@ def parliament(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def learners(folder: Path) -> Iterator[tuple[str, str]]:
-    """English, a tab, Spanish; what stands behind another tab is passed over."""
+    """English, a tab, Spanish; what follows another tab is ignored."""
     for number, line in enumerate(read(folder / ANKI), start=1):
         source, tab, rest = line.partition("\t")
         if not tab:
@@ -61,7 +61,7 @@ def learners(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def read(path: Path) -> list[str]:
-    """The lines of a file; split at line feeds alone, for other breaks stand inside of Europarl's lines."""
+    """The lines of a file; split at line feeds alone, because other breaks occur inside Europarl's lines."""
     if not path.exists():
         raise UserError(f"{path} does not exist; the folder holds {CARD.source('folder').where}")
     return path.read_text(encoding="utf-8").removesuffix("\n").split("\n")

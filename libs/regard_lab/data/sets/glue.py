@@ -47,7 +47,7 @@ CARD = Card(
     citation="Wang, Singh, Michael, Hill, Levy, Bowman: GLUE: A Multi-Task Benchmark and Analysis Platform for NLU. ICLR 2019.",
     homepage="https://gluebenchmark.com",
     sources=(Source("hub", HUB, SIZES),),
-    note="In no package: from the hub only. Scores of STS-B run from 0 to 5, those of the other tasks are numbers of classes.",
+    note="In no package: from the hub only. Scores of STS-B run from 0 to 5, those of the other tasks are indices of classes.",
 )
 
 

@@ -1,6 +1,6 @@
 """Household power: what one house near Paris drew, minute by minute over four years; here in hourly means, seven channels.
 
-An hour without any reading (the set has a few gaps of days) holds the hour before it. Splits follow each other in time: 60, 20 and 20 parts of 100.
+An hour without any reading (the set has a few gaps of days) repeats the hour before it. Splits follow each other in time: 60, 20 and 20 %.
 """
 
 import csv
@@ -59,7 +59,7 @@ def from_folder(folder: Path) -> dict[str, Series]:
 
 
 def hourly(text: str, delimiter: str) -> dict[str, Series]:
-    """Splits of the hourly means of lines `Date,Time,…`, one a minute."""
+    """Splits of the hourly means of lines `Date,Time,…`, one per minute."""
     lines = csv.reader(io.StringIO(text), delimiter=delimiter)
     columns = next(lines)[2:]
     times, values = readings(lines, len(columns))

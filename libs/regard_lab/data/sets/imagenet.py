@@ -19,11 +19,11 @@ CARD = Card(
     sources=(
         Source(
             "folder",
-            "the validation pictures in a folder a class, named by WordNet's numbers (n01440764/…)",
+            "the validation pictures in one folder per class, named by WordNet's numbers (n01440764/…)",
             {"test": 50_000},
         ),
     ),
-    note="The largest square of each picture's middle, made 128 × 128. A class's number is its folder's place in their order.",
+    note="The largest square of each picture's middle, made 128 × 128. A class's label is the rank of its folder's name.",
 )
 
 

@@ -17,7 +17,7 @@ from regard_lab.data.images import Images
 from regard_lab.data.photographs_in_folders import in_classes
 
 SIZE = 72
-HELD_OUT = 100  # one in so many training pictures is for validation
+HELD_OUT = 100  # every so many training pictures, one is for validation
 HUB = "ILSVRC/imagenet-1k"
 
 
@@ -42,7 +42,9 @@ CARD = Card(
     homepage="https://www.image-net.org/",
     sources=(
         Source("hub", HUB, {"train": 1_268_355, "validation": 12_812, "test": 50_000}),
-        Source("folder", "train/ and val/, each with a folder a class, named by WordNet's numbers (n01440764/…)", {}),
+        Source(
+            "folder", "train/ and val/, each with one folder per class, named by WordNet's numbers (n01440764/…)", {}
+        ),
     ),
     note="The largest square of each picture's middle, made 72 × 72. Test is the official validation half, validation every hundredth of train.",
 )
@@ -60,11 +62,11 @@ def from_folder(folder: Path) -> dict[str, Images]:
 
 
 def squares(pictures: Sequence[Image.Image], labels: Sequence[Any]) -> Images:
-    """Decoded pictures of any size, one after the other into one array."""
-    made = np.empty((len(labels), SIZE, SIZE, 3), np.uint8)
-    for at, picture in enumerate(pictures):
-        made[at] = np.asarray(ImageOps.fit(picture.convert("RGB"), (SIZE, SIZE), Image.Resampling.LANCZOS))
-    return Images(made, np.array(labels, dtype=np.int64))
+    """Decoded pictures of any size, one after the other, as one array."""
+    resized = np.empty((len(labels), SIZE, SIZE, 3), np.uint8)
+    for index, picture in enumerate(pictures):
+        resized[index] = np.asarray(ImageOps.fit(picture.convert("RGB"), (SIZE, SIZE), Image.Resampling.LANCZOS))
+    return Images(resized, np.array(labels, dtype=np.int64))
 
 
 def splits(train: Images, test: Images) -> dict[str, Images]:

@@ -1,7 +1,7 @@
 """IMDB: 50,000 film reviews, each positive (1) or negative (0).
 
-The package has every review but not the official halves, so the split is our own: repeats are dropped first, then every label is drawn
-in equal number into train and validation. Markup (`<br />`) and length are left as they are.
+The package has every review but not the official halves, so the split is our own: repeats are dropped first, then train and validation
+are drawn with the same number of each label. Markup (`<br />`) and length are left as they are.
 """
 
 import json
@@ -76,7 +76,7 @@ def read_half(folder: Path) -> Texts:
 
 
 def with_validation(train: Texts, test: Texts) -> dict[str, Texts]:
-    """A tenth of the official train half becomes validation, as many of each label, from reviews that are repeated nowhere.
+    """A tenth of the official train half becomes validation, the same number of each label, from reviews that are not repeated.
 
     The test half stays as it is, with the reviews that the official halves share; the manifest says how many.
     """

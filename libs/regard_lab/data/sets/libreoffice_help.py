@@ -35,7 +35,7 @@ CARD = Card(
             SIZES,
             sha256="08ed821c77a1df2e4750c42af40dfd7dd1195b4326ea63faf28e849539d02bb4",
         ),
-        Source("folder", "train.jsonl, validation.jsonl, test.jsonl with source and target a line", {}),
+        Source("folder", "train.jsonl, validation.jsonl, test.jsonl with source and target per line", {}),
     ),
     packages=tuple(
         Package("debian", f"libreoffice-help-{language}", "4:7.4.7-1+deb12u14", checksum)
@@ -66,13 +66,13 @@ def from_folder(folder: Path) -> dict[str, Pairs]:
 
 
 def marked(page: bytes) -> dict[str, str]:
-    """The texts of a page by their marks, without markup; a mark that stands twice counts once."""
-    found: dict[str, str] = {}
+    """The texts of a page by their marks, without markup; the first of equal marks counts."""
+    texts: dict[str, str] = {}
     for _, mark, inner in MARKED.findall(page.decode("utf-8", errors="replace")):
         text = " ".join(html.unescape(TAG.sub("", inner)).split())
         if text:
-            found.setdefault(mark, text)
-    return found
+            texts.setdefault(mark, text)
+    return texts
 
 
 def aligned(

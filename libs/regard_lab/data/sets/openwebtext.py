@@ -1,4 +1,4 @@
-"""OpenWebText: pages that were linked to from Reddit. The first 500,000 documents, a text a document."""
+"""OpenWebText: pages that were linked to from Reddit. The first 500,000 documents, one text each."""
 
 from regard_lab.data.card import Card, Source
 from regard_lab.data.hub import load_hub
@@ -23,9 +23,9 @@ CARD = Card(
 def from_hub() -> dict[str, Texts]:
     """The first documents of the one split that the hub has, cut into three in their order."""
     documents = load_hub("Skylion007/openwebtext")["train"]
-    found, start = {}, 0
+    splits, start = {}, 0
     for part, size in SIZES.items():
         texts = documents[start : start + size]["text"]
-        found[part] = Texts.of((text, 0) for text in texts)
+        splits[part] = Texts.of((text, 0) for text in texts)
         start += size
-    return found
+    return splits

@@ -1,7 +1,7 @@
-"""Plaza: made-up scenes of 3 to 13 persons in one to four groups, as on a public square. Synthetic: nothing in it was recorded.
+"""Plaza: synthetic scenes of 3 to 13 persons in one to four groups, as on a public square. Nothing in it was recorded.
 
-Sizes 2 to 4 are as frequent among one another as in the bars of the Collective Activity data set's social labels (Ehsanpour et al., figure 3);
-a fifth of the groups have 5 or 6 members [our choice], so that what size does can be seen.
+Sizes 2 to 4 have the proportions of the bars of the Collective Activity data set's social labels (Ehsanpour et al., figure 3);
+a fifth of the groups have 5 or 6 members [our choice], so that the effect of size can be seen.
 """
 
 from regard_lab.data.card import Card, Source
@@ -42,12 +42,10 @@ CARD = Card(
             sha256="db717e33c73a75c4f4992e4617a5f1f5ffcf664a3e4e12d6c53e9912d652e1f3",
         ),
     ),
-    note="Synthetic. Places and looks carry no label by themselves; the splits have different seeds and different layouts.",
+    note="Synthetic. Positions and appearance carry no label by themselves; the splits have different seeds and different layouts.",
 )
 
 
 def from_package() -> dict[str, Scenes]:
     """Every split, generated."""
-    return {
-        split: generate(WORLD, number, size, TEMPLATES[split]) for number, (split, size) in enumerate(SIZES.items())
-    }
+    return {split: generate(WORLD, index, size, TEMPLATES[split]) for index, (split, size) in enumerate(SIZES.items())}

@@ -69,7 +69,7 @@ CARD = Card(
 
 
 def from_package(archive: Archive) -> dict[str, Sentences]:
-    """The archive inside the archive: `*_GroundTruth.txt`, lines of number, mean rating and text, set apart by tabs."""
+    """The archive inside the archive: `*_GroundTruth.txt`, lines of number, mean rating and text, separated by tabs."""
     ((_, inner),) = archive.files(f"*/{INNER}")
     with tarfile.open(fileobj=io.BytesIO(inner)) as files:
         content = {

@@ -1,7 +1,7 @@
-"""StatsBomb: moments of one football match, with the places of all players that the camera saw and what the player on the ball did.
+"""StatsBomb: moments of one football match, with the positions of all players that the camera saw and what the player on the ball did.
 
 Events that share one picture of the players are one moment; its activity is the type of the last of them. The group is the team of the
-player on the ball, as far as it is in view. Traits say who is of that team, who acts, who keeps the goal.
+player on the ball, as far as it is in view. Traits say who is in that team, who is on the ball, who keeps goal.
 """
 
 import json
@@ -21,7 +21,7 @@ ACTIONS = ("playing", "keeping")
 ACTIVITIES = ("pass", "carry", "pressure", "other")
 KNOWN = {"Pass": 0, "Carry": 1, "Pressure": 2}
 PITCH = (120.0, 80.0)  # StatsBomb's units
-BOX = (0.03, 0.05)  # of the pitch: a player has a place, not an extent
+BOX = (0.03, 0.05)  # of the pitch: a player has a position, not an extent
 MOST_PERSONS, MOST_MEMBERS = 20, 11
 SIZES = {"train": 1_500, "validation": 300, "test": 686}
 FILES = "*/kloppy/tests/files/statsbomb_3788741_{}.json"
@@ -81,7 +81,7 @@ def moments_of(frames: Sequence[Any], events: Sequence[Any]) -> list[tuple[list[
 
 
 def scenes_of(moments: Sequence[tuple[Sequence[Mapping[str, Any]], str]], first: int) -> Scenes:
-    """Moments as scenes; `templates` holds each one's place in the match."""
+    """Moments as scenes; `templates` holds the index of each in the match."""
     n = len(moments)
     boxes = np.zeros((n, MOST_PERSONS, 4))
     traits = np.zeros((n, MOST_PERSONS, len(TRAITS)))
@@ -89,13 +89,13 @@ def scenes_of(moments: Sequence[tuple[Sequence[Mapping[str, Any]], str]], first:
     groups = np.full((n, MOST_PERSONS), NOBODY, dtype=np.int8)
     for row, (players, _) in enumerate(moments):
         side = next(player["teammate"] for player in players if player["actor"])
-        for place, player in enumerate(players):
+        for index, player in enumerate(players):
             mine = player["teammate"] == side
             centre = np.clip(np.array(player["location"]) / PITCH, 0, 1)
-            boxes[row, place] = [*centre, *BOX]
-            traits[row, place] = [2 * flag - 1 for flag in (mine, player["actor"], player["keeper"])]
-            actions[row, place] = int(player["keeper"])
-            groups[row, place] = 0 if mine else OUTSIDER
+            boxes[row, index] = [*centre, *BOX]
+            traits[row, index] = [2 * flag - 1 for flag in (mine, player["actor"], player["keeper"])]
+            actions[row, index] = int(player["keeper"])
+            groups[row, index] = 0 if mine else OUTSIDER
     activities = np.array([[KNOWN.get(kind, len(KNOWN))] for _, kind in moments], dtype=np.int8)
     return Scenes(
         np.round(boxes * PLACES).astype(np.int16),

@@ -1,0 +1,67 @@
+"""A small causal language model of novels.
+
+Perplexity is per subword, over a novel that training never saw, cut into windows of the context without any text before a window.
+"""
+
+import math
+from pathlib import Path
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from projects.better_attention.config import Config
+from projects.better_attention.data.labelled import subset
+from projects.better_attention.data.windows import windows
+from projects.better_attention.models.language_model import CausalLanguageModel, cache_bytes_per_token
+from projects.better_attention.tasks.training import Tensors, train_model
+from regard_lab.experiment.run_result import RunResult
+
+EVALUATION_BATCH = 128
+
+
+def train(config: Config, folder: Path) -> RunResult:
+    """Train the configured model; its perplexity by the epoch of least validation loss and by the last one, and the bytes that its state holds per
+    token (`cache_bytes`).
+
+    Args:
+        config: With the section `language_model`.
+        folder: Where checkpoints are kept, from which an interrupted run is resumed.
+    """
+    language_model, budget = config.language_model, config.budget
+    assert language_model is not None
+    sizes = {"train": budget.train_examples}
+    parts: dict[str, Tensors] = {
+        split: subset((rows,), sizes.get(split, budget.held_out_examples))
+        for split, rows in windows(config.data, Path.cwd()).items()
+    }
+    trained = train_model(
+        config,
+        folder,
+        lambda: CausalLanguageModel(config.data, config.model, language_model),
+        score,
+        train=parts["train"],
+        validation=parts["validation"],
+        batch_size=EVALUATION_BATCH,
+    )
+    (test,) = parts["test"]
+    trained.use("last")
+    last = trained.scores(parts["test"])["loss"]
+    trained.use("best")
+    nats = trained.scores(parts["test"])["loss"]
+    return RunResult(
+        metrics={
+            "test_loss": nats,
+            "test_perplexity": math.exp(nats),
+            "last_epoch_test_perplexity": math.exp(last),
+            "cache_bytes": cache_bytes_per_token(trained.model, test[0, :-1]),
+            **trained.costs((test[:, :-1].long(),), budget.repeats),
+        },
+        curves=trained.curves("train_loss", "validation_loss"),
+    )
+
+
+def score(model: nn.Module, batch: Tensors) -> dict[str, Tensor]:
+    """Nats per subword of windows (b, n + 1)."""
+    (window,) = batch
+    window = window.long()
+    return {"loss": F.cross_entropy(model(window[:, :-1]).flatten(0, 1), window[:, 1:].flatten())}

@@ -1,0 +1,74 @@
+"""Transformer blocks around given attention layers. All are pre-norm with residuals."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class SelfBlock(nn.Module):
+    """Self attention and a feed-forward part: an encoder's block, or that of a decoder without a source.
+
+    Args:
+        attention: The self-attention layer.
+        width: The model's width, w.
+        hidden: The width inside the feed-forward part.
+        dropout: The share of activations that is dropped at the end of each branch and inside the feed-forward part.
+    """
+
+    def __init__(self, attention: nn.Module, *, width: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.attention, self.feed = attention, feed_forward(width, hidden, dropout)
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """x `(b, n, w)` and its mask `(b, n)` -> `(b, n, w)`."""
+        x = x + self.dropout(self.attention(self.norms[0](x), x_mask=mask))
+        out: Tensor = x + self.dropout(self.feed(self.norms[1](x)))
+        return out
+
+
+class CrossBlock(nn.Module):
+    """A decoder's block: self attention, cross attention to the source, feed-forward part.
+
+    Args:
+        own: The self-attention layer.
+        cross: The cross-attention layer.
+        width: The model's width, w.
+        hidden: The width inside the feed-forward part.
+        dropout: As `SelfBlock`'s.
+    """
+
+    def __init__(self, own: nn.Module, cross: nn.Module, *, width: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.own, self.cross, self.feed = own, cross, feed_forward(width, hidden, dropout)
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self, x: Tensor, context: Tensor, mask: Tensor | None = None, context_mask: Tensor | None = None
+    ) -> Tensor:
+        """Target x `(b, n, w)` and source `(b, m, w)` with their masks -> `(b, n, w)`."""
+        x = x + self.dropout(self.own(self.norms[0](x), x_mask=mask))
+        x = x + self.dropout(self.cross(self.norms[1](x), context, x_mask=mask, context_mask=context_mask))
+        out: Tensor = x + self.dropout(self.feed(self.norms[2](x)))
+        return out
+
+
+def feed_forward(width: int, hidden: int, dropout: float) -> nn.Module:
+    """width -> hidden -> width with GELU."""
+    return nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, width))
+
+
+def positions(length: int, width: int) -> Tensor:
+    """Sines and cosines `(length, width)` of Vaswani et al. 2017: defined for lengths that training never saw."""
+    angles = torch.arange(length)[:, None] * torch.exp(torch.arange(0, width, 2) * (-math.log(10_000) / width))
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
+
+
+def embedded(embedding: nn.Module, words: Tensor, positions: Tensor) -> Tensor:
+    """Words `(b, n)` under an `nn.Embedding`, scaled by √width, with their positions: `(b, n, width)`."""
+    assert isinstance(embedding, nn.Embedding)
+    vectors: Tensor = embedding(words)
+    return vectors * math.sqrt(embedding.embedding_dim) + positions[: words.shape[1]]

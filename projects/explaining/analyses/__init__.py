@@ -1,0 +1,1 @@
+"""What is measured on trained classifiers: one file per table, and what these share."""

@@ -1,0 +1,12 @@
+"""The figures: a review under raw and effective attention, which definitions are distributions, how free attention is, what it agrees with."""
+
+from projects.explaining.figures.review import review
+from projects.explaining.figures.tables import agreement, distributions, freedom
+from regard_lab.report.figures import Maker
+
+FIGURES: dict[str, Maker] = {
+    "review": review,
+    "distributions": distributions,
+    "freedom": freedom,
+    "agreement": agreement,
+}

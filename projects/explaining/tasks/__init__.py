@@ -1,0 +1,1 @@
+"""What trains a model: a classifier of texts, once for all tables."""

@@ -1,0 +1,61 @@
+"""The figures of pre-trained models with SMYRF swapped in: what they keep of their dense outputs and decisions, over score memory."""
+
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from regard_lab.experiment.results import Result, Row
+from regard_lab.report.figures import COLOURS, Maker, Results, house_style, scale_note
+
+MODELS = {"vit": "ViT-S/14, 1,370 tokens", "smollm2": "SmolLM2-135M, causal, 1,024", "minilm": "MiniLM-L6, 128"}
+MARKERS = {2: "o", 4: "s", 8: "D"}  # by rounds
+
+
+def swap_similarity(results: Results) -> Figure | None:
+    """Similarity of a trained model's outputs to those with dense attention, over score memory; nothing is retrained. Small dots are seeds, large
+    marks their mean; hollow where a key that a query meets in two rounds counts once. Circles are 2 rounds, squares 4, diamonds 8."""
+    return _over_memory(results.best("pretrained_swap"), "cosine", "similarity to dense outputs")
+
+
+def swap_agreement(results: Results) -> Figure | None:
+    """Decisions (classes of a linear probe, likeliest next tokens) that are the same as with dense attention, over score memory; nothing is
+    retrained. Marks as in the figure of similarity."""
+    return _over_memory(results.best("pretrained_swap"), "agreement", "decisions as with dense (%)")
+
+
+def _over_memory(result: Result | None, metric: str, title: str) -> Figure | None:
+    rows = [row for row in result.rows if metric in row.metrics and row.key["attention"] == "smyrf"] if result else []
+    if result is None or not rows:
+        return None
+    models = list(dict.fromkeys(str(row.key["model"]) for row in rows))
+    with house_style():
+        figure = Figure(figsize=(2.4 * len(models) + 0.8, 3.0))
+        grid: Any = figure.subplots(1, len(models), sharey=True, squeeze=False)
+        for axes, model in zip(grid[0], models, strict=True):
+            for row in rows:
+                if row.key["model"] == model:
+                    _mark(axes, row, metric)
+            axes.set_title(MODELS.get(model, model), fontsize=9)
+            axes.set_xlabel("score memory (%)")
+            axes.set_xscale("log", base=2)
+            axes.xaxis.set_major_formatter(matplotlib.ticker.StrMethodFormatter("{x:g}"))
+        grid[0][0].set_ylabel(title)
+        figure.suptitle(
+            scale_note(result, [row.metrics[metric].n for row in rows]), x=0.02, ha="left", fontsize=8, color="#555555"
+        )
+        figure.tight_layout()
+    return figure
+
+
+def _mark(axes: Axes, row: Row, metric: str) -> None:
+    colour, memory = COLOURS["smyrf"], row.metrics["score_memory"].mean
+    values = row.metrics[metric]
+    dedup = bool(row.key.get("dedup"))
+    axes.plot([memory] * values.n, values.values, ".", color=colour, markersize=3, alpha=0.6, mew=0)
+    marker = MARKERS.get(int(row.key["rounds"]), "^")
+    axes.plot(memory, values.mean, marker, color=colour, markersize=7, mfc="none" if dedup else colour, mew=1.3)
+
+
+FIGURES: dict[str, Maker] = {"swap_similarity": swap_similarity, "swap_agreement": swap_agreement}

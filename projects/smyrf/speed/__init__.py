@@ -1,1 +1,0 @@
-"""Time and memory of a BERT layer stack (tables `speed`, `memory`)."""

@@ -1,0 +1,1 @@
+"""What trains a model and measures it: encoders fine-tuned on texts, and generators."""

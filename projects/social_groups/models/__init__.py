@@ -1,0 +1,1 @@
+"""The network: deformable transformer, designs of its queries and of its decoder's self attention, heads."""

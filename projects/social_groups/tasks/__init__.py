@@ -1,0 +1,1 @@
+"""Training the network on scenes, its losses, and how what it predicts is measured."""

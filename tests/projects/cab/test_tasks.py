@@ -1,0 +1,94 @@
+"""The tasks on small made-up data of the right shapes: losses by hand, and cells from data to metrics."""
+
+import math
+
+import pytest
+import torch
+
+from projects.cab.config import PROJECT
+from projects.cab.tasks import forecasting, language_modelling, translation
+from projects.cab.tasks.by_pattern import INDEX_METRICS, TABLES, task_metrics
+from regard_lab.experiment.composition import compose
+from tests.projects.cab.cab_data import (
+    ROOT,
+    config_of,
+    made_up,  # noqa: F401
+)
+
+TRAIN = {
+    "lstf_self": forecasting.train,
+    "lstf_cross": forecasting.train,
+    "lm": language_modelling.train,
+    "translation": translation.train,
+}
+
+
+def test_the_loss_of_a_language_model_is_of_the_next_character():
+    window = torch.tensor([[1, 2, 0, 2]], dtype=torch.uint8)
+    logits = 100 * torch.nn.functional.one_hot(torch.tensor([[2, 0, 2]]), 3).float()  # sure, and right
+    assert float(language_modelling.score(lambda characters: logits, (window,))["loss"]) == pytest.approx(0, abs=1e-6)
+
+
+def test_the_loss_of_a_translation_leaves_padding_out():
+    logits = torch.zeros(1, 3, 5)
+    logits[0, 0, 4] = 100.0  # sure of the first word, knows nothing of the second
+    scores = translation.score(lambda source, target: logits, (torch.tensor([[4]]), torch.tensor([[2, 4, 3, 0]])))
+    assert float(scores["nats"]) == pytest.approx(math.log(5))
+    assert float(scores["loss"]) == pytest.approx(math.log(5) / 2)
+    assert (float(scores["words"]), float(scores["right"])) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("table", "attention"), [("lstf_self", "lara"), ("lstf_cross", "smyrf"), ("lm", "abc"), ("translation", "abc")]
+)
+def test_a_cell_from_data_to_metrics(made_up, tmp_path, table, attention):  # noqa: F811
+    spec = table_metrics(table)
+    config = config_of(f"table={table}", f"attention.name={attention}", *made_up)
+    measured = TRAIN[table](config, tmp_path)
+    assert set(measured.metrics) == spec
+    assert all(math.isfinite(value) for value in measured.metrics.values())
+    again = TRAIN[table](config, tmp_path)
+    assert again.metrics == measured.metrics  # out of the artefact, its seconds too
+
+
+def table_metrics(table: str) -> set[str]:
+    return set(compose(PROJECT, ROOT, [f"table={table}", "scale=quick"]).spec.metrics)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("table", ["lstf_self", "lm", "translation"])
+def test_the_published_sizes_run_a_step(made_up, tmp_path, table):  # noqa: F811
+    """`paper` scale with lengths, batches, layers and epochs cut: the widths and heads are the published ones."""
+    cut = {
+        "lstf_self": ["lstf.length=24", "lstf.label_length=12", "lstf.horizon=12", "lstf.sets=[appliances]"],
+        "lm": ["lm.context=32", "lm.layers=2"],
+        "translation": [
+            "translation.length=8",
+            "translation.vocabulary=40",
+            "translation.encoder_layers=2",
+            "translation.decoder_layers=2",
+        ],
+    }[table]
+    section = table.partition("_")[0]
+    names = ("training.epochs=1", "train_examples=4", "held_out_examples=4", "training.batch_size=2")
+    few = [f"{section}.{name}" for name in names]
+    config = config_of(f"table={table}", "scale=paper", *cut, *few)
+    assert getattr(config, section).width in (512, 768)
+    assert all(math.isfinite(value) for value in TRAIN[table](config, tmp_path).metrics.values())
+
+
+def test_a_pattern_asks_its_own_task(monkeypatch):
+    for name, module in (("lstf", forecasting), ("lm", language_modelling), ("translation", translation)):
+        monkeypatch.setattr(module, "metrics_of", lambda config, attention, name=name: {"task": name, "of": attention})
+    asked = {pattern: task_metrics(config_of(f"pattern={pattern}"), "abc")["task"] for pattern in TABLES}
+    assert asked == {
+        "noncausal_self": "lstf",
+        "causal_self": "lm",
+        "noncausal_cross": "lstf",
+        "causal_cross": "translation",
+    }
+    assert INDEX_METRICS["causal_cross"] == translation.INDEX_METRICS
+    config = config_of("table=lm")
+    config.pattern = "causal_cross"
+    with pytest.raises(ValueError, match="the pattern causal_cross needs its task: choose table=translation"):
+        task_metrics(config)

@@ -1,0 +1,91 @@
+"""Cells from data to metrics on a few made-up scenes, and designs that must or must not learn them by heart."""
+
+import math
+
+import pytest
+import torch
+
+from projects.social_groups.analyses.shortcuts import WORLDS
+from projects.social_groups.data import maps, tensors
+from projects.social_groups.models.network import SocialGroups
+from projects.social_groups.tasks.evaluation import predict, scores
+from projects.social_groups.tasks.recognition import parameter_groups, score, train
+from regard_lab.data.crowds import TRAITS, generate
+from regard_lab.experiment.tables import load_table
+from regard_lab.training.recipe import optimiser
+from tests.projects.social_groups.made_up import ROOT, SMALL, config_of
+
+
+@pytest.mark.parametrize(
+    ("data", "queries", "attention"),
+    [("court", "single", "inter_intra"), ("plaza", "sum", "group_means"), ("statsbomb", "sum", "full")],
+)
+def test_a_cell_gives_what_its_table_lists_and_repeats_itself(made_up_data, tmp_path, data, queries, attention):
+    table = {"court": "query_designs", "plaza": "self_attention", "statsbomb": "football"}[data]
+    spec = load_table("social_groups", table, "quick", ROOT).spec
+    config = config_of(f"experiment={data}", f"model.queries={queries}", f"model.self_attention={attention}", *SMALL)
+    first, again = train(config, tmp_path / "first"), train(config, tmp_path / "again")
+    assert set(first.metrics) == set(spec.metrics)
+    assert set(first.curves) == set(spec.curves)
+    assert all(math.isfinite(value) for value in first.metrics.values())
+    untimed = set(first.metrics) - {"seconds_per_epoch"}
+    assert {name: first.metrics[name] for name in untimed} == {name: again.metrics[name] for name in untimed}
+    shown = first.exhibits["scenes"][0]
+    assert {str(member) for group in shown["true"] for member in group["members"]} <= set(shown["persons"])
+
+
+def test_what_says_where_to_look_learns_ten_times_slower():
+    config = config_of()
+    model = SocialGroups(config.data, config.model)
+    rest, slow = optimiser(parameter_groups(model, config.training), config.training).param_groups
+    assert (rest["lr"], slow["lr"]) == (config.training.learning_rate, config.training.learning_rate / 10)
+    attentions = [layer.cross.attention for layer in (*model.encoder.layers, *model.decoder.layers)]
+    looking = [*model.reference.parameters(), *(p for one in attentions for p in one.offsets.parameters())]
+    assert {id(p) for p in slow["params"]} == {id(p) for p in looking}
+    assert len(rest["params"]) + len(slow["params"]) == len(list(model.parameters()))
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true", "64-true"])
+def test_a_cell_trains_in_the_precision_of_its_recipe(made_up_data, tmp_path, precision):
+    measured = train(config_of(f"training.precision={precision}", *SMALL), tmp_path)
+    assert all(math.isfinite(value) for value in measured.metrics.values())
+
+
+def test_the_paper_scale_runs_a_step(made_up_data):
+    config = config_of("scale=paper", "training.batch_size=2")
+    torch.manual_seed(0)
+    model = SocialGroups(config.data, config.model)
+    scenes = generate(WORLDS["court"], 0, 2, range(3))
+    batch = tensors(scenes, maps(scenes, TRAITS, (12, 20), 24, 0.15, (0,)))
+    loss = score(model, batch, weights=config.weights)["loss"]
+    loss.backward()
+    assert math.isfinite(loss.item())
+    assert all(p.grad is not None for name, p in model.named_parameters() if "offsets" not in name)
+
+
+def overfit(queries: str, attention: str, steps: int) -> float:
+    """The share of four training scenes whose group is found whole and named right, after `steps` steps on them."""
+    config = config_of(f"model.queries={queries}", f"model.self_attention={attention}", "training.learning_rate=0.002")
+    scenes = generate(WORLDS["court"], 0, 4, range(4))
+    batch = tensors(scenes, maps(scenes, TRAITS, (12, 20), 24, 0.0, (0,)))
+    torch.manual_seed(0)
+    model = SocialGroups(config.data, config.model)
+    steps_of = optimiser(parameter_groups(model, config.training), config.training)
+    for _ in range(steps):
+        steps_of.zero_grad()
+        score(model, batch, weights=config.weights)["loss"].backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        steps_of.step()
+    return scores(predict(model, batch[0]), batch[1], batch[3], batch[4], threshold=0.3)["gid_acc"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("queries", ["single", "independent", "sum", "split", "mlp"])
+def test_every_design_of_the_queries_learns_four_scenes_by_heart(queries):
+    assert overfit(queries, "inter_intra", 200) == 100
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("queries", ["location_only"])
+def test_a_control_cannot_learn_even_four(queries):
+    assert overfit(queries, "inter_intra", 200) < 100

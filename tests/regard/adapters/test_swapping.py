@@ -1,0 +1,473 @@
+"""`regard.swap` on models of all kinds: what it catches, what it proves, what it refuses, and the way back."""
+
+import copy
+import io
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import regard
+from regard.adapters import swapping
+from regard.adapters.proof import SwapError
+from regard.observers import Observation
+from tests.regard.lively import SIZES, built, lively, seq2seq
+
+transformers = pytest.importorskip("transformers")
+W, HEADS, N = 32, 4, 21
+X = torch.randn(2, N, W, generator=torch.Generator().manual_seed(0))
+
+
+# -- blocks as others write them
+
+
+class TimmAttention(nn.Module):
+    """timm's `Attention`, with `fused_attn`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.num_heads, self.head_dim = HEADS, W // HEADS
+        self.qkv, self.proj = nn.Linear(W, 3 * W), nn.Linear(W, W)
+        self.attn_drop = nn.Dropout(0.0)
+
+    def forward(self, x: Tensor, attn_mask: Tensor | None = None) -> Tensor:
+        B, L, C = x.shape
+        qkv = self.qkv(x).reshape(B, L, 3, self.num_heads, self.head_dim).permute(2, 0, 3, 1, 4)
+        q, k, v = qkv.unbind(0)
+        x = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=attn_mask, dropout_p=self.attn_drop.p if self.training else 0.0
+        )
+        return self.proj(x.transpose(1, 2).reshape(B, L, C))  # type: ignore[no-any-return]
+
+
+class TimmBlock(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm1, self.attn, self.norm2 = nn.LayerNorm(W), TimmAttention(), nn.LayerNorm(W)
+        self.mlp = nn.Sequential(nn.Linear(W, 2 * W), nn.GELU(), nn.Linear(2 * W, W))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attn(self.norm1(x))
+        return x + self.mlp(self.norm2(x))  # type: ignore[no-any-return]
+
+
+class TimmVit(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch_embed = nn.Conv2d(3, W, 4, 4)
+        self.blocks = nn.Sequential(TimmBlock(), TimmBlock())
+        self.head = nn.Linear(W, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.blocks(self.patch_embed(x).flatten(2).transpose(1, 2))
+        return self.head(x.mean(1))  # type: ignore[no-any-return]
+
+
+class DiffusersAttention(nn.Module):
+    """diffusers' `Attention` with its `AttnProcessor2_0`: self attention without encoder states, cross attention with them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heads = HEADS
+        self.to_q, self.to_k, self.to_v = (nn.Linear(W, W, bias=False) for _ in range(3))
+        self.to_out = nn.ModuleList([nn.Linear(W, W), nn.Dropout(0.0)])
+
+    def forward(self, hidden_states: Tensor, encoder_hidden_states: Tensor | None = None) -> Tensor:
+        source = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        q, k, v = (
+            x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for x in (self.to_q(hidden_states), self.to_k(source), self.to_v(source))
+        )
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=None, dropout_p=0.0, is_causal=False)
+        for part in self.to_out:
+            out = part(out.transpose(1, 2).flatten(2) if out.ndim == 4 else out)
+        return out
+
+
+class DiffusersBlock(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(W), nn.LayerNorm(W)
+        self.attn1, self.attn2 = DiffusersAttention(), DiffusersAttention()
+
+    def forward(self, hidden_states: Tensor, encoder_hidden_states: Tensor) -> Tensor:
+        hidden_states = hidden_states + self.attn1(self.norm1(hidden_states))
+        out: Tensor = hidden_states + self.attn2(self.norm2(hidden_states), encoder_hidden_states)
+        return out
+
+
+class NanoGpt(nn.Module):
+    """nanoGPT's `CausalSelfAttention`, and a residual stream around two of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wte = nn.Embedding(60, W)
+        self.h = nn.ModuleList([CausalSelfAttention(), CausalSelfAttention()])
+        self.lm_head = nn.Linear(W, 60)
+
+    def forward(self, idx: Tensor) -> Tensor:
+        x = self.wte(idx)
+        for block in self.h:
+            x = x + block(x)
+        return self.lm_head(x)  # type: ignore[no-any-return]
+
+
+class CausalSelfAttention(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.c_attn, self.c_proj = nn.Linear(W, 3 * W), nn.Linear(W, W)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = (part.unflatten(-1, (HEADS, -1)).transpose(1, 2) for part in self.c_attn(x).split(W, 2))
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=None, dropout_p=0.0, is_causal=True)
+        return self.c_proj(y.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+
+
+class PreNorm(nn.Module):
+    """torchvision's encoder block: nn.MultiheadAttention on normed tokens; and one that calls with two tensors."""
+
+    def __init__(self, twice: bool) -> None:
+        super().__init__()
+        self.norm, self.self_attention, self.twice = (
+            nn.LayerNorm(W),
+            nn.MultiheadAttention(W, HEADS, batch_first=True),
+            twice,
+        )
+
+    def forward(self, x: Tensor, key_padding_mask: Tensor | None = None) -> Tensor:
+        y = self.norm(x)
+        z = self.norm(x) if self.twice else y
+        out: Tensor = x + self.self_attention(y, z, z, need_weights=False, key_padding_mask=key_padding_mask)[0]
+        return out
+
+
+def decoder() -> nn.Module:
+    return nn.TransformerDecoder(nn.TransformerDecoderLayer(W, HEADS, 48, dropout=0.0, batch_first=True), 2)
+
+
+def encoder(**options: Any) -> nn.Module:
+    layer = nn.TransformerEncoderLayer(W, HEADS, 48, dropout=0.0, batch_first=True, **options)
+    return nn.TransformerEncoder(layer, 2, enable_nested_tensor=not options.get("norm_first", False))
+
+
+IMAGE = torch.randn(2, 3, 24, 24, generator=torch.Generator().manual_seed(1))
+IDS = torch.randint(3, 60, (2, N), generator=torch.Generator().manual_seed(2))
+DROP = torch.zeros(2, N, dtype=torch.bool)
+DROP[1, 13:] = True
+CAUSAL = nn.Transformer.generate_square_subsequent_mask(N)
+VISION = {**SIZES, "image_size": 24, "patch_size": 4}
+TEXT = {**SIZES, "projection_dim": 32, "max_position_embeddings": 64, "bos_token_id": 1, "eos_token_id": 2}
+WHISPER = seq2seq(num_mel_bins=8, max_source_positions=24, max_target_positions=64, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+                  decoder_start_token_id=1)  # fmt: skip
+GQA = {**SIZES, "num_key_value_heads": 2, "max_position_embeddings": 128}
+T5 = {
+    "vocab_size": 60,
+    "d_model": 32,
+    "d_kv": 8,
+    "num_layers": 2,
+    "num_heads": 4,
+    "d_ff": 48,
+    "decoder_start_token_id": 0,
+}
+
+# name: how it is made, its example, names of the attentions that smyrf may take
+MODELS: dict[str, tuple[Any, Any, Any]] = {
+    "timm ViT": (TimmVit, IMAGE, "blocks.*.attn"),
+    "diffusers block": (DiffusersBlock, {"hidden_states": X, "encoder_hidden_states": X.flip(1)[:, :9]}, None),
+    "nanoGPT": (NanoGpt, IDS, None),
+    "torchvision block": (lambda: PreNorm(False), X, None),
+    "two normed tensors": (lambda: PreNorm(True), {"x": X, "key_padding_mask": DROP}, None),
+    "nn.TransformerEncoder": (encoder, {"src": X, "src_key_padding_mask": DROP}, None),
+    "nn.TransformerDecoder": (decoder, {"tgt": X, "memory": X.flip(1)[:, :9], "tgt_mask": CAUSAL, "tgt_is_causal": True}, "*self_attn"),
+    "BERT": (lambda: built("Bert", **SIZES), None, None),
+    "ModernBERT": (lambda: built("ModernBert", **SIZES, global_attn_every_n_layers=2, local_attention=8, pad_token_id=0,
+                                 bos_token_id=1, eos_token_id=2, cls_token_id=1, sep_token_id=2), None, "layers.0.attn"),
+    "GPT-2": (lambda: built("GPT2", vocab_size=60, n_embd=32, n_layer=2, n_head=4, bos_token_id=1, eos_token_id=2), None, None),
+    "Mistral": (lambda: built("Mistral", **GQA, sliding_window=None), None, None),
+    "Gemma 2": (lambda: built("Gemma2", **GQA, head_dim=8, sliding_window=8, attn_logit_softcapping=None), None, "layers.1.self_attn"),
+    "CLIP": (lambda: built("CLIP", text_config=TEXT, vision_config=VISION, projection_dim=32), None, None),
+    "Whisper": (lambda: built("Whisper", **WHISPER), None, ["encoder.*", "*decoder*self_attn"]),
+    "T5": (lambda: built("T5", **T5), None, None),
+    "Falcon": (lambda: built("Falcon", vocab_size=60, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, alibi=False), None, None),
+    "SAM vision": (lambda: lively(transformers.SamVisionModel(transformers.SamVisionConfig(
+        hidden_size=32, num_hidden_layers=1, num_attention_heads=4, image_size=32, patch_size=8, output_channels=16, window_size=2,
+        global_attn_indexes=[0], num_pos_feats=8, mlp_dim=48))), None, None),
+}  # fmt: skip
+
+
+def made(name: str) -> tuple[nn.Module, Any, Any]:
+    torch.manual_seed(0)
+    make, example, where = MODELS[name]
+    return lively(make()), example, where
+
+
+def result(model: nn.Module, example: Any) -> dict[str, Tensor]:
+    given = swapping.examples.of_user(example) if example is not None else swapping.examples.find(model)
+    assert given is not None
+    with swapping.quiet(model):
+        found = swapping.proof.outputs(model, given)
+    if example is X or not isinstance(example, dict) or not any(value is DROP for value in example.values()):
+        return found
+    return {name: x[~DROP] for name, x in found.items()}  # padded places mean nothing
+
+
+def distance(a: dict[str, Tensor], b: dict[str, Tensor]) -> float:
+    assert a.keys() == b.keys()
+    return max(float((a[name] - b[name]).abs().max()) for name in a)
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_softmax_in_every_place_is_the_model_and_back(name: str) -> None:
+    model, example, _ = made(name)
+    expected = result(model, example)
+    classes = [type(module) for module in model.modules()]
+    report = regard.swap(model, "softmax", example=example, where="possible")
+    assert report.swapped
+    assert distance(result(model, example), expected) < 1e-3 * max(float(x.abs().max()) for x in expected.values())
+    assert any("softmax, without padding" in check or "softmax, as given" in check for check in report.checks)
+    regard.unswap(model)
+    assert distance(result(model, example), expected) == 0
+    assert [type(module) for module in model.modules()] == classes
+    left = [mark for module in model.modules() for mark in vars(module) if mark in swapping.MARKS]
+    assert not left
+
+
+@pytest.mark.parametrize("name", sorted(set(MODELS) - {"T5", "SAM vision"}))
+def test_smyrf_is_really_run_and_what_is_not_swapped_is_kept(name: str) -> None:
+    model, example, where = made(name)
+    expected = result(model, example)
+    report = regard.swap(model, "smyrf", example=example, where=where, rounds=1, cluster_size=4)
+    assert set(report.swapped) & set(report.kept) == set()
+    assert distance(result(model, example), expected) > 1e-3
+    again = copy.deepcopy(model)
+    file = io.BytesIO()
+    torch.save(model, file)
+    file.seek(0)
+    loaded = torch.load(file, weights_only=False)
+    for twin in (again, loaded):
+        assert distance(result(twin, example), result(model, example)) == 0
+    regard.unswap(again)
+    assert distance(result(again, example), expected) == 0
+    one = regard.swap(
+        model, "smyrf", example=example, where=report.swapped[0], rounds=1, cluster_size=64
+    )  # one cluster
+    assert one.swapped == report.swapped[:1]
+    assert distance(result(model, example), expected) < 1e-3 * max(float(x.abs().max()) for x in expected.values())
+
+
+def test_a_report_counts_and_names() -> None:
+    model, _, where = made("Gemma 2")
+    report = regard.swap(model, "smyrf", where=where, cluster_size=8)
+    assert report.swapped == ["layers.1.self_attn"]
+    assert report.kept == {"layers.0.self_attn": "not chosen"}
+    possible = regard.swap(model, "smyrf", where="possible", cluster_size=8)
+    assert possible.swapped == ["layers.1.self_attn"]
+    assert possible.kept == {"layers.0.self_attn": "it asks for a sliding window"}
+    text = str(possible)
+    assert "smyrf in 1 attentions: layers.1.self_attn" in text
+    assert "layers.0.self_attn: it asks for a sliding window" in text
+    assert "proven: the future of input_ids from token 20 leaves last_hidden_state as it was" in text
+
+
+def test_which_attention_is_self_attention_is_found_out() -> None:
+    model, example, _ = made("two normed tensors")
+    regard.swap(model, "smyrf", example=example, cluster_size=3)
+    dirty = X.masked_fill(DROP[:, :, None], 9.0)
+    with torch.no_grad():
+        a, b = model(X, key_padding_mask=DROP), model(dirty, key_padding_mask=DROP)
+        alone = model(X[1:, :13])
+    assert torch.equal(a[~DROP], b[~DROP])
+    torch.testing.assert_close(alone[0], a[1, :13])
+    block, example, _ = made("diffusers block")
+    regard.swap(block, "smyrf", example=example, cluster_size=4)
+    assert not vars(block.attn1)["regard_across"]
+    assert vars(block.attn2)["regard_across"]
+    equal = {"hidden_states": X, "encoder_hidden_states": X.flip(1)}  # as long as each other
+    regard.swap(block, "smyrf", example=equal, cluster_size=4)
+    assert not vars(block.attn1)["regard_across"]
+    assert vars(block.attn2)["regard_across"]
+
+
+@pytest.mark.parametrize("name", ["nn.TransformerDecoder", "Whisper", "T5"])
+def test_cross_attention_of_a_causal_target_is_refused(name: str) -> None:
+    model, example, _ = made(name)
+    expected = result(model, example)
+    with pytest.raises(SwapError, match=r"'smyrf' cannot take the place of .* of .* attentions"):
+        regard.swap(model, "smyrf", example=example, cluster_size=4)
+    assert distance(result(model, example), expected) == 0  # it is as it was
+    if name != "T5":
+        report = regard.swap(model, "performer", example=example)
+        assert any("future" in check for check in report.checks)
+
+
+class Wrong(nn.Module):
+    """A model whose attention hides a key by a rule of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attn = TimmAttention()
+
+    def forward(self, x: Tensor) -> Tensor:
+        mask = torch.ones(N, N, dtype=torch.bool)
+        mask[3, 5] = False
+        return self.attn(x, attn_mask=mask)  # type: ignore[no-any-return]
+
+
+class Biased(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.attn = TimmAttention()
+        self.bias = nn.Parameter(torch.randn(HEADS, N, N))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.attn(x, attn_mask=self.bias)  # type: ignore[no-any-return]
+
+
+class Own(nn.Module):
+    """Attention by hand: nothing to catch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = HandAttention()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.attention(x)  # type: ignore[no-any-return]
+
+
+class HandAttention(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.q, self.k, self.v = (nn.Linear(W, W) for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        weights: Tensor = (self.q(x) @ self.k(x).mT / W**0.5).softmax(-1)
+        return weights @ self.v(x)  # type: ignore[no-any-return]
+
+
+class Half(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.caught, self.hand = TimmAttention(), HandAttention()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.hand(self.caught(x))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("make", "given", "error", "message"),
+    [
+        (Wrong, {}, SwapError, r"attn: it asks for the attention mask \(21, 21\) of torch.bool is not padding"),
+        (Biased, {}, SwapError, "attn: it asks for a bias of the scores"),
+        (Own, {}, SwapError, "Own has no attention that can be caught.*attention are code of their own"),
+        (Half, {}, SwapError, r'1 modules of Half look like attention but call none that can be caught.*: hand; say where="possible"'),
+        (TimmBlock, {"where": "encoder.*"}, ValueError, r"no attention is named 'encoder.\*'; there are attn"),
+        (TimmBlock, {"where": lambda name: False}, ValueError, "where= chooses no attention; there are attn"),
+        (TimmBlock, {"window": 3}, ValueError, "'smyrf' has no option window"),
+        (TimmBlock, {"cluster_size": 0}, ValueError, "cluster_size must be at least 1, got 0"),
+        (TimmBlock, {"mechanism": "abc"}, ValueError, "'abc' has parameters of its own"),
+        (TimmBlock, {"mechanism": "smurf"}, ValueError, "Did you mean 'smyrf'"),
+        (TimmBlock, {"example": None}, ValueError, "no inputs for TimmBlock could be made: give some"),
+        (TimmBlock, {"example": 3}, TypeError, "example must be a tensor, a tuple of arguments or a dict"),
+        (lambda: nn.Linear(W, W), {}, SwapError, "Linear has no attention that can be caught"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_swapped_is_an_error_and_the_model_stays(
+    make: Any, given: dict[str, Any], error: Any, message: str
+) -> None:
+    torch.manual_seed(0)
+    model = make()
+    before = model(X)
+    arguments = {"mechanism": "smyrf", "example": X, **given}
+    with pytest.raises(error, match=message):
+        regard.swap(model, **arguments)
+    assert torch.equal(model(X), before)
+    assert not [mark for module in model.modules() for mark in vars(module) if mark.startswith("regard")]
+
+
+def test_what_can_be_caught_is_swapped_beside_what_cannot() -> None:
+    model = lively(Half())
+    report = regard.swap(model, "smyrf", example=X, where="possible", cluster_size=4)
+    assert (report.swapped, report.unseen) == (["caught"], ["hand"])
+
+
+def test_a_mechanism_that_shows_more_than_the_model_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Were SMYRF to say that it has causal_cross, the proof would say that it lies."""
+    from regard.mechanisms.smyrf import SmyrfAttention
+
+    monkeypatch.setattr(SmyrfAttention, "patterns", (*SmyrfAttention.patterns, "causal_cross"))
+    model, example, _ = made("Whisper")
+    with pytest.raises(
+        SwapError,
+        match=r"'smyrf' lets the future of decoder_input_ids from token .* change the output last_hidden_state",
+    ):
+        regard.swap(model, "smyrf", example=example, cluster_size=4)
+
+
+def test_swapped_attention_is_observed_compiled_trained_and_autocast() -> None:
+    model, example, _ = made("timm ViT")
+    regard.swap(model, "smyrf", example=example, rounds=2, cluster_size=6)
+    seen: list[Observation] = []
+    with regard.observe(model, seen.append):
+        expected = model(IMAGE)
+    assert [one.name for one in seen] == ["blocks.0.attn", "blocks.1.attn"]
+    assert seen[0].clusters.queries.shape == (2, 2, HEADS, 36)
+    torch.compiler.reset()
+    compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(IMAGE), expected, rtol=1e-4, atol=1e-4)
+    model.train()
+    model(IMAGE).square().sum().backward()
+    assert model.blocks[0].attn.qkv.weight.grad.abs().max() > 0
+    with torch.autocast("cpu", torch.bfloat16):
+        assert (model(IMAGE).float() - expected).abs().max() < 0.5 * expected.abs().max()
+    model.blocks[0].attn.attn_drop.p = 0.3
+    with pytest.raises(
+        ValueError, match=r"blocks.0.attn \(TimmAttention\) asks 'smyrf' for an attention dropout of 0.3"
+    ):
+        model(IMAGE)
+
+
+def test_a_second_swap_takes_the_place_of_the_first() -> None:
+    model, example, _ = made("BERT")
+    expected = result(model, example)
+    regard.swap(model, "smyrf", cluster_size=4)
+    regard.swap(model, "local", where="encoder.layer.1.*", window=2)
+    local = result(model, example)
+    regard.unswap(model)
+    regard.swap(model, "local", where=lambda name: "layer.1" in name, window=2)
+    assert distance(result(model, example), local) == 0
+    regard.unswap(model)
+    assert distance(result(model, example), expected) == 0
+    assert model.config._attn_implementation == "sdpa"
+    regard.unswap(model)  # nothing to do
+
+
+def test_generation_goes_on_and_steps_are_right() -> None:
+    for name in ("Mistral", "Falcon"):
+        kind = {"Mistral": ("Mistral:MistralForCausalLM", {**GQA, "sliding_window": None}),
+                "Falcon": ("Falcon:FalconForCausalLM", {"vocab_size": 60, "hidden_size": 32, "num_hidden_layers": 2,
+                                                        "num_attention_heads": 4, "alibi": False})}[name]  # fmt: skip
+        model: Any = built(kind[0], **kind[1])
+        given = {"max_new_tokens": 5, "do_sample": False, "pad_token_id": 0, "eos_token_id": None}
+        expected = model.generate(IDS, **given)
+        for mechanism, options in (("softmax", {}), ("local", {"window": 64}), ("performer", {}), ("cosformer", {})):
+            regard.swap(model, mechanism, **options)
+            found = model.generate(IDS, **given)
+            assert torch.equal(found, model.generate(IDS, use_cache=False, **given)), (name, mechanism)
+            if mechanism in ("softmax", "local"):
+                assert torch.equal(found, expected)
+        regard.swap(model, "smyrf")
+        with pytest.raises(ValueError, match=r"'smyrf' cannot continue from a cache \(1 new of 22 tokens\)"):
+            model.generate(IDS, **given)
+        assert model.generate(IDS, use_cache=False, **given).shape == (2, N + 5)
+
+
+def test_a_seed_and_a_place_decide_what_is_drawn() -> None:
+    model, example, _ = made("timm ViT")
+    drawn = []
+    for seed in (0, 0, 1):
+        regard.swap(model, "smyrf", example=example, cluster_size=4, seed=seed)
+        drawn.append(model(IMAGE))
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
