@@ -20,10 +20,19 @@ LIBS, TESTS = ROOT / "libs", ROOT / "tests"
 ELSEWHERE = {
     "regard": "regard/test_public_names.py",
     "regard/adapters": "regard/test_public_names.py",
+    # Parts of `regard.swap` and of the Hugging Face adapter, tested through them.
+    **{
+        f"regard/adapters/{part}": "regard/adapters/test_swapping.py"
+        for part in ("examples", "first_call", "interception", "proof", "recording")
+    },
+    "regard/adapters/dispatch": "regard/adapters/test_huggingface_models.py",
+    "regard/adapters/masks": "regard/adapters/test_huggingface_masks.py",
+    "regard/common/drawing": "regard/test_autocast_and_draws.py",
     "regard/mechanisms/efficient": "regard/mechanisms/test_optimised_efficient_super.py",  # the three are compared
     "regard/mechanisms/super": "regard/mechanisms/test_optimised_efficient_super.py",
     "regard/signatures": "regard/test_types.py",
     "regard_lab/gate": "regard_lab/evidence/test_gate.py",  # the command and the rule in one
+    "regard_lab/data/data_set": "regard_lab/data/test_data.py",  # protocols, which mypy checks
     "regard_lab/experiment/run_result": "regard_lab/experiment/test_cells.py",  # a dataclass without a method
     "regard_lab/models/minilm": "regard/adapters/test_huggingface_models.py",  # needs the model itself
     "regard_lab/models/smollm2": "regard/adapters/test_huggingface_models.py",

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from vectors import draw
 
 from regard.mechanisms.performer.projection import seeded_projection
 from regard.mechanisms.smyrf import SmyrfAttention, clustered_attention, smyrf
 from regard.mechanisms.smyrf.hashing import seeded_directions
+from tests.regard.vectors import draw
 
 
 @pytest.fixture(params=["kernel", "plain"])

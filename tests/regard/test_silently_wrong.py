@@ -13,8 +13,8 @@ import regard
 from regard.adapters import huggingface
 from regard.adapters.proof import SwapError
 from regard.registry import UnsupportedPattern
+from tests.regard.adapters.small_transformers import IDS, LEFT, RIGHT, N, bert, close, llama, states
 from tests.regard.lively import SIZES, built, lively, seq2seq
-from tests.regard.small_transformers import IDS, LEFT, RIGHT, N, bert, close, llama, states
 
 pytestmark = pytest.mark.usefixtures("registered")
 transformers = pytest.importorskip("transformers")

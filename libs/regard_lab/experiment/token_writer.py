@@ -179,7 +179,7 @@ class TokenWriter:
     def constant(self, value: object) -> None:
         if isinstance(value, str) and value.isidentifier():
             self.mentions.add(value)
-        # "projects.cab.lm:train" is a name to be imported.
+        # "projects.cab.tasks.translation:train" is a name to be imported.
         named = re.fullmatch(r"(\w+(?:\.\w+)*):(\w+)", value) if isinstance(value, str) else None
         if named and file_of(named[1], self.names.root) is not None:
             self.write(self.target(f"{named[1]}.{named[2]}"))
