@@ -1,8 +1,10 @@
 """The cost of `paper` scale: hand-worked counts on small networks, the configs' own amounts, published sizes of models, the README's table."""
 
+import importlib
 import itertools
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -145,6 +147,50 @@ def test_trainings_that_rows_share_are_counted_once():
     assert times["mask_bug"] == [2 * 5 * 3 * 22_500, 4 * 5 * 25_000]  # two orders of masks in training, four rows
     assert times["imdb"] == [4 * 5 * 3 * 22_500, 10 * 5 * 25_000]  # two models, dense and SMYRF
     assert times["glue"] == [5 * 5 * 3 * 949_098, 5 * 5 * 69_640]
+
+
+def test_works_of_models_that_are_not_trained_by_hand(monkeypatch):
+    """A dense pass of 100 operations, one with SMYRF of 30; inputs and dense outputs are shared by rows of one seed."""
+    passes = {"softmax": 100, "smyrf": 30}
+    monkeypatch.setattr(analyses, "forward", lambda checkpoint, tokens, attention, name: passes[name])
+    monkeypatch.setattr(analyses, "body", lambda *_: (0, SimpleNamespace(num_hidden_layers=12, num_attention_heads=3)))
+
+    def passed(times, flops):
+        return Work("passes of a model", times, flops)
+
+    encoder = config_of("table=lsh_ablation", "scale=paper", "experiment=ablation_encoder")
+    row = [passed(4, 100), passed(4, 30)]
+    assert analyses.of_analysis([encoder, encoder], swapped=True) == [passed(4, 100), *row, *row]
+    spectra = Work("spectra of maps", 4 * 12 * 3, analyses.svd_flops(512, 512))
+    assert analyses.of_analysis([encoder], spectral=True) == [passed(4, 100), spectra]
+    minilm = config_of("table=pretrained_swap", "scale=paper", "experiment=pretrained_minilm", "attention.name=smyrf")
+    own = [passed(2520, 30), passed(20, 100)]
+    assert analyses.of_pretrained([minilm, minilm]) == [*own, passed(2500, 100), passed(10_000, 100), *own]
+
+
+def test_works_of_an_analysed_generator_by_hand(monkeypatch):
+    sizes = {"heads": 1, "n": 4, "m": 1, "d": 1, "e": 2}
+    monkeypatch.setattr(generators, "costs_of", lambda network: Costs(1000, 200, 5000, sizes))
+    monkeypatch.setattr(work, "_known", {})
+    config = config_of("table=singular_values", "scale=paper", "experiment=analysis_gan")
+    found = analyses.of_analysis([config], spectral=True)
+    own = 2 * 4 * 1 * (2 + 2)
+    spectra = Work("spectra of maps", 8, analyses.svd_flops(4, 1))
+    assert found == [Work("passes of a model", 8, 1000 + own), spectra]
+
+
+def test_the_command_prints_the_table(monkeypatch, capsys):
+    command = importlib.import_module("projects.smyrf.analyses.compute_budget.__main__")
+    monkeypatch.setattr(command, "TABLES", {"glue": lambda cells: [Work("texts", 3, 2e15)]})
+    monkeypatch.setattr(command, "cells_of", lambda table, root: [])
+    monkeypatch.setattr("sys.argv", ["compute_budget"])
+    assert command.main() == 0
+    assert "| `glue` | texts | 3 | 2,000,000 | 6.00 | 0.17 | 0.04 | CPU |" in capsys.readouterr().out
+    monkeypatch.setattr("sys.argv", ["compute_budget", "--help"])
+    assert command.main() == 0
+    assert "hours = operations" in capsys.readouterr().out
+    monkeypatch.setattr("sys.argv", ["compute_budget", "glue"])
+    assert command.main() == 2
 
 
 def test_singular_values_and_sums_by_hand():
