@@ -389,18 +389,15 @@ def measure(lengths: Sequence[int], seconds: float, folder: Path | None) -> None
             for pair in pairs(n):
                 if (pair.name, pair.package) not in compared:
                     continue
-                dense = (
-                    pair.package == "torch" and n > 4096
-                )  # minutes of dense attention, which 4,096 tokens can tell of
+                dense = pair.package == "torch" and n > 4096  # minutes, to learn what 4,096 tokens say
                 if dense and pair.reference is not None:
                     continue
                 for backward in (False,) if dense else (False, True):
                     line = timed(pair, n, backward, seconds)
                     lines.append(line)
                     what = "forward + backward" if backward else "forward"
-                    print(
-                        f"{n:>6} {line.name}, {what}: {ms(line.ours_s)} and {ms(line.theirs_s)} ms, {line.ratio:.2f} ×"
-                    )
+                    both = f"{ms(line.ours_s)} and {ms(line.theirs_s)} ms, {line.ratio:.2f} ×"
+                    print(f"{n:>6} {line.name}, {what}: {both} ({line.cpu_ratio:.2f} × computed)", flush=True)
         load.append(os.getloadavg()[0])
     environment = table.environment(1)
     result = {

@@ -13,9 +13,9 @@ import contextlib
 import dataclasses
 import functools
 import json
-import multiprocessing
 import os
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -45,26 +45,19 @@ def calls(n: int) -> dict[str, Callable[[], Tensor]]:
     }
 
 
-def spin() -> None:
-    """Compute without end."""
-    while True:
-        pass
-
-
 @contextlib.contextmanager
-def busy(processes: int) -> Iterator[None]:
-    """So many processes that compute, ended at the end."""
-    context = multiprocessing.get_context("spawn")
-    started = [context.Process(target=spin, daemon=True) for _ in range(processes)]
+def busy(processes: int) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """So many processes that compute without end, ended at the end."""
+    started: list[subprocess.Popen[bytes]] = []
     try:
-        for process in started:
-            process.start()
-        time.sleep(1.0 if started else 0.0)  # they import this file first
-        yield
+        for _ in range(processes):
+            started.append(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
+        time.sleep(0.5 if started else 0.0)
+        yield started
     finally:
         for process in started:
             process.kill()
-            process.join()
+            process.wait()
 
 
 @torch.no_grad()

@@ -2,12 +2,13 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 from regard.mechanisms.softmax import naive_softmax, softmax
-from tests.regard.vectors import GOLDEN_TOLERANCE, draw, golden, gradients, heads, masks
+from tests.regard.vectors import GOLDEN_TOLERANCE, draw, golden, gradients, heads, masks, peak_bytes
 
 
 @pytest.mark.parametrize("case", ["causal", "cross", "mask", "cross-mask"])
@@ -72,3 +73,10 @@ def test_a_spoilt_query_or_key_says_so(causal: bool) -> None:
     if causal:  # and the past learns from itself alone
         spoilt[0, 0, :3].sum().backward()
         assert all(x.grad.isfinite().all() for x in (q, v))
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_what_is_finite_is_not_copied_to_contain_it(causal: bool) -> None:
+    q, k, v = (draw(1, 2, 1024, 32, seed=i, dtype=torch.float32) for i in range(3))
+    fused = peak_bytes(lambda: F.scaled_dot_product_attention(q, k, v, is_causal=causal))
+    assert peak_bytes(lambda: softmax(q, k, v, causal=causal)) < 1.01 * fused + 1024
