@@ -1,5 +1,6 @@
 """Recognise the groups of a scene: train the network, and measure it on the test scenes."""
 
+import math
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -47,7 +48,9 @@ def train(config: Config, folder: Path) -> RunResult:
     history = fit(
         task,
         loader(parts["train"], config.training.batch_size, seed=config.seed),
-        loader(parts["validation"], EVALUATION_BATCH),
+        loader(
+            parts["validation"], min(EVALUATION_BATCH, math.ceil(len(parts["validation"][0]) / config.training.devices))
+        ),
         seed=config.seed,
         folder=folder,
         best="validation_loss",
