@@ -51,7 +51,7 @@ def seed_of(*parts: int) -> int:
 
 
 class Batches(Sampler[list[int]]):
-    """Batches of indices 0 … n - 1, shuffled anew each epoch from (seed, epoch), or in order when `seed` is None.
+    """Batches of indices 0 … n - 1, reshuffled each epoch from (seed, epoch), or in order when `seed` is None.
 
     In a distributed run each rank takes every world-size-th batch, and the last, incomplete round of batches is left out of training.
     """
