@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from regard_lab.common.errors import UserError
 from regard_lab.data.texts import normalised
 
-Row = tuple[str, str, float]
+Rated = tuple[str, str, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +24,7 @@ class Sentences:
     scores: NDArray[np.float64]
 
     @classmethod
-    def of(cls, rows: Iterable[Row]) -> "Sentences":
+    def of(cls, rows: Iterable[Rated]) -> "Sentences":
         """From (text, second, score), in their order."""
         texts, seconds, scores = zip(*rows, strict=True) if (rows := list(rows)) else ((), (), ())
         return cls(list(texts), list(seconds), np.array(scores, dtype=np.float64))
@@ -32,7 +32,7 @@ class Sentences:
     def __len__(self) -> int:
         return len(self.texts)
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[Rated]:
         """(text, second, score), in their order."""
         return zip(self.texts, self.seconds, self.scores.tolist(), strict=True)
 
@@ -54,14 +54,14 @@ class Sentences:
             return cls.of(parsed(path, number, content) for number, content in enumerate(lines, start=1))
 
 
-def line(row: Row) -> str:
+def line(row: Rated) -> str:
     """One line of a prepared file; a row without a second sentence has no key for it."""
     text, second, score = row
     pair = {"second": second} if second else {}
     return json.dumps({"text": text, **pair, "score": score}, ensure_ascii=False) + "\n"
 
 
-def parsed(path: Path, number: int, content: bytes) -> Row:
+def parsed(path: Path, number: int, content: bytes) -> Rated:
     """One line {"text": str, "second": str, "score": number}; `second` is optional, other keys are ignored."""
     try:
         row = json.loads(content)

@@ -37,7 +37,7 @@ def majority(train: Ints, test: Ints) -> float:
 
 
 def word_counts(tokens: Ints, vocabulary: int) -> sparse.csr_matrix:
-    """How often each word stands in each text, as log(1 + count), each text of length 1.
+    """How often each word occurs in each text, as log(1 + count), each text of length 1.
 
     Args:
         tokens: Texts (t, m) of word numbers below `vocabulary`; 0 is padding and not counted.
@@ -244,7 +244,7 @@ def ngram_loss(train: Sequence[Ints], test: Sequence[Ints], vocabulary: int, ord
         given: How many tokens at the beginning of each sequence are context alone and not predicted.
     """
     known, asked = (_contexts(sequences, vocabulary, order) for sequences in (train, test))
-    base = vocabulary + 1  # one more stands for the beginning of a sequence
+    base = vocabulary + 1  # one more marks the beginning of a sequence
     contexts: Ints = np.zeros(len(known[0]), dtype=np.int64)
     test_contexts: Ints = np.zeros(len(asked[0]), dtype=np.int64)
     likelihood = np.full(len(asked[0]), 1 / vocabulary)

@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from regard_lab.common.errors import UserError, nearest
-from regard_lab.experiment.config import Composed, resolved, whole
+from regard_lab.experiment.config import Composed, resolved, whole, with_defaults, without_defaults
 from regard_lab.experiment.experiment_file import Values, check_scale, experiment_names, key_paths, read_experiment
 from regard_lab.experiment.project import Project
 from regard_lab.experiment.results import SCALES, Scale
@@ -47,6 +47,8 @@ def composed(project: Project, root: Path, config: DictConfig, experiment: str, 
     """The config that Hydra has composed, with what is run with it."""
     values = resolved(config)
     folder, scale = project.folder(root), values["scale"]
+    before = _whole(project, root, scale, [experiment], [table] if table != NO_TABLE else [])[table, experiment]
+    values = without_defaults(project.schema, values, before)
     if table != NO_TABLE:
         spec = read_table(folder, table).spec(folder, scale)
         return Composed(values, spec, scale, experiment, table)
@@ -76,7 +78,8 @@ def store_configs(project: Project, root: Path, words: Sequence[str]) -> str:
     for scale in _named(words, "scale", SCALES) or ["quick"]:
         whole_configs = _whole(project, root, check_scale(scale), _named(words, "experiment", experiments), named)
         for (table, experiment), values in whole_configs.items():
-            store.store(group=CELL, name=f"{table}-{experiment}-{scale}", node=values, package="_global_")
+            node = with_defaults(project.schema, values)  # a key that has a default can be set
+            store.store(group=CELL, name=f"{table}-{experiment}-{scale}", node=node, package="_global_")
     defaults = [
         {"experiment": "???"},
         {"scale": "quick"},

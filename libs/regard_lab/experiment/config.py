@@ -42,6 +42,32 @@ def whole(project: Project, values: Values, scale: Scale) -> Values:
     return {**values, **null, "seed": 0, "scale": scale}
 
 
+def with_defaults(schema: Any, values: Any) -> Any:
+    """`values` with the defaults that the dataclass `schema`, and those of its fields that have values, give to keys that are left out."""
+    if not is_dataclass(schema) or not isinstance(values, dict):
+        return values
+    hints = get_type_hints(schema)
+    given = {key: with_defaults(_section(hints.get(key)), value) for key, value in values.items()}
+    return {**{field.name: field.default for field in fields(schema) if field.default is not MISSING}, **given}
+
+
+def without_defaults(schema: Any, values: Any, before: Any) -> Any:
+    """`values` without the keys that `with_defaults` has added to `before` and that still have their defaults: those are no part of a cell."""
+    if not is_dataclass(schema) or not isinstance(values, dict) or not isinstance(before, dict):
+        return values
+    hints, defaults = get_type_hints(schema), {field.name: field.default for field in fields(schema)}
+    return {
+        key: without_defaults(_section(hints.get(key)), value, before.get(key))
+        for key, value in values.items()
+        if key in before or key not in defaults or value != defaults[key]
+    }
+
+
+def _section(hint: Any) -> Any:
+    """The dataclass that a field holds, `Section` or `Section | None`, or `None`."""
+    return next((one for one in (hint, *get_args(hint)) if is_dataclass(one)), None)
+
+
 def register_resolvers(project: Project) -> None:
     """Make `${name:…}` known for each of a project's own resolvers."""
     for name, resolver in project.resolvers.items():
@@ -112,5 +138,5 @@ def _keys_beside(schema: Any, path: list[str]) -> list[str]:
     """The keys of the dataclass that contains the last part of `path`."""
     for part in path[:-1]:
         hint = get_type_hints(schema).get(part) if is_dataclass(schema) else None
-        schema = next((one for one in (hint, *get_args(hint)) if is_dataclass(one)), None)
+        schema = _section(hint)
     return [field.name for field in fields(schema)] if is_dataclass(schema) else []

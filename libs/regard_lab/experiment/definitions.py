@@ -1,7 +1,7 @@
 """Source files as definitions: what a module binds at its top level, in a form that only a change of meaning changes.
 
 `read_module` renders each function, class and constant as a sequence of tokens in which other definitions of this repository stand as
-`Reference`s, names from outside stand with their full path, and local variables are numbered. Left out, because it cannot change a number:
+`Reference`s, names from outside are written with their full path, and local variables are numbered. Left out, because it cannot change a number:
 comments, docstrings and layout; annotations (fields of dataclasses and the like keep theirs); what a `raise`, an `assert` or a warning says; the
 names of local variables; `if TYPE_CHECKING:` and `if __name__ == "__main__":`; overloads. Nothing is imported: the code need not be able to run.
 """
@@ -48,7 +48,7 @@ class Definition:
 
 
 @dataclass(frozen=True)
-class Source:
+class ModuleSource:
     """A module: its definitions by name, statements with an effect when it is imported, the modules that it imports, and its registered names.
 
     `registered` maps the first argument of a decorator (`@mechanism("smyrf", …)`) to the name of what it decorates.
@@ -60,19 +60,19 @@ class Source:
     registered: dict[str, str]
 
 
-def read_module(name: str, root: Path) -> Source | None:
+def read_module(name: str, root: Path) -> ModuleSource | None:
     """The definitions of a module, or `None` where this repository has no such module."""
     path = file_of(name, root)
     return None if path is None else _read(name, root, path, path.stat().st_mtime_ns)
 
 
 @functools.cache
-def _read(name: str, root: Path, path: Path, _changed: int) -> Source:
+def _read(name: str, root: Path, path: Path, _changed: int) -> ModuleSource:
     names = names_of(name, root)
     definitions = {bound: _definition(statements, names, bound) for bound, statements in names.bindings.items()}
     effects = (_definition([statement], names, "") for statement in names.effects)
     counted = tuple(effect for effect in effects if effect.tokens != (SILENT_STATEMENT,))
-    return Source(definitions, counted, tuple(dict.fromkeys(imported_modules(names, root))), names.registered)
+    return ModuleSource(definitions, counted, tuple(dict.fromkeys(imported_modules(names, root))), names.registered)
 
 
 def _definition(statements: list[ast.stmt], names: Names, own: str) -> Definition:

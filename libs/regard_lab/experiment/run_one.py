@@ -55,8 +55,11 @@ def train(project: Project, words: list[str], root: Path) -> int:
     if {"-h", "--help"} & set(words):
         print(usage(project, root))
         return 0
+    ours = (
+        "LOCAL_RANK" in os.environ
+    )  # Lightning starts the ranks of a distributed run by this command, with such words
     for word in words:
-        if word.lstrip("+").partition("=")[0] in NOT_USED:
+        if not ours and word.lstrip("+").partition("=")[0] in NOT_USED:
             raise UserError(
                 f"{word.partition('=')[0]} is not used: a cell keeps its record, config and checkpoints in "
                 "runs/<scale>/<paper>/<table>/, where its table finds them"

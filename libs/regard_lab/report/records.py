@@ -34,20 +34,20 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Runs:
+class RunRecords:
     """The records of a result, in the order of its rows. `shared`: sections of what is the same in all, if there are two or more."""
 
     shared: list[tuple[str, Pairs]]
     records: list[Record]
 
 
-def runs(result: Result) -> Runs:
+def runs(result: Result) -> RunRecords:
     """Every record of a result; a cell without one has a `Record` that says so."""
     flattened = {cell: _flattened(result, cell) for row in result.rows for cell in row.cells}
     written = [set(pairs) for pairs in flattened.values() if pairs]
     shared = set.intersection(*written) if len(written) > 1 else set()
     pairs = next((pairs for pairs in flattened.values() if pairs), [])
-    return Runs(
+    return RunRecords(
         shared=_sections([pair for pair in pairs if pair in shared]),
         records=[
             Record(

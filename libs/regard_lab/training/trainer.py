@@ -51,7 +51,7 @@ def seed_of(*parts: int) -> int:
 
 
 class Batches(Sampler[list[int]]):
-    """Batches of indices 0 … n - 1, shuffled anew each epoch from (seed, epoch), or in order when `seed` is None.
+    """Batches of indices 0 … n - 1, reshuffled each epoch from (seed, epoch), or in order when `seed` is None.
 
     In a distributed run each rank takes every world-size-th batch, and the last, incomplete round of batches is left out of training.
     """
@@ -211,6 +211,7 @@ def fit(
     alone = multiprocessing.parent_process() is None  # workers of a pool leave the terminal to the table's own bar
     settings: dict[str, Any] = {
         "accelerator": "auto",
+        "deterministic": True,
         "log_every_n_steps": 10,
         "enable_progress_bar": alone and sys.stderr.isatty(),
         "logger": TensorBoardLogger(folder, name="tensorboard", version=""),
@@ -220,7 +221,6 @@ def fit(
     trainer = lightning.Trainer(
         callbacks=[SeedEachStep(seed), history, best_so_far, every],
         default_root_dir=folder,
-        deterministic=True,
         num_sanity_val_steps=0,
         enable_model_summary=False,
         use_distributed_sampler=False,  # `Batches` shards by itself, so that the order does not depend on the strategy

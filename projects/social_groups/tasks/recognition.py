@@ -1,5 +1,6 @@
 """Recognise the groups of a scene: train the network, and measure it on the test scenes."""
 
+import math
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -47,11 +48,14 @@ def train(config: Config, folder: Path) -> RunResult:
     history = fit(
         task,
         loader(parts["train"], config.training.batch_size, seed=config.seed),
-        loader(parts["validation"], EVALUATION_BATCH),
+        loader(
+            parts["validation"], min(EVALUATION_BATCH, math.ceil(len(parts["validation"][0]) / config.training.devices))
+        ),
         seed=config.seed,
         folder=folder,
         best="validation_loss",
         mode="min",
+        options={"deterministic": "warn"},  # on a GPU the gradient of sampling a map has no deterministic form in torch
     )
     load_weights(task, folder, "best")
     held_out, held_out_boxes, _, held_out_groups, held_out_activities = parts["validation"]

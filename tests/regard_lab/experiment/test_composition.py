@@ -7,6 +7,7 @@ import pytest
 from regard_lab.common.errors import UserError
 from regard_lab.experiment.composition import compose
 from regard_lab.experiment.project import find_project
+from tests.regard_lab import toy
 
 
 def composed(root: Path, *words: str):
@@ -31,6 +32,19 @@ def test_an_experiment_alone_says_what_it_runs(root):
     found = composed(root, "experiment=points", "slope=5", "seed=2")
     assert (found.config["slope"], found.config["seed"], found.config["epochs"]) == (5, 2, 1)
     assert (found.spec.run, found.table) == ("projects.toy.run:run", None)
+
+
+def test_a_key_with_a_default_can_be_set_and_is_no_part_of_a_cell_otherwise(root):
+    path = root / "projects/toy/config.py"
+    path.write_text(
+        path.read_text()
+        .replace("    seed: int\n", "    seed: int\n    sign: int = 1\n", 1)
+        .replace("    scale: str\n", "    scale: str = 'quick'\n", 1)
+    )
+    toy.forget()
+    plain, same, other = (composed(root, "table=lines", *words).config for words in ([], ["sign=1"], ["sign=-1"]))
+    assert plain == same
+    assert other == {**plain, "sign": -1}
 
 
 @pytest.mark.parametrize(

@@ -60,3 +60,10 @@ def test_the_config_and_the_help_run_nothing(root, capsys):
 def test_a_slip_is_one_sentence(root, words, message):
     with pytest.raises(UserError, match=message):
         train(find_project("toy", root), words.split(), root)
+
+
+def test_a_rank_that_lightning_starts_may_say_where_hydra_runs(root, monkeypatch, capsys):
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    words = ["table=lines", 'hydra.run.dir="."', "hydra.job.name=train_ddp_process_1", "hydra.output_subdir=null"]
+    assert train(find_project("toy", root), words, root) == 0
+    assert "record:" in capsys.readouterr().out

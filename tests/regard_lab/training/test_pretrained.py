@@ -53,7 +53,7 @@ def test_what_is_not_to_be_had_is_one_sentence(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("error", "kind", "message"),
     [
-        (ImportError("no sentencepiece"), UserError, r"a needs a package that is not there \(no sentencepiece\)"),
+        (ImportError("no sentencepiece"), UserError, r"a needs a package that is not installed \(no sentencepiece\)"),
         (OSError("no network\nmore lines"), DataMissing, r"a could not be loaded as AutoModel \(no network\); it is"),
         (KeyError(), DataMissing, r"\(KeyError\)"),
     ],

@@ -11,7 +11,7 @@ from pathlib import Path
 from regard_lab.common.errors import UserError
 from regard_lab.data.card import Card, Source
 from regard_lab.data.packages import Archive, Package
-from regard_lab.data.sentences import Row, Sentences
+from regard_lab.data.sentences import Rated, Sentences
 from regard_lab.data.texts import drawn, normalised
 
 FORM = Sentences
@@ -86,9 +86,9 @@ def from_folder(folder: Path) -> dict[str, Sentences]:
     return {name: Sentences.read(folder, name) for name in names}
 
 
-def ratings(content: str, file: str) -> list[Row]:
+def ratings(content: str, file: str) -> list[Rated]:
     """The rows of one file."""
-    rows: list[Row] = []
+    rows: list[Rated] = []
     for number, line in enumerate(content.splitlines(), start=1):
         _, _, rest = line.partition("\t")
         rating, _, text = rest.partition("\t")
@@ -99,7 +99,7 @@ def ratings(content: str, file: str) -> list[Row]:
     return rows
 
 
-def split(kinds: dict[str, Iterable[Row]]) -> dict[str, Sentences]:
+def split(kinds: dict[str, Iterable[Rated]]) -> dict[str, Sentences]:
     """Train, validation and test of each kind, 6 : 1 : 3, without repeats."""
     seen: set[str] = set()
     splits: dict[str, Sentences] = {}
