@@ -346,6 +346,51 @@ class HandAttention(nn.Module):
         return weights @ self.v(x)  # type: ignore[no-any-return]
 
 
+class Both(nn.Module):
+    """Self and cross attention by one module's code."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.q, self.k = nn.Linear(W, W), nn.Linear(W, W)
+
+    def forward(self, x: Tensor, z: Tensor) -> Tensor:
+        q = self.q(x).unflatten(-1, (HEADS, -1)).transpose(1, 2)
+        for source in (x, z):
+            k = self.k(source).unflatten(-1, (HEADS, -1)).transpose(1, 2)
+            q = q + F.scaled_dot_product_attention(q, k, k)
+        return q
+
+
+class Flat(nn.Module):
+    """Heads in the batch, as older code has them: q, k and v of three dimensions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.qkv = nn.Linear(W, 3 * W)
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = (part.unflatten(-1, (HEADS, -1)).transpose(1, 2).flatten(0, 1) for part in self.qkv(x).chunk(3, -1))
+        out = F.scaled_dot_product_attention(*parts, is_causal=True)
+        return out.unflatten(0, (len(x), HEADS)).transpose(1, 2).flatten(2)
+
+
+def test_heads_in_the_batch() -> None:
+    model = lively(Flat())
+    expected = model(X)
+    regard.swap(model, "smyrf", example=X, cluster_size=64)
+    torch.testing.assert_close(model(X), expected, rtol=1e-4, atol=1e-4)
+    regard.swap(model, "smyrf", example=X, cluster_size=3, rounds=1)
+    assert not torch.allclose(model(X), expected, atol=1e-2)
+    later = torch.cat((X[:, :9], -X[:, 9:]), 1)
+    assert torch.equal(model(later)[:, :9], model(X)[:, :9])
+
+
+def test_self_and_cross_attention_in_one_module_is_refused() -> None:
+    model = lively(Both())
+    with pytest.raises(SwapError, match="self attention and cross attention by one module"):
+        regard.swap(model, "smyrf", example=(X, X.flip(1)), cluster_size=4)
+
+
 class Half(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -426,6 +471,24 @@ def test_swapped_attention_is_observed_compiled_trained_and_autocast() -> None:
         ValueError, match=r"blocks.0.attn \(TimmAttention\) asks 'smyrf' for an attention dropout of 0.3"
     ):
         model(IMAGE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["BERT", "Mistral"])
+def test_swapped_models_of_transformers_compile_in_one_graph(name: str) -> None:
+    model, _, _ = made(name)
+    mask = (~DROP).long()
+    for mechanism in ("softmax", "smyrf"):
+        regard.swap(model, mechanism)
+        torch.compiler.reset()
+        compiled = torch.compile(model, fullgraph=True, backend="eager")
+        for given in ({}, {"attention_mask": mask}):
+            with torch.no_grad():
+                close(compiled(IDS, **given)[0], model(IDS, **given)[0])
+
+
+def close(a: Tensor, b: Tensor) -> None:
+    torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
 
 
 def test_a_second_swap_takes_the_place_of_the_first() -> None:
