@@ -143,6 +143,18 @@ class PreNorm(nn.Module):
         return out
 
 
+class Perceiver(nn.Module):
+    """Learned queries: there is no target that could have a future."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.latents = nn.Parameter(torch.randn(6, W))
+        self.attn, self.out = nn.MultiheadAttention(W, HEADS, batch_first=True), nn.Linear(W, W)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(self.attn(self.latents.expand(len(x), -1, -1), x, x, need_weights=False)[0])  # type: ignore[no-any-return]
+
+
 def decoder() -> nn.Module:
     return nn.TransformerDecoder(nn.TransformerDecoderLayer(W, HEADS, 48, dropout=0.0, batch_first=True), 2)
 
@@ -162,6 +174,9 @@ TEXT = {**SIZES, "projection_dim": 32, "max_position_embeddings": 64, "bos_token
 WHISPER = seq2seq(num_mel_bins=8, max_source_positions=24, max_target_positions=64, pad_token_id=0, bos_token_id=1, eos_token_id=2,
                   decoder_start_token_id=1)  # fmt: skip
 GQA = {**SIZES, "num_key_value_heads": 2, "max_position_embeddings": 128}
+PARTS = {"num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 4}
+MOONSHINE = {"vocab_size": 60, "hidden_size": 32, "intermediate_size": 48, "max_position_embeddings": 128}
+MOONSHINE |= {f"{part}_{name}": size for part in ("encoder", "decoder") for name, size in PARTS.items()}
 T5 = {
     "vocab_size": 60,
     "d_model": 32,
@@ -181,6 +196,8 @@ MODELS: dict[str, tuple[Any, Any, Any]] = {
     "two normed tensors": (lambda: PreNorm(True), {"x": X, "key_padding_mask": DROP}, None),
     "nn.TransformerEncoder": (encoder, {"src": X, "src_key_padding_mask": DROP}, None),
     "nn.TransformerDecoder": (decoder, {"tgt": X, "memory": X.flip(1)[:, :9], "tgt_mask": CAUSAL, "tgt_is_causal": True}, "*self_attn"),
+    "Perceiver": (Perceiver, X, None),
+    "Moonshine": (lambda: built("Moonshine", **MOONSHINE), None, ["encoder.*", "decoder*self_attn"]),
     "BERT": (lambda: built("Bert", **SIZES), None, None),
     "ModernBERT": (lambda: built("ModernBert", **SIZES, global_attn_every_n_layers=2, local_attention=8, pad_token_id=0,
                                  bos_token_id=1, eos_token_id=2, cls_token_id=1, sep_token_id=2), None, "layers.0.attn"),

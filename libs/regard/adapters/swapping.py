@@ -283,7 +283,8 @@ def learn(model: nn.Module, state: State, example: Example) -> Facts:
             each.lengths.append((1, 1))
         told = [causal[s] for s in of_q if causal.get(s) is not None]
         marked = bool(getattr(module, "is_decoder", False) or getattr(module, "is_cross_attention", False))
-        target[name] = any(told) if told else (marked or not of_q or causal_anywhere(recorder.heard))
+        # Queries of no input (learned ones) have no future; where no output tells, any causal attention is a warning.
+        target[name] = bool(of_q) and (any(told) if told else (marked or causal_anywhere(recorder.heard)))
     unseen = [names[module] for module in unheard(model, recorder)]
     unreached = [
         names[module]
