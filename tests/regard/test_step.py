@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from regard.attention import Attention
+from regard.attention import Attention, Call
 from regard.registry import build, mechanism_class
 from tests.regard.vectors import draw
 
@@ -83,3 +83,23 @@ def test_errors_give_the_numbers() -> None:
     with pytest.raises(NotImplementedError, match="Stepless has no step-by-step form"):
         Stepless(width=8, heads=2, pattern="causal_self").step(torch.zeros(1, 1, 8))
     assert mechanism_class("nystrom").mix_step is Attention.mix_step
+
+
+@pytest.mark.parametrize("name", ["softmax", "local", "performer", "cosformer"])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("padded", [False, True])
+def test_the_last_tokens_alone_are_those_of_the_whole(name: str, dtype: torch.dtype, padded: bool) -> None:
+    """What decoding from a cache of keys and values calls, one token at a time and several."""
+    cls = mechanism_class(name)
+    q, k, v = (draw(2, 3, 40, 8, seed=seed).to(dtype) for seed in range(3))
+    mask = torch.ones(2, 40, dtype=torch.bool)
+    mask[1, :25] = False
+    options = {**(cls.function_options or {}), **({"window": 7} if name == "local" else {})}
+    call = Call(options=options, causal=True, key_mask=mask if padded else None, query_mask=mask if padded else None)
+    whole = cls.attend(q, k, v, call)
+    for n in (1, 5):
+        last = cls.attend_last(q[:, :, -n:], k, v, call)
+        near = 1e-9 if dtype == torch.float64 else 0.05
+        torch.testing.assert_close(last, whole[:, :, -n:], rtol=0, atol=near * float(whole.abs().max()))
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(cls.attend_last(q[:, :, -1:], k, v, call), last[:, :, -1:], rtol=0, atol=0.1)

@@ -355,7 +355,10 @@ def own_attention(
         function = ALL_ATTENTION_FUNCTIONS[name]
     if function is None:
         raise ValueError(f"{name_of(module)}: its model has no attention function {name!r} of its own")
-    mask = mask.for_implementation(name) if isinstance(mask, DescribedMask) else mask
+    if isinstance(mask, DescribedMask):
+        causal, mask = mask.asked.causal, mask.for_implementation(name)
+        if mask is None and causal and given.get("is_causal") is False:  # said because there was a mask
+            given = {**given, "is_causal": bool(getattr(module, "is_causal", False)) and query.shape[2] > 1}
     given = given if given.get("is_causal") is not None else {k: v for k, v in given.items() if k != "is_causal"}
     output: tuple[Tensor, Tensor | None] = function(module, query, key, value, mask, **given)
     return output

@@ -22,7 +22,7 @@ from regard.adapters import examples, first_call, huggingface, proof, recording,
 from regard.adapters.dispatch import Chosen, check_pattern, pattern_of
 from regard.adapters.examples import Example
 from regard.adapters.interception import intercept, release
-from regard.adapters.masks import within
+from regard.adapters.masks import Asked, within
 from regard.adapters.proof import SwapError, quiet
 from regard.adapters.recording import Heard
 from regard.attention import claimed
@@ -271,13 +271,20 @@ def learn(model: nn.Module, state: State, example: Example) -> Facts:
     across, target = {}, {}
     causal = causal_sources(kept, reference, example)
     for module, each in recorder.heard.items():
-        of_q, of_k = (depends(module, base.prints, prints, side) for side in (0, 1))
+        of_q = depends(module, base.prints, prints, 0)
         name = names[module]
-        uneven = any(n != m for n, m in each.lengths)
-        across[name] = not each.causal and (of_q != of_k or uneven)
+        roles = {
+            depends_in(module, base.prints, prints, 0, i) != depends_in(module, base.prints, prints, 1, i) or n != m
+            for i, (n, m) in enumerate(base.heard[module].lengths if module in base.heard else ())
+        }
+        across[name] = not each.causal and (True in roles or any(n != m for n, m in each.lengths))
+        if len(roles) > 1:
+            each.asked.append(Asked(other="self attention and cross attention by one module"))
+            each.lengths.append((1, 1))
         told = [causal[s] for s in of_q if causal.get(s) is not None]
         marked = bool(getattr(module, "is_decoder", False) or getattr(module, "is_cross_attention", False))
-        target[name] = any(told) if told else (marked or not of_q or causal_anywhere(recorder.heard))
+        # Queries of no input (learned ones) have no future; where no output tells, any causal attention is a warning.
+        target[name] = bool(of_q) and (any(told) if told else (marked or causal_anywhere(recorder.heard)))
     unseen = [names[module] for module in unheard(model, recorder)]
     unreached = [
         names[module]
@@ -307,6 +314,21 @@ def depends(
 ) -> set[str]:
     """Which inputs the queries (side 0) or keys (side 1) of a module's calls depend on."""
     return {name for name, each in changed.items() if module in each and each[module][side] != base[module][side]}
+
+
+def depends_in(
+    module: nn.Module,
+    base: Mapping[nn.Module, Any],
+    changed: Mapping[str, Mapping[nn.Module, Any]],
+    side: int,
+    call: int,
+) -> set[str]:
+    """The same of one call."""
+    return {
+        name
+        for name, each in changed.items()
+        if module in each and len(each[module][side]) > call and each[module][side][call] != base[module][side][call]
+    }
 
 
 def causal_sources(

@@ -110,6 +110,20 @@ def cosformer(
     return (summed[..., :-1] / summed[..., -1:].clamp(min=EPSILON)).to(narrow)
 
 
+@disable_autocast
+def last_cosformer(q: Tensor, k: Tensor, v: Tensor, *, key_mask: Tensor | None, horizon: int) -> Tensor:
+    """Causal cosFormer of the last token alone: q `(b, h, 1, d)`, k and v of all m tokens -> `(b, h, 1, e)`."""
+    m, narrow, wide = k.shape[2], v.dtype, torch.promote_types(v.dtype, torch.float32)
+    if horizon < m:
+        raise ValueError(f"horizon must be at least the longest length, got {horizon} for m = {m}")
+    place, length = _places(key_mask, m, q.device)
+    quarter = math.pi / 2 / horizon
+    turned_q = _turned(q.to(wide), length.to(wide) * quarter)
+    turned_k = _turned(zero_masked(k, key_mask).to(wide), place.to(wide) * quarter)
+    summed = turned_q @ turned_k.mT @ F.pad(zero_masked(v, key_mask).to(wide), (0, 1), value=1)
+    return (summed[..., :-1] / summed[..., -1:].clamp(min=EPSILON)).to(narrow)
+
+
 def _causal(q: Tensor, k: Tensor, v: Tensor, q_angle: Tensor, k_angle: Tensor, key_mask: Tensor | None) -> Tensor:
     """Span by span; the angles are π i / 2M, (b or 1, 1, n, 1)."""
     past: PrefixState | None = None
@@ -220,6 +234,13 @@ class CosformerAttention(Attention):
         if query_mask is None:  # n = m would else be taken for self attention
             query_mask = torch.ones(q.shape[0], q.shape[2], dtype=torch.bool, device=q.device)
         return cosformer(q, k, v, causal=call.causal, horizon=horizon, key_mask=call.key_mask, query_mask=query_mask)
+
+    @classmethod
+    def attend_last(cls, q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
+        """A single last token stands behind all others."""
+        if q.shape[2] > 1:
+            return super().attend_last(q, k, v, call)
+        return last_cosformer(q, k, v, key_mask=call.key_mask, horizon=call.options["horizon"] or CAUSAL_HORIZON)
 
     @classmethod
     def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, **options: Any) -> int:

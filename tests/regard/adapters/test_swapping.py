@@ -143,6 +143,18 @@ class PreNorm(nn.Module):
         return out
 
 
+class Perceiver(nn.Module):
+    """Learned queries: there is no target that could have a future."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.latents = nn.Parameter(torch.randn(6, W))
+        self.attn, self.out = nn.MultiheadAttention(W, HEADS, batch_first=True), nn.Linear(W, W)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(self.attn(self.latents.expand(len(x), -1, -1), x, x, need_weights=False)[0])  # type: ignore[no-any-return]
+
+
 def decoder() -> nn.Module:
     return nn.TransformerDecoder(nn.TransformerDecoderLayer(W, HEADS, 48, dropout=0.0, batch_first=True), 2)
 
@@ -162,6 +174,9 @@ TEXT = {**SIZES, "projection_dim": 32, "max_position_embeddings": 64, "bos_token
 WHISPER = seq2seq(num_mel_bins=8, max_source_positions=24, max_target_positions=64, pad_token_id=0, bos_token_id=1, eos_token_id=2,
                   decoder_start_token_id=1)  # fmt: skip
 GQA = {**SIZES, "num_key_value_heads": 2, "max_position_embeddings": 128}
+PARTS = {"num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 4}
+MOONSHINE = {"vocab_size": 60, "hidden_size": 32, "intermediate_size": 48, "max_position_embeddings": 128}
+MOONSHINE |= {f"{part}_{name}": size for part in ("encoder", "decoder") for name, size in PARTS.items()}
 T5 = {
     "vocab_size": 60,
     "d_model": 32,
@@ -181,6 +196,8 @@ MODELS: dict[str, tuple[Any, Any, Any]] = {
     "two normed tensors": (lambda: PreNorm(True), {"x": X, "key_padding_mask": DROP}, None),
     "nn.TransformerEncoder": (encoder, {"src": X, "src_key_padding_mask": DROP}, None),
     "nn.TransformerDecoder": (decoder, {"tgt": X, "memory": X.flip(1)[:, :9], "tgt_mask": CAUSAL, "tgt_is_causal": True}, "*self_attn"),
+    "Perceiver": (Perceiver, X, None),
+    "Moonshine": (lambda: built("Moonshine", **MOONSHINE), None, ["encoder.*", "decoder*self_attn"]),
     "BERT": (lambda: built("Bert", **SIZES), None, None),
     "ModernBERT": (lambda: built("ModernBert", **SIZES, global_attn_every_n_layers=2, local_attention=8, pad_token_id=0,
                                  bos_token_id=1, eos_token_id=2, cls_token_id=1, sep_token_id=2), None, "layers.0.attn"),
@@ -346,6 +363,51 @@ class HandAttention(nn.Module):
         return weights @ self.v(x)  # type: ignore[no-any-return]
 
 
+class Both(nn.Module):
+    """Self and cross attention by one module's code."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.q, self.k = nn.Linear(W, W), nn.Linear(W, W)
+
+    def forward(self, x: Tensor, z: Tensor) -> Tensor:
+        q = self.q(x).unflatten(-1, (HEADS, -1)).transpose(1, 2)
+        for source in (x, z):
+            k = self.k(source).unflatten(-1, (HEADS, -1)).transpose(1, 2)
+            q = q + F.scaled_dot_product_attention(q, k, k)
+        return q
+
+
+class Flat(nn.Module):
+    """Heads in the batch, as older code has them: q, k and v of three dimensions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.qkv = nn.Linear(W, 3 * W)
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = (part.unflatten(-1, (HEADS, -1)).transpose(1, 2).flatten(0, 1) for part in self.qkv(x).chunk(3, -1))
+        out = F.scaled_dot_product_attention(*parts, is_causal=True)
+        return out.unflatten(0, (len(x), HEADS)).transpose(1, 2).flatten(2)
+
+
+def test_heads_in_the_batch() -> None:
+    model = lively(Flat())
+    expected = model(X)
+    regard.swap(model, "smyrf", example=X, cluster_size=64)
+    torch.testing.assert_close(model(X), expected, rtol=1e-4, atol=1e-4)
+    regard.swap(model, "smyrf", example=X, cluster_size=3, rounds=1)
+    assert not torch.allclose(model(X), expected, atol=1e-2)
+    later = torch.cat((X[:, :9], -X[:, 9:]), 1)
+    assert torch.equal(model(later)[:, :9], model(X)[:, :9])
+
+
+def test_self_and_cross_attention_in_one_module_is_refused() -> None:
+    model = lively(Both())
+    with pytest.raises(SwapError, match="self attention and cross attention by one module"):
+        regard.swap(model, "smyrf", example=(X, X.flip(1)), cluster_size=4)
+
+
 class Half(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -426,6 +488,24 @@ def test_swapped_attention_is_observed_compiled_trained_and_autocast() -> None:
         ValueError, match=r"blocks.0.attn \(TimmAttention\) asks 'smyrf' for an attention dropout of 0.3"
     ):
         model(IMAGE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["BERT", "Mistral"])
+def test_swapped_models_of_transformers_compile_in_one_graph(name: str) -> None:
+    model, _, _ = made(name)
+    mask = (~DROP).long()
+    for mechanism in ("softmax", "smyrf"):
+        regard.swap(model, mechanism)
+        torch.compiler.reset()
+        compiled = torch.compile(model, fullgraph=True, backend="eager")
+        for given in ({}, {"attention_mask": mask}):
+            with torch.no_grad():
+                close(compiled(IDS, **given)[0], model(IDS, **given)[0])
+
+
+def close(a: Tensor, b: Tensor) -> None:
+    torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
 
 
 def test_a_second_swap_takes_the_place_of_the_first() -> None:

@@ -166,11 +166,23 @@ class PerformerAttention(Attention):
 
     @classmethod
     def attend(cls, q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
+        given: dict[str, Any] = {"causal": call.causal, "key_mask": call.key_mask}
+        return performer(call.rescaled(q), k, v, projection=cls.projection_of(q, call), **given)
+
+    @classmethod
+    def attend_last(cls, q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
+        """A single last token sees all keys: sums over them, and no running ones."""
+        if q.shape[2] > 1:
+            return super().attend_last(q, k, v, call)
+        given: dict[str, Any] = {"key_mask": call.key_mask, "epsilon": 0.0}  # 0 is what the causal form has
+        return performer(call.rescaled(q), k, v, projection=cls.projection_of(q, call), **given)
+
+    @classmethod
+    def projection_of(cls, q: Tensor, call: Call) -> Tensor:
+        """W of a call, `(h, f, d)`."""
         features = call.options["features"]
         check_count(features, 1, "features")
-        projection = seeded_projection(call.seed, q.shape[1], features, q.shape[3]).to(q.device)
-        given: dict[str, Any] = {"causal": call.causal, "key_mask": call.key_mask, "projection": projection}
-        return performer(call.rescaled(q), k, v, **given)
+        return seeded_projection(call.seed, q.shape[1], features, q.shape[3]).to(q.device)
 
     @classmethod
     def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, features: int = 16, **options: Any) -> int:
