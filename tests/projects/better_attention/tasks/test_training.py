@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from projects.better_attention.config import PROJECT
 from projects.better_attention.tasks import training
 from projects.better_attention.tasks.training import latency_ms, train_model
-from regard_lab.experiment.experiments import experiment_names, read_experiment
+from regard_lab.experiment.experiment_file import experiment_names, read_experiment
 from tests.configs import ROOT, configs_of
 
 config_of = configs_of(PROJECT, default="experiment=imdb")
