@@ -14,6 +14,7 @@ FOUR = ("softmax", "optimised", "efficient", "super")
 # The layers of `models/controls.py`, by name; any other attention is one of the library's.
 CONTROLS = (
     "softmax_narrow",
+    "none",
     "softmax_mixed",
     "uniform_mixed",
     "mixer",
@@ -21,7 +22,6 @@ CONTROLS = (
     "orthogonal",
     "super_per_head",
     "super_unmasked",
-    "none",
 )
 
 

@@ -9,6 +9,7 @@ from projects.cab.freeze_constants import constants_of
 from projects.cab.tasks.by_pattern import INDEX_METRICS, TABLES
 from regard.common.patterns import ALL_PATTERNS
 from regard_lab.common.errors import UserError
+from regard_lab.evidence.gate import Judgement
 from regard_lab.experiment.results import SCALES, Metric, Result, Row, result_path, write_result
 from tests.configs import configs_of
 
@@ -40,6 +41,9 @@ def test_every_frozen_constant_is_a_metric_of_its_table():
                 assert all(each["sd"] > 0 for each in constants.values())
 
 
+BELOW = Judgement("below the floor", [])
+
+
 def test_the_command_writes_one_scale_and_keeps_the_others(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(freeze_constants, "FOLDER", tmp_path)
@@ -60,6 +64,11 @@ def test_the_command_writes_one_scale_and_keeps_the_others(tmp_path, monkeypatch
             for name, value in (("softmax", 1.0), ("abc", 3.0), (NONE, 100.0))
         ]
         write_result(result_path(tmp_path, "cab", table, "laptop"), Result("cab", table, "laptop", "", [], rows))
+    # The real tables have gates, and these made-up results no floors.
+    monkeypatch.setattr(freeze_constants, "judgement_of", lambda paper, table, scale, root: BELOW)
+    assert freeze_constants.main() == 2
+    assert "cab/lstf_self at laptop has not passed its gate (below the floor)" in capsys.readouterr().err
+    monkeypatch.setattr("sys.argv", ["freeze_constants", "--scale", "laptop", "--anyway"])
     assert freeze_constants.main() == 0
     frozen = yaml.safe_load((tmp_path / "constants.yaml").read_text())
     assert frozen["quick"] == {"causal_self": {"table": "lm"}}

@@ -27,13 +27,19 @@ def tokens(seed: int = 1) -> torch.Tensor:
     return torch.randn(2, LENGTH, SIZES["width"], dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize("name", [name for name in CONTROLS if name != "super_unmasked"])
+@pytest.mark.parametrize("name", [name for name in CONTROLS if name not in ("super_unmasked", "none")])
 def test_a_control_is_certified(name):
     """Against its plain reference, with every kind of padding, its parameters counted; all but compilation, which takes long."""
     properties = ["shape and dtype", "batch independence", "padding", "mixing", "gradients", "determinism"]
     properties += ["state dict", "lengths", "parameter formula", "half precision"]
     outcomes = certify(CONTROLS[name], properties=properties)
     assert [outcome.property for outcome in outcomes if outcome.passed] == properties
+
+
+def test_no_attention_gives_nothing_and_has_no_parameters():
+    layer = CONTROLS["none"](width=8, heads=2)
+    assert layer(torch.randn(2, 5, 8)).equal(torch.zeros(2, 5, 8))
+    assert sum(p.numel() for p in layer.parameters()) == layer.parameter_count() == 0
 
 
 def test_the_trap_fails_certification_by_its_padding_alone():
