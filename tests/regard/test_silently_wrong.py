@@ -283,3 +283,27 @@ def test_a_refusal_is_an_error_of_its_own_kind() -> None:
         model.set_attn_implementation("regard-smyrf")
     assert model.config._attn_implementation == "eager"
     assert torch.equal(states(model, mask=LEFT), states(built("MPNet", **SIZES), mask=LEFT))
+
+
+def test_the_proof_of_the_first_call_is_nobodys_business() -> None:
+    """Neither a user's hooks nor the random state nor training notice it, and it happens once."""
+    model = bert().train()
+    for layer in model.encoder.layer:
+        layer.attention.self.dropout.p = 0.0
+    calls: list[Any] = []
+    model.encoder.register_forward_hook(lambda *call: calls.append(call))
+    model.set_attn_implementation("regard-smyrf")
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    model.eval()
+    torch.manual_seed(5)
+    model(IDS)
+    assert torch.equal(torch.rand(3), expected)
+    assert len(calls) == 1
+    model.train()
+    assert all(module.training for module in model.modules())
+    model.set_attn_implementation("sdpa")
+    model.set_attn_implementation("regard-smyrf")
+    model(IDS)
+    assert len(calls) == 2
+    assert model.regard_proven == {"regard-smyrf"}

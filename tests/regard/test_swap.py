@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import regard
-from regard.adapters import swapping
+from regard.adapters import huggingface, swapping
 from regard.adapters.proof import SwapError
 from regard.observers import Observation
 from tests.regard.lively import SIZES, built, lively, seq2seq
@@ -389,6 +389,41 @@ class Flat(nn.Module):
         parts = (part.unflatten(-1, (HEADS, -1)).transpose(1, 2).flatten(0, 1) for part in self.qkv(x).chunk(3, -1))
         out = F.scaled_dot_product_attention(*parts, is_causal=True)
         return out.unflatten(0, (len(x), HEADS)).transpose(1, 2).flatten(2)
+
+
+class Masked(nn.Module):
+    """Causality and padding by a tensor that the caller hands in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = TimmAttention(), TimmAttention()
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        return self.second(self.first(x, attn_mask=mask), attn_mask=mask)  # type: ignore[no-any-return]
+
+
+def test_a_mask_is_read_and_read_again_when_it_has_changed() -> None:
+    model = lively(Masked())
+    seen = torch.ones(N, N, dtype=torch.bool).tril()[None, None] & ~DROP[:, None, None]
+    regard.swap(model, "smyrf", example=(X, seen), cluster_size=64)
+    original = copy.deepcopy(model)
+    regard.unswap(original)
+    with torch.no_grad():
+        close(model(X, seen)[~DROP], original(X, seen)[~DROP])
+        seen[:, :, :, 3] = False  # in place, so that it is another mask under the same name
+        kept = ~DROP & (torch.arange(N) != 3)
+        close(model(X, seen)[kept], original(X, seen)[kept])
+    with torch.inference_mode():
+        inside = seen.clone()
+        close(model(X, inside)[kept], original(X, inside)[kept])
+
+
+def test_a_swapped_part_has_to_be_taken_back_first() -> None:
+    model: Any = made("GPT-2")[0]
+    huggingface.register()
+    model.set_attn_implementation("regard-softmax")
+    with pytest.raises(ValueError, match="runs 'regard-softmax' already"):
+        regard.swap(model, "smyrf")
 
 
 def test_heads_in_the_batch() -> None:
