@@ -578,6 +578,18 @@ def test_generation_goes_on_and_steps_are_right() -> None:
         assert model.generate(IDS, use_cache=False, **given).shape == (2, N + 5)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+@pytest.mark.parametrize("name", ["BERT", "Mistral"])
+def test_other_types_are_proven_too(name: str, dtype: torch.dtype) -> None:
+    model: Any = made(name)[0].to(dtype)
+    assert len(regard.swap(model, "smyrf", cluster_size=4).swapped) == 2
+    assert model(IDS)[0].dtype == dtype
+    regard.unswap(model)
+    model.set_attn_implementation("regard-smyrf")
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.float64):  # the first call is proven outside it
+        assert model(IDS)[0].isfinite().all()
+
+
 def test_a_seed_and_a_place_decide_what_is_drawn() -> None:
     model, example, _ = made("timm ViT")
     drawn = []
