@@ -283,3 +283,49 @@ def test_a_refusal_is_an_error_of_its_own_kind() -> None:
         model.set_attn_implementation("regard-smyrf")
     assert model.config._attn_implementation == "eager"
     assert torch.equal(states(model, mask=LEFT), states(built("MPNet", **SIZES), mask=LEFT))
+
+
+def test_the_proof_of_the_first_call_is_nobodys_business() -> None:
+    """Neither a user's hooks nor the random state nor training notice it, and it happens once."""
+    model = bert().train()
+    for layer in model.encoder.layer:
+        layer.attention.self.dropout.p = 0.0
+    calls: list[Any] = []
+    model.encoder.register_forward_hook(lambda *call: calls.append(call))
+    model.set_attn_implementation("regard-smyrf")
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    model.eval()
+    torch.manual_seed(5)
+    model(IDS)
+    assert torch.equal(torch.rand(3), expected)
+    assert len(calls) == 1
+    model.train()
+    assert all(module.training for module in model.modules())
+    model.set_attn_implementation("sdpa")
+    model.set_attn_implementation("regard-smyrf")
+    model(IDS)
+    assert len(calls) == 2
+    assert model.regard_proven == {"regard-smyrf"}
+
+
+def test_a_model_that_works_on_its_mask_gets_the_matrix() -> None:
+    """MPT asks for it as booleans, NLLB-MoE cuts it: each is transformers' own mask then, and never a row of padding."""
+    from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, causal_mask_function, eager_mask
+
+    given: dict[str, Any] = {"batch_size": 2, "q_length": N, "kv_length": N, "mask_function": causal_mask_function}
+    given |= {"attention_mask": LEFT.bool(), "dtype": torch.float32, "device": "cpu"}
+    mask, matrix = ALL_MASK_ATTENTION_FUNCTIONS["regard-softmax"](**given), eager_mask(**given)
+    scores = torch.randn(2, 4, N, N)
+    assert torch.equal(scores + mask, scores + matrix)
+    assert torch.equal(mask + scores, scores + matrix)
+    assert torch.equal(torch.where(mask < 0, 0.0, scores), torch.where(matrix < 0, 0.0, scores))
+    assert torch.equal(mask[:, :, :, :5], matrix[:, :, :, :5])
+    assert torch.equal(mask.to(torch.bool), matrix.bool())
+    assert torch.equal(scores.masked_fill(mask.to(torch.bool), 0), scores.masked_fill(matrix.bool(), 0))
+    assert torch.equal(mask.expand(2, 4, N, N), matrix.expand(2, 4, N, N))
+    assert (mask.shape, mask.ndim, mask.dtype) == (matrix.shape, 4, torch.float32)
+    assert mask.to("cpu") is mask
+    mpt = transformers.MptModel(transformers.MptConfig(vocab_size=60, d_model=32, n_layers=2, n_heads=4)).eval()
+    with pytest.raises(ValueError, match=r"no attention that can be caught.*blocks.0.attn"):
+        regard.swap(mpt)

@@ -6,6 +6,8 @@ was, or without its mask. `guard` has its two doors ask here first: `PreTrainedM
 """
 
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -98,16 +100,15 @@ def before_call(model: nn.Module, args: Any, kwargs: Any) -> None:
         raise
 
 
-class proving:  # noqa: N801 - a context manager, as those of contextlib are written
+@contextmanager
+def proving() -> Iterator[None]:
     """Within the block models run without asking for a proof."""
-
-    def __enter__(self) -> None:
-        global _proving
-        self.before, _proving = _proving, True
-
-    def __exit__(self, *error: object) -> None:
-        global _proving
-        _proving = self.before
+    global _proving
+    before, _proving = _proving, True
+    try:
+        yield
+    finally:
+        _proving = before
 
 
 def provable(model: nn.Module) -> bool:

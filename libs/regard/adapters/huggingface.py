@@ -25,7 +25,7 @@ from regard.adapters import recording
 from regard.adapters.dispatch import Chosen, capabilities, run
 from regard.adapters.masks import Asked, DescribedMask, described_mask, padding, read_mask
 from regard.attention import Attention, Call, claimed
-from regard.observers import HUGGINGFACE, report
+from regard.observers import HUGGINGFACE, report, weights_of
 from regard.registry import list_mechanisms, mechanism_class
 
 SETTINGS = "regard_attention"  # the attribute of a model's config that holds the options, and is saved with it
@@ -285,7 +285,7 @@ def attention(
         others: What else transformers passes; what the mechanism does not have is an error.
 
     Returns:
-        The output `(b, n, h, e)`, and None, or the weights of softmax attention if they are asked for.
+        The output `(b, n, h, e)`, and None, or the weights `(b, h, n, m)` of a weighted mean if they are asked for.
 
     Raises:
         ValueError: The mechanism cannot do what is asked, or nobody has said whether the call is causal.
@@ -311,9 +311,10 @@ def attention(
         return own_attention(module, query, key, value, attention_mask, given)
     if extras:
         raise ValueError(f"{who} asks for {', '.join(extras)}, which {chosen.mechanism!r} does not have")
-    if others.get("output_attentions"):
+    with_weights = bool(others.get("output_attentions"))
+    if with_weights and not claimed(mechanism_class(chosen.mechanism), "weighted_mean"):
         raise ValueError(
-            f"{chosen.mechanism!r} returns no attention weights; regard.observe(model, callback) hands out those of a weighted mean"
+            f"{who}: the output of {chosen.mechanism!r} is no weighted mean of values, so that it has no weights"
         )
     if dropout:
         raise ValueError(DROPOUT.format(who=who, mechanism=chosen.mechanism, dropout=dropout))
@@ -324,9 +325,14 @@ def attention(
     across = crosses(module) and not asked.causal  # a causal mask is over the keys of the same sequence
     roles: dict[str, Any] = {"across": across, "target_is_causal": target_is_causal(module)}
     mixed = run(chosen, query, key, value, asked, who=who, scale=scale, **roles)
-    if mixed.observed:
-        report(module, **mixed.observed)
-    return mixed.output.transpose(1, 2).contiguous(), None
+    seen, weights = mixed.observed, None
+    if seen:
+        report(module, **seen)
+    if with_weights:
+        if not seen:
+            raise ValueError(f"{who}: there are no weights of packed sequences")
+        weights = weights_of(seen["attention"], seen["mixed"], seen["q"], seen["k"])
+    return mixed.output.transpose(1, 2).contiguous(), weights
 
 
 def chosen_for(module: Any) -> Chosen | None:

@@ -93,13 +93,12 @@ _last: list[Any] = [None, None, None]  # a mask, by a weak reference; what it wa
 
 def remembered(mask: Tensor, b: int, n: int, m: int, *, causal: bool) -> Asked:
     """`read_mask`, once for all the layers that are handed one mask one after the other."""
+    if torch.compiler.is_compiling() or mask.is_inference():  # which does not tell whether it has been written to
+        return read_mask(mask, b, n, m, offset=max(0, m - n), causal=causal)
     key = (mask._version, tuple(mask.shape), b, n, m, causal)
-    if not torch.compiler.is_compiling() and _last[0] is not None and _last[0]() is mask and _last[1] == key:
-        return _last[2]  # type: ignore[no-any-return]
-    asked = read_mask(mask, b, n, m, offset=max(0, m - n), causal=causal)
-    if not torch.compiler.is_compiling():
-        _last[:] = [weakref.ref(mask), key, asked]
-    return asked
+    if _last[0] is None or _last[0]() is not mask or _last[1] != key:
+        _last[:] = [weakref.ref(mask), key, read_mask(mask, b, n, m, offset=max(0, m - n), causal=causal)]
+    return _last[2]  # type: ignore[no-any-return]
 
 
 _made: dict[Any, type[nn.Module]] = {}

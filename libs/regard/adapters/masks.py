@@ -146,9 +146,10 @@ class DescribedMask:
     def device(self) -> torch.device:
         return torch.device(self.given.get("device", "cpu"))
 
-    def to(self, *where: Any, **more: Any) -> "DescribedMask":
-        """Itself: the matrix goes where the model's states are, in their type."""
-        return self
+    def to(self, *where: Any, **more: Any) -> Any:
+        """Itself on another device: the matrix goes where the model's states are. In another type, the matrix."""
+        asked = more.get("dtype", next((x for x in where if isinstance(x, torch.dtype)), self.dtype))
+        return self if asked == self.dtype else self.matrix().to(*where, **more)
 
     def clone(self, **more: Any) -> "DescribedMask":
         return self

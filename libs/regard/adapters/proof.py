@@ -75,7 +75,7 @@ def outputs(model: nn.Module, example: Example) -> dict[str, Tensor]:
 
 
 # Of the largest entry, by bytes of the type: equal but for another order of sums, and equal but for a product of another size.
-NEAR = {8: 1e-9, 4: 1e-3, 2: 0.1}
+NEAR = {8: 1e-5, 4: 1e-3, 2: 0.1}  # plain attention in transformers has its softmax in float32
 SAME = {8: 1e-11, 4: 1e-5, 2: 0.02}
 
 
@@ -115,7 +115,7 @@ def check_parity(reference: dict[str, Tensor], found: dict[str, Tensor], keep: T
                 f" (largest entry {float(a.abs().max()):.3g})"
             )
         worst = max(worst, distance)
-    return f"{what}: equal to {worst:.1e}"
+    return f"{what}: equal within {worst:.1e}"
 
 
 def unchanged(

@@ -187,7 +187,8 @@ class State:
         for _, name in configs:
             if first_call.ours(name):
                 raise ValueError(
-                    f"{type(model).__name__} runs {name!r} already: set_attn_implementation('sdpa') first, or 'eager'"
+                    f"{type(model).__name__} runs {name!r} already: call regard.unswap on what was swapped, or"
+                    " model.set_attn_implementation('sdpa'), first"
                 )
         if configs:
             huggingface.register()
@@ -526,6 +527,21 @@ def as_it_was(model: nn.Module) -> Iterator[State]:
             config._attn_implementation_internal = name
 
 
+@contextmanager
+def all_to_us(model: nn.Module, configs: list[Any]) -> Iterator[None]:
+    """Within the block attention runs what is placed in each module, whatever the configs say."""
+    now = [(config, config._attn_implementation) for config in configs]
+    for config in configs:
+        config._attn_implementation_internal = huggingface.SWAPPED
+    try:
+        yield
+    finally:
+        for config, name in now:
+            config._attn_implementation_internal = name
+        for module in model.modules():
+            module.__dict__.pop("regard_swap", None)
+
+
 def prove_implementation(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
     """The first call of a model that was told to run "regard-…": the checks of `swap`, once for each such name.
 
@@ -560,21 +576,10 @@ def prove_implementation(model: nn.Module, args: tuple[Any, ...], kwargs: Mappin
             modules[name].__dict__["regard_across"] = facts.across[name]
             modules[name].__dict__["regard_target_is_causal"] = facts.target_is_causal[name]
         chosen = {name: huggingface.chosen_for(modules[name]) for name in facts.heard}
-        own = state.implementations
-        for config in configs:
-            config._attn_implementation_internal, config.__dict__["regard_before"] = (
-                huggingface.SWAPPED,
-                config._attn_implementation,
-            )
-        try:
-            place(model, State(own, []), "softmax", list(facts.heard), facts, 0, {})
+        with all_to_us(model, configs):
+            place(model, state, "softmax", list(facts.heard), facts, 0, {})
             for case, each in facts.cases.items():
-                located(model, State(own, []), list(facts.heard), facts, case, each)
-        finally:
-            for config in configs:
-                config._attn_implementation_internal = config.__dict__.pop("regard_before")
-            for module in model.modules():
-                module.__dict__.pop("regard_swap", None)
+                located(model, state, list(facts.heard), facts, case, each)
         for case, each in facts.cases.items():
             mechanisms = {one.mechanism for one in chosen.values() if one is not None}
             proof.check_kept(model, each, facts.kept[case], " and ".join(sorted(mechanisms)))

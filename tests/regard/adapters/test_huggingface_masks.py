@@ -91,7 +91,7 @@ def mistral(**options: Any) -> Any:
     ("run", "message"),
     [
         (lambda: states(swapped(mistral(sliding_window=4), "smyrf")), r"a sliding window \(its keys 3 before, of 40\), which"),
-        (lambda: states(swapped(bert(), "smyrf"), output_attentions=True), r"regard\.observe"),
+        (lambda: states(swapped(bert(), "nystrom"), output_attentions=True), "'nystrom' is no weighted mean of values"),
         (lambda: states(swapped(bert(), "smyrf"), mask=band()), "a sliding window|causal_self"),
         (lambda: states(swapped(llama(), "smyrf"), mask=torch.ones(2, 1, N, N).log() - 1), "a bias of the scores"),
         (lambda: states(swapped(llama(), "smyrf"), mask=torch.zeros(2, 1, N, N).masked_fill(~lower(), -1.0)), "a bias of the scores"),
@@ -177,14 +177,18 @@ def test_position_biases_are_softmaxs_alone() -> None:
         states(swapped(model, "smyrf"))
 
 
-def test_output_attentions_are_softmaxs() -> None:
+def test_attentions_are_given_where_there_are_weights() -> None:
     model = bert()
     model.set_attn_implementation("eager")
     with torch.no_grad():
         expected = model(IDS, attention_mask=RIGHT, output_attentions=True).attentions
-        found = swapped(model)(IDS, attention_mask=RIGHT, output_attentions=True).attentions
-    for a, b in zip(found, expected, strict=True):
-        close(a, b)
+        for name, options in (("softmax", {}), ("smyrf", {"cluster_size": N}), ("local", {"window": N})):
+            swapped(model, name)
+            huggingface.configure(model, **options)
+            found = model(IDS, attention_mask=RIGHT, output_attentions=True).attentions
+            assert len(found) == len(expected)
+            for a, b in zip(found, expected, strict=True):
+                close(a.transpose(1, 2)[RIGHT.bool()], b.transpose(1, 2)[RIGHT.bool()])
 
 
 def test_prepared_masks_that_are_padding_and_causality_are_taken() -> None:

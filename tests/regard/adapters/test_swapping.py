@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import regard
-from regard.adapters import swapping
+from regard.adapters import huggingface, swapping
 from regard.adapters.proof import SwapError
 from regard.observers import Observation
 from tests.regard.lively import SIZES, built, lively, seq2seq
@@ -391,6 +391,41 @@ class Flat(nn.Module):
         return out.unflatten(0, (len(x), HEADS)).transpose(1, 2).flatten(2)
 
 
+class Masked(nn.Module):
+    """Causality and padding by a tensor that the caller hands in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = TimmAttention(), TimmAttention()
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        return self.second(self.first(x, attn_mask=mask), attn_mask=mask)  # type: ignore[no-any-return]
+
+
+def test_a_mask_is_read_and_read_again_when_it_has_changed() -> None:
+    model = lively(Masked())
+    seen = torch.ones(N, N, dtype=torch.bool).tril()[None, None] & ~DROP[:, None, None]
+    regard.swap(model, "smyrf", example=(X, seen), cluster_size=64)
+    original = copy.deepcopy(model)
+    regard.unswap(original)
+    with torch.no_grad():
+        close(model(X, seen)[~DROP], original(X, seen)[~DROP])
+        seen[:, :, :, 3] = False  # in place, so that it is another mask under the same name
+        kept = ~DROP & (torch.arange(N) != 3)
+        close(model(X, seen)[kept], original(X, seen)[kept])
+    with torch.inference_mode():
+        inside = seen.clone()
+        close(model(X, inside)[kept], original(X, inside)[kept])
+
+
+def test_a_swapped_part_has_to_be_taken_back_first() -> None:
+    model: Any = made("GPT-2")[0]
+    huggingface.register()
+    model.set_attn_implementation("regard-softmax")
+    with pytest.raises(ValueError, match="runs 'regard-softmax' already"):
+        regard.swap(model, "smyrf")
+
+
 def test_heads_in_the_batch() -> None:
     model = lively(Flat())
     expected = model(X)
@@ -541,6 +576,18 @@ def test_generation_goes_on_and_steps_are_right() -> None:
         with pytest.raises(ValueError, match=r"'smyrf' cannot continue from a cache \(1 new of 22 tokens\)"):
             model.generate(IDS, **given)
         assert model.generate(IDS, use_cache=False, **given).shape == (2, N + 5)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+@pytest.mark.parametrize("name", ["BERT", "Mistral"])
+def test_other_types_are_proven_too(name: str, dtype: torch.dtype) -> None:
+    model: Any = made(name)[0].to(dtype)
+    assert len(regard.swap(model, "smyrf", cluster_size=4).swapped) == 2
+    assert model(IDS)[0].dtype == dtype
+    regard.unswap(model)
+    model.set_attn_implementation("regard-smyrf")
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.float64):  # the first call is proven outside it
+        assert model(IDS)[0].isfinite().all()
 
 
 def test_a_seed_and_a_place_decide_what_is_drawn() -> None:
