@@ -33,7 +33,6 @@ ELSEWHERE = {
     "regard/signatures": "regard/test_types.py",
     "regard_lab/gate": "regard_lab/evidence/test_gate.py",  # the command and the rule in one
     "regard_lab/data/data_set": "regard_lab/data/test_data.py",  # protocols, which mypy checks
-    "regard/adapters/scan": "regard/adapters/test_swapping.py",  # the command scans what swapping takes
     "regard_lab/experiment/run_result": "regard_lab/experiment/test_cells.py",  # a dataclass without a method
     "regard_lab/models/minilm": "regard/adapters/test_huggingface_models.py",  # needs the model itself
     "regard_lab/models/smollm2": "regard/adapters/test_huggingface_models.py",

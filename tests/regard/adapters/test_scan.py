@@ -7,7 +7,7 @@ import pytest
 from regard.adapters import scan
 
 pytest.importorskip("transformers")
-PAGE = Path(__file__).parents[2] / "docs" / "scan.md"
+PAGE = ROOT / "docs" / "scan.md"
 
 # Attentions, those that softmax takes, those that SMYRF takes.
 SAMPLE = {
