@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from regard.adapters import scan
+from tests.paths import ROOT
 
 pytest.importorskip("transformers")
 PAGE = ROOT / "docs" / "scan.md"
