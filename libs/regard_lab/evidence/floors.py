@@ -88,7 +88,7 @@ def _fit_logistic(
         residual = np.exp(logits - log_sum) - truth
         matrix = weights.reshape(classes, -1)[:, :-1]
         value = -float((truth * (logits - log_sum)).sum()) / n + penalty / 2 * float((matrix**2).sum())
-        gradient = np.concatenate([(inputs.T @ residual).T / n + penalty * matrix, residual.sum(0)[:, None] / n], 1)
+        gradient = np.concatenate([(inputs.T @ residual.astype(inputs.dtype)).T / n + penalty * matrix, residual.sum(0)[:, None] / n], 1)
         return value, gradient.ravel()
 
     found = optimize.minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 200})
@@ -98,7 +98,8 @@ def _fit_logistic(
 
 def _logits(inputs: sparse.csr_matrix | Floats, weights: Floats, classes: int) -> Floats:
     matrix = weights.reshape(classes, -1)
-    logits: Floats = np.asarray(inputs @ matrix[:, :-1].T) + matrix[:, -1]
+    # In the inputs' own precision: NumPy would else copy them all to double precision at every step.
+    logits: Floats = np.asarray(inputs @ matrix[:, :-1].T.astype(inputs.dtype)).astype(np.float64) + matrix[:, -1]
     return logits
 
 
