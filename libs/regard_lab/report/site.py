@@ -186,7 +186,7 @@ def _draw(view: PaperView, results: list[Result], root: Path, files: Files) -> l
                 name=name,
                 caption=caption,
                 path=path,
-                script=_source_of(make, script).relative_to(root).as_posix(),
+                script=_source_of(make, script).relative_to(root.resolve()).as_posix(),
                 sources=sources,
                 quick=any(one.scale == "quick" for one in own.used),
                 stale=any((one.table, one.scale) in stale for one in own.used),
@@ -210,7 +210,7 @@ def _draw_performance(measured: Performance, files: Files) -> dict[str, list[dic
 def _source_of(make: Maker, script: Path) -> Path:
     """The file beside or below `script` that a figure's function was written in, else `script`."""
     written = Path(inspect.getsourcefile(inspect.unwrap(make)) or script).resolve()
-    return written if script.parent.resolve() in written.parents and written.exists() else script
+    return written if script.parent.resolve() in written.parents and written.exists() else script.resolve()
 
 
 def _makers(script: Path) -> Mapping[str, Maker]:

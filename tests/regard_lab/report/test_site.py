@@ -89,7 +89,9 @@ def test_figures_need_their_dictionary(root: Path) -> None:
         render(root, current)
 
 
-def test_the_shipped_papers_render() -> None:
-    files = render(ROOT, current)
+def test_the_shipped_papers_render(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the repository's root, which is how the command calls it: a relative path."""
+    monkeypatch.chdir(ROOT)
+    files = render(Path(), current)
     assert "better_attention.html" in files
     assert "tables/better_attention-inference.csv" in files
