@@ -32,3 +32,9 @@ def test_the_tree_is_that_of_the_repository():
         folders |= {"/".join(parts[:end]) for end in range(1, deep + 1) if len(parts) >= end}
     folders = {folder for folder in folders if not folder.startswith(".")}
     assert set(drawn()) | {"libs"} == folders
+
+
+def test_no_file_points_out_of_the_repository():
+    """A link to somebody's own data would take the place of `data/` in every clone."""
+    listed = subprocess.run(["git", "ls-files", "-s"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert [line for line in listed.splitlines() if line.startswith("120000")] == []
