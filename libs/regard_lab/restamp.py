@@ -44,10 +44,11 @@ RATIOS = {"×", "tokens"}
 RUN_CELLS = """
 import sys
 from pathlib import Path
-try:
+# By where the file is: an editable install would find a module that the revision does not have among those of today.
+if Path("libs/regard_lab/experiment/cells.py").exists():
     from regard_lab.experiment.cells import run_cell
     from regard_lab.experiment.tables import load_table
-except ImportError:
+else:
     from regard_lab.cells import run_cell
     from regard_lab.tables import load_table
 paper, name, scale, *wanted = sys.argv[1:]
