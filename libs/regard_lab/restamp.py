@@ -44,13 +44,13 @@ RATIOS = {"×", "tokens"}
 RUN_CELLS = """
 import sys
 from pathlib import Path
-# By where the file is: an editable install would find a module that the revision does not have among those of today.
-if Path("libs/regard_lab/experiment/cells.py").exists():
-    from regard_lab.experiment.cells import run_cell
-    from regard_lab.experiment.tables import load_table
-else:
+# By where the file is: an editable install would find a module that the revision does not have among the current ones.
+if Path("libs/regard_lab/cells.py").exists():
     from regard_lab.cells import run_cell
     from regard_lab.tables import load_table
+else:
+    from regard_lab.experiment.cells import run_cell
+    from regard_lab.experiment.tables import load_table
 paper, name, scale, *wanted = sys.argv[1:]
 table = load_table(paper, name, scale, Path.cwd())
 print(table.fingerprint)
