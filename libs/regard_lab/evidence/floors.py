@@ -88,7 +88,9 @@ def _fit_logistic(
         residual = np.exp(logits - log_sum) - truth
         matrix = weights.reshape(classes, -1)[:, :-1]
         value = -float((truth * (logits - log_sum)).sum()) / n + penalty / 2 * float((matrix**2).sum())
-        gradient = np.concatenate([(inputs.T @ residual.astype(inputs.dtype)).T / n + penalty * matrix, residual.sum(0)[:, None] / n], 1)
+        gradient = np.concatenate(
+            [(inputs.T @ residual.astype(inputs.dtype)).T / n + penalty * matrix, residual.sum(0)[:, None] / n], 1
+        )
         return value, gradient.ravel()
 
     found = optimize.minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 200})
