@@ -14,6 +14,7 @@ import contextlib
 import gc
 import inspect
 import io
+import re
 import sys
 import warnings
 from collections import Counter
@@ -186,8 +187,8 @@ def repeats(model: Any, example: Any) -> float:
 
 
 def short(error: Any, most: int = 150) -> str:
-    """The first line of an error, cut, fit for a table."""
-    text = str(error).strip().split("\n")[0].replace("|", "/")
+    """The first line of an error, cut, fit for a table; of a path on this machine the last part."""
+    text = re.sub(r"(?<![\w.])/(?:[\w.-]+/)+", "…/", str(error).strip().split("\n")[0].replace("|", "/"))
     return text if len(text) <= most else text[: most - 1] + "…"
 
 

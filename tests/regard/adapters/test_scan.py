@@ -64,3 +64,7 @@ def test_the_page_has_a_line_for_each_type_of_the_sample() -> None:
     lines = {line.split("|")[1].strip(): line.split("|")[2:5] for line in text.splitlines() if line.startswith("| ")}
     for kind, counts in SAMPLE.items():
         assert tuple(int(count) for count in lines[kind]) == counts, kind
+
+
+def test_an_error_in_the_table_names_no_place_on_this_machine() -> None:
+    assert scan.short("no X in '/home/me/lib/site-packages/a.py' (1/2 | 3)") == "no X in '…/a.py' (1/2 / 3)"
