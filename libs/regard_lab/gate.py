@@ -1,7 +1,7 @@
 """`python -m regard_lab.gate [PAPER/TABLE …] --scale laptop` says which trained tables may be compared row by row, and why others may not.
 
 It computes the floors that a table's file names (`regard_lab.evidence.gate`), unless they are there, writes them with the gate's judgement into
-`results/<scale>/<paper>/<table>.json`, and prints one line per table. It trains nothing else.
+`results/<scale>/<paper>/<table>.json`, and prints one line per table. No cell of the table itself is run.
 """
 
 import argparse
@@ -67,7 +67,7 @@ def floors_fingerprint(rows: list[list[Cell]]) -> str:
 
 
 def with_floors(result: Result, root: Path) -> tuple[Result, Judgement | None]:
-    """A table's result with its floors, computed unless they are there, and the gate's judgement; both `None` for a table without a gate."""
+    """A table's result with its floors, computed unless they are there, and the gate's judgement, `None` for a table without a gate."""
     file = read_table(find_project(result.paper, root).folder(root), result.table)
     gates, after = read_gates(file), read_after(file)
     if after:
@@ -152,8 +152,12 @@ def main() -> int:
             )
         before = read_result(path)
         result, judgement = with_floors(before, root)
-        if result != before:
-            write_result(path, result)
+        if (
+            result != before
+        ):  # floors take minutes: whatever else has changed in the file meanwhile, such as a proof, stays
+            latest = read_result(path)
+            floors, fingerprint = result.floors, result.floor_fingerprint
+            write_result(path, replace(latest, floors=floors, floor_fingerprint=fingerprint, gate=result.gate))
         if judgement is None:
             print(f"{paper + '/' + table:<32} has no gate")
             continue

@@ -251,7 +251,9 @@ def judge_after(before: Mapping[str, Judgement | None]) -> Judgement:
     status = next(status for status in STATUSES if status in graves or status == "passed")
     if len(graves) < len(fallen):
         status = "below the floor"
-    words = [f"{name} ({judgement.status if judgement else 'not run'})" for name, judgement in fallen.items()]
+    words = [
+        f"{name} ({judgement.status if judgement else 'no gate or no result'})" for name, judgement in fallen.items()
+    ]
     sentence = (
         f"it is computed from tables that have not passed: {', '.join(words)}" if words else "its tables have passed"
     )

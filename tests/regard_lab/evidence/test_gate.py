@@ -13,7 +13,7 @@ from regard_lab.common.errors import UserError
 from regard_lab.evidence import claims
 from regard_lab.evidence.gate import CurveRule, Floor, Gate, judge, judge_after, problems_of, read_gates
 from regard_lab.evidence.paper import Claim
-from regard_lab.experiment.results import Curve, Metric, Result, Row, read_result, result_path
+from regard_lab.experiment.results import Curve, Metric, Result, Row, read_result, result_path, write_result
 from regard_lab.experiment.table_file import read_table
 from regard_lab.reproduce import reproduce_table
 from tests.regard_lab import toy
@@ -217,6 +217,23 @@ def test_a_floor_that_changes_is_computed_anew_and_no_cell_is(root):
     after, judgement = command.with_floors(before, root)
     assert (judgement.status, after.fingerprint) == ("below the floor", before.fingerprint)
     assert toy.calls(root) == ran
+
+
+def test_what_changed_in_the_file_while_floors_were_computed_stays(root, monkeypatch):
+    reproduce_table("toy", "lines", "laptop", root, where="inline")
+    path = result_path(root, "toy", "lines", "laptop")
+    write_result(path, replace(read_result(path), floors=[], floor_fingerprint=None))
+    really = command.with_floors
+
+    def meanwhile(result, root):
+        write_result(path, replace(result, fingerprint="moved by a proof"))
+        return really(result, root)
+
+    monkeypatch.setattr(command, "with_floors", meanwhile)
+    monkeypatch.setattr(sys, "argv", ["gate", "toy/lines"])
+    assert command.main() == 0
+    after = read_result(path)
+    assert (after.fingerprint, len(after.floors)) == ("moved by a proof", 1)
 
 
 def test_quick_has_no_floors(root):
