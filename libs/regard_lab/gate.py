@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from regard_lab import data
 from regard_lab.common.errors import UserError, command
@@ -31,6 +32,8 @@ from regard_lab.experiment.project import find_project, papers
 from regard_lab.experiment.results import Result, Scale, read_result, result_path, write_result
 from regard_lab.experiment.table_file import TableFile, read_table
 from regard_lab.experiment.tables import compose_rows, make_cells, row_of
+
+NO_FLOORS: dict[str, Any] = {"floors": [], "floor_records": {}, "floor_fingerprint": None}
 
 
 def floor_cells(file: TableFile, gates: Sequence[Gate], paper: str, scale: Scale, root: Path) -> list[list[Cell]]:
@@ -72,12 +75,12 @@ def with_floors(result: Result, root: Path) -> tuple[Result, Judgement | None]:
     gates, after = read_gates(file), read_after(file)
     if after:
         judgement = judge_after({name: judgement_of(result.paper, name, result.scale, root) for name in after})
-        return replace(result, floors=[], floor_fingerprint=None, gate=as_plain(judgement)), judgement
+        return replace(result, **NO_FLOORS, gate=as_plain(judgement)), judgement
     if not gates:
-        return replace(result, floors=[], floor_fingerprint=None, gate=None), None
+        return replace(result, **NO_FLOORS, gate=None), None
     rows = floor_cells(file, gates, result.paper, result.scale, root)
     fingerprint = floors_fingerprint(rows)
-    if fingerprint != result.floor_fingerprint or any(row.status != "ok" for row in result.floors):
+    if fingerprint != result.floor_fingerprint or not _complete(result):
         units = file.metrics[result.scale]
         for cell in rows[0][:1] if rows else []:
             for name in cell.data:
@@ -86,6 +89,7 @@ def with_floors(result: Result, root: Path) -> tuple[Result, Judgement | None]:
         result = replace(
             result,
             floors=[row_of(_asked(gates, row, units), {}, row) for row in ends],
+            floor_records={end.cell.id: end.record for row in ends for end in row if end.record is not None},
             floor_fingerprint=_whole(ends, fingerprint),
         )
     judgement = judge(gates, result)
@@ -108,6 +112,11 @@ def _asked(gates: Sequence[Gate], row: list[Finished], units: Mapping[str, str])
     """The metrics, with their units, that gates compare with this floor."""
     name = row[0].cell.key[FLOOR]
     return {gate.metric: units[gate.metric] for gate in gates if name in gate.floors}
+
+
+def _complete(result: Result) -> bool:
+    """Whether every floor has been computed and has left its record."""
+    return all(row.status == "ok" and set(row.cells) <= set(result.floor_records) for row in result.floors)
 
 
 def _whole(rows: list[list[Finished]], fingerprint: str) -> str | None:
@@ -152,12 +161,10 @@ def main() -> int:
             )
         before = read_result(path)
         result, judgement = with_floors(before, root)
-        if (
-            result != before
-        ):  # floors take minutes: whatever else has changed in the file meanwhile, such as a proof, stays
-            latest = read_result(path)
-            floors, fingerprint = result.floors, result.floor_fingerprint
-            write_result(path, replace(latest, floors=floors, floor_fingerprint=fingerprint, gate=result.gate))
+        # Floors take minutes: whatever else has changed in the file meanwhile, such as a proof, stays.
+        if result != before:
+            own = {name: getattr(result, name) for name in (*NO_FLOORS, "gate")}
+            write_result(path, replace(read_result(path), **own))
         if judgement is None:
             print(f"{paper + '/' + table:<32} has no gate")
             continue

@@ -112,6 +112,7 @@ class Result:
         code: A short hash of each definition behind the fingerprint, to say later what changed.
         restamps: Proofs that let the fingerprint follow a change of code.
         floors: Rows of trivial and simple models (`{"floor": "majority"}`), with which the gate compares `rows`.
+        floor_records: Each floor's record, by its cell.
         floor_fingerprint: That of the floors' code.
         gate: What the gate says, for readers of the file.
     """
@@ -126,6 +127,7 @@ class Result:
     code: Code = field(default_factory=dict)
     restamps: list[Restamp] = field(default_factory=list)
     floors: list[Row] = field(default_factory=list)
+    floor_records: dict[str, dict[str, Any]] = field(default_factory=dict)
     floor_fingerprint: str | None = None
     gate: dict[str, Any] | None = None
 
@@ -160,6 +162,7 @@ def read_result(path: Path) -> Result:
             code=value.get("code", {}),
             restamps=[Restamp(**restamp) for restamp in value.get("restamps", [])],
             floors=[_read_row(row) for row in value.get("floors", [])],
+            floor_records=value.get("floor_records", {}),
             floor_fingerprint=value.get("floor_fingerprint"),
             gate=value.get("gate"),
         )

@@ -42,8 +42,17 @@ class RunRecords:
 
 
 def runs(result: Result) -> RunRecords:
-    """Every record of a result; a cell without one has a `Record` that says so."""
-    flattened = {cell: _flattened(result, cell) for row in result.rows for cell in row.cells}
+    """Every record of a result's rows; a cell without one has a `Record` that says so."""
+    return _listed(result, result.rows, result.records)
+
+
+def floor_runs(result: Result) -> RunRecords:
+    """Every record of a result's floors, likewise."""
+    return _listed(result, result.floors, result.floor_records)
+
+
+def _listed(result: Result, rows: list[Row], records: dict[str, dict[str, Any]]) -> RunRecords:
+    flattened = {cell: _flattened(records.get(cell, {})) for row in rows for cell in row.cells}
     written = [set(pairs) for pairs in flattened.values() if pairs]
     shared = set.intersection(*written) if len(written) > 1 else set()
     pairs = next((pairs for pairs in flattened.values() if pairs), [])
@@ -58,7 +67,7 @@ def runs(result: Result) -> RunRecords:
                 sections=_sections([pair for pair in flattened[cell] if pair not in shared]),
                 missing=not flattened[cell],
             )
-            for row in result.rows
+            for row in rows
             for cell in row.cells
         ],
     )
@@ -69,8 +78,8 @@ def anchor(result: Result, cell: str) -> str:
     return f"{result.scale}-{re.sub(r'[^A-Za-z0-9_.-]+', '_', cell)}"
 
 
-def _flattened(result: Result, cell: str) -> Pairs:
-    record = {name: value for name, value in result.records.get(cell, {}).items() if name != "curves"}
+def _flattened(record: dict[str, Any]) -> Pairs:
+    record = {name: value for name, value in record.items() if name != "curves"}
     return [(path.removeprefix("identity."), text) for path, text in (flat(record) if record else [])]
 
 

@@ -199,6 +199,8 @@ def test_floors_are_computed_with_the_table_and_kept(root, monkeypatch, capsys):
     reproduce_table("toy", "lines", "laptop", root, where="inline")
     kept = read_result(result_path(root, "toy", "lines", "laptop"))
     assert [(one.key, one.metrics["height"].values) for one in kept.floors] == [({"floor": "flat"}, [1.5])]
+    assert [record["metrics"] for record in kept.floor_records.values()] == [{"height": 1.5}]
+    assert kept.floors[0].cells == list(kept.floor_records)
     assert kept.gate["status"] == "passed"
     monkeypatch.setattr(sys, "argv", ["gate", "--scale", "laptop"])
     assert command.main() == 0
@@ -217,6 +219,16 @@ def test_a_floor_that_changes_is_computed_anew_and_no_cell_is(root):
     after, judgement = command.with_floors(before, root)
     assert (judgement.status, after.fingerprint) == ("below the floor", before.fingerprint)
     assert toy.calls(root) == ran
+
+
+def test_a_floor_without_its_record_is_computed_again(root, monkeypatch):
+    reproduce_table("toy", "lines", "laptop", root, where="inline")
+    path = result_path(root, "toy", "lines", "laptop")
+    complete = read_result(path)
+    write_result(path, replace(complete, floor_records={}))
+    monkeypatch.setattr(sys, "argv", ["gate", "toy/lines"])
+    assert command.main() == 0
+    assert read_result(path) == complete
 
 
 def test_what_changed_in_the_file_while_floors_were_computed_stays(root, monkeypatch):

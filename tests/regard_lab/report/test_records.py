@@ -1,8 +1,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from regard_lab.experiment.results import Restamp, result_path, write_result
-from regard_lab.report.records import flat, runs
+from regard_lab.experiment.results import Metric, Restamp, Row, result_path, write_result
+from regard_lab.report.records import flat, floor_runs, runs
 from tests.regard_lab.report.sample_site import LAPTOP, QUICK, lines, page, words
 
 
@@ -51,6 +51,26 @@ def test_a_single_run_shares_nothing() -> None:
 def test_a_record_that_is_not_there(root: Path) -> None:
     write_result(result_path(root, "sample", "scores", "laptop"), replace(LAPTOP, records={}))
     assert "The result holds no record of this run." in words(page(root, "records/sample-scores.html"))
+
+
+def test_floors_have_their_records_below_those_of_the_rows(root: Path) -> None:
+    floor = Row({"floor": "majority"}, {"accuracy": Metric.of([51.5], "%")}, "ok", "", [0], ["floor-majority-seed0"])
+    record = {
+        "identity": {"config": {"depth": 1}, "fingerprint": "f9"},
+        "metrics": {"accuracy": 51.5},
+        "wall_time_s": 0.25,
+    }
+    with_floor = replace(LAPTOP, floors=[floor], floor_records={"floor-majority-seed0": record})
+    (found,) = floor_runs(with_floor).records
+    assert (found.cell, found.missing) == ("floor-majority-seed0", False)
+    assert runs(with_floor) == runs(LAPTOP)
+    write_result(result_path(root, "sample", "scores", "laptop"), with_floor)
+    soup = page(root, "records/sample-scores.html")
+    shown = words(soup.find(id="laptop-floor-majority-seed0"))
+    for part in ("floor-majority-seed0", "wall time (s) 0.25", "code fingerprint f9", "accuracy 51.5"):
+        assert part in shown
+    assert soup.find(id="laptop-floors") is not None
+    assert soup.find(id="quick-floors") is None
 
 
 def test_the_proofs_of_a_result_stand_above_its_records(root: Path) -> None:
