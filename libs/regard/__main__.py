@@ -5,6 +5,7 @@
     python -m regard certify my_attention.py:MyAttention        a class of your own, in a file or in a module (module:Class)
     python -m regard certify --all --markdown                   the matrix of all mechanisms
     python -m regard certify --all --write README.md            the same, written into its place in a file
+    python -m regard certify smyrf --write README.md            one row of it, beside the rows that stand there
     python -m regard bench smyrf --memory                       time and memory against fused softmax attention
 
 Exit status: 0 everything requested holds, 1 a property fails, 2 the request cannot be met.
@@ -13,7 +14,7 @@ Exit status: 0 everything requested holds, 1 a property fails, 2 the request can
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from regard.bench import command as bench
@@ -61,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
         "--write",
         type=Path,
         metavar="FILE",
-        help=f"with --all: put the matrix into FILE too, between {BEGIN} and {END}",
+        help=f"put the matrix, or the row of the mechanism that is named, into FILE too, between {BEGIN} and {END}",
     )
     proving.set_defaults(run=certify_mechanisms)
     bench.add_to(commands)
@@ -88,15 +89,22 @@ def certify_mechanisms(options: argparse.Namespace) -> int:
         if options.write and options.pattern:
             raise BadRequest("--write puts the whole matrix into a file: leave --pattern out")
         return certify_all(options)
-    if options.write:
-        raise BadRequest("--write belongs to --all: the matrix has a row for every mechanism")
+    if options.write and (options.pattern or options.option):
+        raise BadRequest("--write puts a whole row into a file: leave --pattern and --option out")
     cls = find_class(options.target)
+    if options.write and options.target not in list_mechanisms():
+        raise BadRequest(f"--write is for mechanisms that have a name in the library, got {options.target!r}")
+    before, written, after = matrix_in(options.write) if options.write else ("", {}, "")
     outcomes = certify(cls, options.pattern, options=dict(map(key_and_value, options.option)))
     patterns = list(dict.fromkeys(each.pattern for each in outcomes))
     marks = {(each.pattern, each.property): mark(each) for each in outcomes}
     rows = [("property", *patterns)]
     rows += [(name, *(marks[pattern, name] for pattern in patterns)) for name, _ in PROPERTIES]
     print_table(rows, markdown=options.markdown)
+    if options.write:
+        written[options.target] = [cell(outcomes, pattern) for pattern in ALL_PATTERNS]
+        text = matrix_text({name: written[name] for name in sorted(written)})
+        options.write.write_text(f"{before}{text}{after}", encoding="utf-8")
     print(f"\n{LEGEND}\n")
     if options.details:
         print_details([each for each in outcomes if each.passed])
@@ -108,8 +116,8 @@ def certify_all(options: argparse.Namespace) -> int:
     patterns = [pattern for pattern in ALL_PATTERNS if options.pattern is None or pattern in options.pattern]
     if options.pattern is not None and (unknown := set(options.pattern) - set(ALL_PATTERNS)):
         raise BadRequest(f"there is no pattern {min(unknown)!r}; there are {', '.join(ALL_PATTERNS)}")
-    before, after = around_matrix(options.write) if options.write else ("", "")
-    rows = [("mechanism", *patterns)]
+    before, _, after = matrix_in(options.write) if options.write else ("", {}, "")
+    rows: dict[str, list[str]] = {}
     by_mechanism: dict[str, list[Outcome]] = {}
     for name in list_mechanisms():
         cls = mechanism_class(name)
@@ -117,12 +125,12 @@ def certify_all(options: argparse.Namespace) -> int:
         if sys.stderr.isatty():
             print(f"\r\033[K{name} …", end="", file=sys.stderr, flush=True)
         by_mechanism[name] = certify(cls, declared)
-        rows.append((name, *(cell(by_mechanism[name], pattern) for pattern in patterns)))
+        rows[name] = [cell(by_mechanism[name], pattern) for pattern in patterns]
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr)
-    print_table(rows, markdown=options.markdown)
+    print(matrix_text(rows, patterns, markdown=options.markdown), end="")
     if options.write:
-        options.write.write_text(f"{before}{table_text(rows, markdown=True)}{after}", encoding="utf-8")
+        options.write.write_text(f"{before}{matrix_text(rows)}{after}", encoding="utf-8")
     print(f"\n{LEGEND}\n")
     if options.details:
         for name, outcomes in by_mechanism.items():
@@ -143,17 +151,28 @@ def cell(outcomes: list[Outcome], pattern: Pattern) -> str:
     return "–" if not here else f"✗ {failures}" if failures else "✓"
 
 
-def around_matrix(path: Path) -> tuple[str, str]:
-    """The text of a file before and after its matrix. Raises BadRequest where there is no place for one."""
+def matrix_text(
+    rows: Mapping[str, Sequence[str]], patterns: Sequence[Pattern] = ALL_PATTERNS, *, markdown: bool = True
+) -> str:
+    """The matrix as text: for each mechanism the cells of its patterns."""
+    return table_text([("mechanism", *patterns), *((name, *cells) for name, cells in rows.items())], markdown=markdown)
+
+
+def matrix_in(path: Path) -> tuple[str, dict[str, list[str]], str]:
+    """The text of a file before its matrix, the matrix's rows, and the text after it.
+
+    Raises BadRequest where there is no place for a matrix.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise BadRequest(f"{path} cannot be read: {error.strerror}") from error
     before, begin, rest = text.partition(f"{BEGIN}\n")
-    _, end, after = rest.partition(END)
+    matrix, end, after = rest.partition(END)
     if not (begin and end):
         raise BadRequest(f"{path} has no lines {BEGIN} and {END} to put the matrix between")
-    return before + begin, end + after
+    lines = [[words.strip() for words in line.strip("| ").split("|")] for line in matrix.splitlines()[2:]]
+    return before + begin, {name: cells for name, *cells in lines}, end + after
 
 
 def table_text(rows: Sequence[Sequence[str]], *, markdown: bool = False) -> str:

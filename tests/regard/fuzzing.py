@@ -1,8 +1,10 @@
-"""What the fuzz tests draw: sizes, types, memory layouts, masks, and what stands in masked or real places; and each mechanism's function with
-options for it, beside its plain reference.
+"""What the fuzz tests draw: sizes, types, memory layouts, masks, and what stands in masked or real places; and each mechanism's function beside
+its plain reference: one that runs without options is found by itself, another is listed with options for it.
 """
 
+import inspect
 import math
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from regard import functional
-from regard.common.patterns import Pattern
+from regard.common.patterns import Pattern, is_cross
 from regard.mechanisms.abc import naive_abc
 from regard.mechanisms.cosformer import naive_cosformer
 from regard.mechanisms.lara import naive_lara
@@ -23,7 +25,6 @@ from regard.mechanisms.nystrom import naive_nystrom
 from regard.mechanisms.performer import naive_performer
 from regard.mechanisms.probsparse import naive_probsparse, sample_keys
 from regard.mechanisms.smyrf import naive_smyrf
-from regard.mechanisms.softmax import naive_softmax
 from regard.registry import list_mechanisms, mechanism_class
 from tests.regard.vectors import draw
 
@@ -110,8 +111,7 @@ def longshort_options(s: Sizes, causal: bool) -> dict[str, Any]:
     return {"x": draw(s.b, s.n, 6, seed=9, dtype=s.dtype), "window": 3, "chunk": 4, "causal": causal, **arrays}
 
 
-FUNCTIONS = (
-    Function("softmax", naive_softmax, lambda s, causal: {"causal": causal}, causal=True),
+LISTED = (
     Function("abc", naive_abc, abc_options, causal=True),
     Function("cosformer", naive_cosformer, lambda s, causal: {"causal": causal}, causal=True, places=True),
     Function("lara", naive_lara, lara_options, self_only=True),
@@ -122,6 +122,26 @@ FUNCTIONS = (
     Function("performer", naive_performer, performer_options, causal=True),
     Function("probsparse", naive_probsparse, probsparse_options, query_mask=True, chooses=True),
     Function("smyrf", naive_smyrf, smyrf_options, only_fast=("rounds",), query_mask=True, chooses=True),
+)
+
+
+def without_options(name: str) -> Function | None:
+    """The function of a mechanism that runs without options, beside `naive_<name>` in its file; `None`: it has none, or it needs some."""
+    cls = mechanism_class(name)
+    naive = vars(sys.modules[cls.__module__]).get(f"naive_{name}")
+    if naive is None or name not in dir(functional):
+        return None
+    parameters = inspect.signature(getattr(functional, name)).parameters
+    if any(each.default is each.empty for each in parameters.values() if each.kind is each.KEYWORD_ONLY):
+        return None
+    causal, cross = "causal" in parameters, any(map(is_cross, cls.patterns))
+    return Function(name, naive, lambda s, on: {"causal": on} if causal else {}, causal=causal, self_only=not cross)
+
+
+FUNCTIONS = LISTED + tuple(
+    function
+    for name in list_mechanisms()
+    if name not in {one.name for one in LISTED} and (function := without_options(name)) is not None
 )
 
 # How a tensor may lie in memory: as it comes, heads beside the width, columns first, every second number, every second row, one row for all.

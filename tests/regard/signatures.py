@@ -1,17 +1,23 @@
-"""The text of `libs/regard/signatures.pyi`, made from the constructors: `python -m tests.regard.signatures` writes it anew."""
+"""What type checkers see of mechanisms and functions: `python -m tests.regard.signatures` writes it anew.
+
+`libs/regard/signatures.pyi` is made from the constructors, the imports and `__all__` of `libs/regard/functional.py` from the files of the mechanisms.
+"""
 
 import ast
 import inspect
+import subprocess
 import sys
 import textwrap
 from typing import get_args
 
 import regard
+from regard import functional
 from regard.attention import Attention
 from regard.registry import mechanism_class
 from tests.paths import ROOT
 
 PATH = ROOT / "libs/regard/signatures.pyi"
+FUNCTIONAL = ROOT / "libs/regard/functional.py"
 HEAD = '''"""`regard.build` as type checkers see it: one signature per mechanism of this library, those of their constructors.
 
 Written by `python -m tests.regard.signatures` and held to the constructors by a test. At run time `regard.build` is `regard.registry.build`.
@@ -52,5 +58,17 @@ def stub(names: list[str]) -> str:
     return "".join([HEAD, *imports, *map(signature, classes)])
 
 
+def with_functions(text: str, names: list[str]) -> str:
+    """The text of `functional.py` with the functions of these mechanisms in its imports and in `__all__`."""
+    there = {"super_values": "super"} | {name: name for name in names if name in dir(functional)}
+    imports = [f"    from regard.mechanisms.{there[name]} import {name}\n" for name in sorted(there)]
+    before, begin, rest = text.partition("if TYPE_CHECKING:\n")
+    _, end, after = rest.partition("if not TYPE_CHECKING:")
+    listed = "".join(f'    "{name}",\n' for name in sorted(there))
+    return f"{before}{begin}{''.join(imports)}\n__all__ = [\n{listed}]\n\n{end}{after}"
+
+
 if __name__ == "__main__":
     PATH.write_text(stub(shipped()), encoding="utf-8")
+    FUNCTIONAL.write_text(with_functions(FUNCTIONAL.read_text(encoding="utf-8"), shipped()), encoding="utf-8")
+    subprocess.run([sys.executable, "-m", "ruff", "format", "--quiet", PATH, FUNCTIONAL], check=True)

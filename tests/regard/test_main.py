@@ -126,6 +126,25 @@ def test_the_matrix_is_put_in_its_place(
     assert page.read_text() == "no matrix"
 
 
+def test_one_row_of_the_matrix_is_put_in_its_place(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def outcomes(cls: type, patterns: object, options: object) -> list[Outcome]:
+        bad = ("causal_self", PROPERTIES[0][0])
+        return [Outcome(p, name, (p, name) != bad, "") for p in ALL_PATTERNS for name, _ in PROPERTIES]
+
+    monkeypatch.setattr("regard.__main__.certify", outcomes)
+    page, head = tmp_path / "README.md", f"| mechanism | {' | '.join(ALL_PATTERNS)} |\n| - | - | - | - | - |\n"
+    page.write_text(f"before\n{BEGIN}\n{head}| abc | ✓ | – | – | – |\n| super | ✓ | – | – | ✓ |\n{END}\nafter\n")
+    for _ in range(2):  # a row that is new, then one that is there
+        assert main(["certify", "softmax", "--write", str(page)]) == 1
+        assert "| " not in capsys.readouterr().out
+        before, *matrix, last, after = page.read_text().splitlines()
+        assert (before, matrix[0], last, after) == ("before", BEGIN, END, "after")
+        rows = [[words.strip() for words in line.strip("|").split("|")] for line in matrix[3:]]
+        assert rows == [["abc", "✓", "–", "–", "–"], ["softmax", "✓", "✗ 1", "✓", "✓"], ["super", "✓", "–", "–", "✓"]]
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -149,7 +168,9 @@ def test_the_matrix_is_put_in_its_place(
         (["--all", "--option", "rounds=2"], "--option belongs to one mechanism"),
         (["--all", "--write", "no_such_file.md"], "no_such_file.md cannot be read"),
         (["--all", "--write", "README.md", "--pattern", "causal_self"], "leave --pattern out"),
-        (["softmax", "--write", "README.md"], "--write belongs to --all"),
+        (["softmax", "--write", "README.md", "--option", "rounds=2"], "leave --pattern and --option out"),
+        (["sofmax", "--write", "README.md"], "there is no mechanism 'sofmax'"),
+        (["own_peeking:Peeking", "--write", "README.md"], "that have a name in the library, got 'own_peeking:Peeking'"),
     ],
 )
 def test_bad_input_is_one_sentence_and_status_2(

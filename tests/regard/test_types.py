@@ -11,7 +11,7 @@ import pytest
 from regard import functional
 from regard.registry import mechanism_class
 from tests.paths import ROOT
-from tests.regard.signatures import PATH, stub
+from tests.regard.signatures import FUNCTIONAL, PATH, stub, with_functions
 
 # Each line is checked by mypy as it would be in a user's file; what stands after `#` must be in what mypy says of the line.
 SNIPPETS = """
@@ -77,7 +77,7 @@ def test_the_signatures_are_those_of_the_constructors() -> None:
     names = re.findall(r'name: Literal\["(\w+)"\]', text)
     assert {"smyrf", "softmax"} <= set(names)
     written, wanted = (ast.dump(ast.parse(source)) for source in (text, stub(names)))
-    assert written == wanted, "run python -m tests.regard.signatures, then ruff format"
+    assert written == wanted, "run python -m tests.regard.signatures"
 
 
 def test_the_functions_that_type_checkers_see_are_those_that_there_are() -> None:
@@ -85,6 +85,8 @@ def test_the_functions_that_type_checkers_see_are_those_that_there_are() -> None
     (block,) = (node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
     seen = {name.name: node.module for node in block.body if isinstance(node, ast.ImportFrom) for name in node.names}
     assert list(seen) == functional.__all__
+    text = FUNCTIONAL.read_text(encoding="utf-8")
+    assert with_functions(text, [name for name in functional.__all__ if name != "super_values"]) == text
     for name, module in seen.items():
         assert getattr(functional, name) is getattr(sys.modules[str(module)], name)
         assert mechanism_class(str(module).split(".")[2]).__module__.startswith(str(module))
