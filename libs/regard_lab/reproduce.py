@@ -33,6 +33,7 @@ from regard_lab.experiment.executors import (
     Future,
     ProcessEnded,
     as_finished,
+    check_devices,
     executor,
     import_early,
 )
@@ -55,14 +56,15 @@ def reproduce_tables(
     """Bring tables up to date together and yield the summary of each as it is done. Nothing runs before all of them are checked.
 
     Their cells share one executor: imports, which can take longer than the cells of a small table, are paid for once, and the last cell of a
-    table keeps one core busy while the next table has the others. Tables that say how many cells may run at once come after them, each by itself.
+    table keeps one core busy while the next table has the others. Cells that train on several devices come after those, one after the other.
+    Tables that say how many cells may run at once come last, each by itself.
 
     Args:
         names: Paper and table of each.
         scale: `quick`, `laptop` or `paper`.
         root: The folder of the repository.
         where: One of `EXECUTORS`.
-        workers: How many cells at once. Default: what the table says, else one per core.
+        workers: How many cells at once. Default: what the table says, else one per GPU, or per core where there is no GPU.
         options: Passed to submitit or Ray.
 
     Raises:
@@ -131,21 +133,38 @@ def _run(
 ) -> Iterator[_Run]:
     """Run the cells of all tables on one executor and yield each table when its last cell has ended. `cells`: how many there are."""
     under_way: dict[Future, tuple[_Run, Cell]] = {}
+    on_several: list[tuple[_Run, Cell]] = []
     pool: Executor | None = None
+    local = where in ("inline", "processes")
     with ExitStack() as stack, tqdm(total=cells, unit="cell", disable=None) as bar:
         for run in runs:
             for cell in _to_run(run, root):
+                run.left += 1
+                if cell.devices > 1:
+                    if local:
+                        check_devices(cell.devices)
+                    on_several.append((run, cell))
+                    continue
                 if pool is None:  # not before there is something to run: to start it takes seconds
                     count = min(workers, cells) if workers else None
-                    pool = stack.enter_context(executor(where, workers=count, **options))
+                    gpus = int(run.table.scale == "paper")  # a cluster's; smaller scales run on any machine
+                    pool = stack.enter_context(executor(where, workers=count, devices=gpus, **options))
                 under_way[pool.submit(run_cell, cell, root)] = run, cell
-                run.left += 1
             bar.update(len(run.finished))
             if not run.left:
                 yield run
-        for future in as_finished(under_way):
-            run, cell = under_way[future]
-            end = _end(future, cell)
+
+        def ended() -> Iterator[tuple[_Run, Cell, Finished]]:
+            """Cells on one device as they end; then those on several, which have the machine to themselves."""
+            for future in as_finished(under_way):
+                yield *under_way[future], _end(future, under_way[future][1])
+            for run, cell in on_several:
+                name = "inline" if local else where
+                with executor(name, workers=1, devices=cell.devices, **({} if local else options)) as alone:
+                    (future,) = as_finished([alone.submit(run_cell, cell, root)])
+                    yield run, cell, _end(future, cell)
+
+        for run, cell, end in ended():
             run.finished.append(end)
             run.left -= 1
             bar.set_description(f"{cell.paper}/{cell.table} {cell.scale}", refresh=False)
@@ -333,7 +352,12 @@ def main() -> int:
     )
     parser.add_argument("--scale", default=None, help="quick, laptop or paper")
     parser.add_argument("--executor", default="processes", choices=EXECUTORS)
-    parser.add_argument("--workers", type=int, default=None, help="how many cells at once (default: one per core)")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=None,
+        help="how many cells at once (default: one per GPU, or per core without any)",
+    )
     parser.add_argument(
         "--option",
         action="append",

@@ -8,6 +8,7 @@ may be deleted at any time; what is needed is made again.
 """
 
 import fcntl
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 from regard_lab import data
 from regard_lab.common import files
 from regard_lab.experiment.fingerprint import code_fingerprint
+from regard_lab.training import kept
 
 FOLDER = Path("runs/artefacts")
 DONE = "artefact.json"
@@ -47,6 +49,8 @@ def artefact(
         "data": {data_set: data.expected_checksum(data_set, root, source) for data_set in data_sets},
     }
     mark = files.combined_sha256([repr(sorted(identity.items()))])[:16]
+    if (replay := kept.replaying()) is not None:
+        return replay.artefact(mark, functools.partial(make, config))
     folder = root / FOLDER / f"{make.__name__}-{mark}"
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder.with_suffix(".lock"), "w") as lock:
@@ -54,4 +58,5 @@ def artefact(
         if not (folder / DONE).exists():
             make(config, folder)
             files.write_json(folder / DONE, {"run": run, **identity})
+    kept.used(folder)
     return folder

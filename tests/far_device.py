@@ -1,0 +1,135 @@
+"""A device far from the CPU, for machines without a GPU: what runs on it computes real numbers, and what mixes it with the CPU is an error.
+
+    with far_device(monkeypatch):                     # `best_device()` is `FAR` now
+        evaluate(task, batches)                       # raises `MixedDevices` if a tensor was left on the CPU
+
+torch's `meta` device lends its name. A tensor there is a `FarTensor`, which holds the tensor that it stands for; a mode sees every operation, refuses
+those that CUDA would refuse, and runs the others on what is held. As on CUDA, tensors without dimensions and indices may come from the CPU.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten, tree_map
+
+FAR = torch.device("meta")
+INDEXED = ("aten::index.Tensor", "aten::index_put", "aten::index_put_", "aten::_index_put_impl_")
+MOVES = ("aten::_to_copy", "aten::copy_")
+
+
+class MixedDevices(RuntimeError):
+    """An operation has met tensors of the CPU and of the far device."""
+
+
+class FarTensor(Tensor):
+    """A tensor on the far device. `near` is what it stands for."""
+
+    near: Tensor
+
+    @staticmethod
+    def __new__(cls, near: Tensor) -> "FarTensor":
+        far = Tensor._make_wrapper_subclass(
+            cls,
+            near.shape,
+            strides=near.stride(),
+            storage_offset=near.storage_offset(),
+            dtype=near.dtype,
+            device=FAR,
+            requires_grad=False,
+        )
+        far.near = near
+        return far
+
+    def numpy(self, **_: Any) -> Any:
+        raise MixedDevices("numpy() of a tensor that is not on the CPU")
+
+    def __deepcopy__(self, memo: Any) -> "FarTensor":
+        return FarTensor(self.near.detach().clone())
+
+    def tolist(self) -> Any:
+        return self.near.tolist()
+
+    def __repr__(self, **_: Any) -> str:
+        return f"FarTensor({self.near!r})"
+
+    @classmethod
+    def __torch_dispatch__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        with FarMode():
+            return function(*args, **(kwargs or {}))
+
+
+class FarMode(TorchDispatchMode):
+    """Runs operations on what far tensors stand for. `seen` are the names of all operations."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        name = function.name()
+        self.seen.add(name)
+        leaves = tree_flatten((args, kwargs))[0]
+        far = any(isinstance(leaf, FarTensor) for leaf in leaves)
+        target = kwargs.get("device")
+        to_far = target is not None and torch.device(target).type == FAR.type
+        if target is not None and to_far:
+            kwargs["device"] = torch.device("cpu")
+        if not name.startswith(MOVES):
+            plain = args[:1] if name.startswith(INDEXED) else (args, kwargs)
+            near = [
+                leaf
+                for leaf in tree_flatten(plain)[0]
+                if isinstance(leaf, Tensor) and not isinstance(leaf, FarTensor) and leaf.ndim
+            ]
+            if far and near:
+                raise MixedDevices(f"{name} of far tensors and of one on the CPU, of shape {tuple(near[0].shape)}")
+        results = function(*tree_map(_near, args), **tree_map(_near, kwargs))
+        if name.startswith("aten::copy_"):
+            return args[0]
+        stays_far = to_far or (far and not (name.startswith("aten::_to_copy") and target is not None))
+        if not stays_far:
+            return results
+        held = {id(leaf.near): leaf for leaf in leaves if isinstance(leaf, FarTensor)}
+        return tree_map(lambda x: held.get(id(x), FarTensor(x)) if isinstance(x, Tensor) else x, results)
+
+
+def _near(x: Any) -> Any:
+    return x.near if isinstance(x, FarTensor) else x
+
+
+@contextmanager
+def far_device(monkeypatch: pytest.MonkeyPatch) -> Iterator[FarMode]:
+    """Within the block the best device is the far one, for whatever has imported `best_device`."""
+    import sys
+
+    for module in list(sys.modules.values()):
+        if getattr(module, "__name__", "").startswith(("projects.", "regard_lab.")) and hasattr(module, "best_device"):
+            monkeypatch.setattr(module, "best_device", lambda: FAR)
+    # A module's parameters are replaced by those on the other device, as tensor subclasses ask for.
+    monkeypatch.setattr(torch.nn.Module, "to", _moved)
+    with FarMode() as mode:
+        yield mode
+
+
+_to = torch.nn.Module.to
+
+
+def _moved(module: torch.nn.Module, *args: Any, **kwargs: Any) -> torch.nn.Module:
+    target = next((x for x in (*args, kwargs.get("device")) if isinstance(x, torch.device)), None)
+    if target is None:
+        return _to(module, *args, **kwargs)
+    for part in module.modules():
+        for name, parameter in list(part._parameters.items()):
+            if parameter is not None:
+                value = parameter.detach().to(target)
+                part._parameters[name] = torch.nn.Parameter(value, requires_grad=parameter.requires_grad)
+        for name, buffer in list(part._buffers.items()):
+            if buffer is not None:
+                part._buffers[name] = buffer.to(target)
+    return module
