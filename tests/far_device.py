@@ -7,17 +7,35 @@ torch's `meta` device lends its name. A tensor there is a `FarTensor`, which hol
 those that CUDA would refuse, and runs the others on what is held. As on CUDA, tensors without dimensions and indices may come from the CPU.
 """
 
-from collections.abc import Iterator
+import copy
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_flatten, tree_map
 
+from regard_lab.training import trainer
+
 FAR = torch.device("meta")
+# Operations that CUDA refuses when a training asks for the same bits every time: those of `torch.use_deterministic_algorithms`, as torch lists them,
+# by the names that a mode sees.
+NOT_DETERMINISTIC = {
+    *(f"aten::{name}_backward" for name in ("avg_pool3d", "_adaptive_avg_pool2d", "_adaptive_avg_pool3d")),
+    *(f"aten::{name}_backward" for name in ("max_pool3d_with_indices", "adaptive_max_pool2d")),
+    *(f"aten::{name}_backward" for name in ("fractional_max_pool2d", "fractional_max_pool3d")),
+    *(f"aten::upsample_{name}_backward" for name in ("linear1d", "bilinear2d", "bicubic2d", "trilinear3d")),
+    *(f"aten::reflection_pad{n}d_backward" for n in (1, 2, 3)),
+    *(f"aten::replication_pad{n}d_backward" for n in (1, 2, 3)),
+    *(f"aten::grid_sampler_{n}d_backward" for n in (2, 3)),
+    *("aten::max_unpool2d", "aten::max_unpool3d", "aten::nll_loss2d_forward", "aten::_ctc_loss_backward"),
+    *("aten::put_", "aten::histc", "aten::kthvalue", "aten::median.dim", "aten::cumsum"),
+}
 INDEXED = ("aten::index.Tensor", "aten::index_put", "aten::index_put_", "aten::_index_put_impl_")
 MOVES = ("aten::_to_copy", "aten::copy_")
 
@@ -73,7 +91,8 @@ class FarMode(TorchDispatchMode):
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
         name = function.name()
-        self.seen.add(name)
+        if name != "aten::cumsum" or args[0].is_floating_point():  # sums of whole numbers are the same in any order
+            self.seen.add(name)
         leaves = tree_flatten((args, kwargs))[0]
         far = any(isinstance(leaf, FarTensor) for leaf in leaves)
         target = kwargs.get("device")
@@ -99,6 +118,13 @@ class FarMode(TorchDispatchMode):
         return tree_map(lambda x: held.get(id(x), FarTensor(x)) if isinstance(x, Tensor) else x, results)
 
 
+class FarGenerator(torch.Generator):
+    """A generator of either device."""
+
+    def __new__(cls, device: Any = "cpu") -> "FarGenerator":
+        return super().__new__(cls, device="cpu")
+
+
 def _near(x: Any) -> Any:
     return x.near if isinstance(x, FarTensor) else x
 
@@ -106,11 +132,10 @@ def _near(x: Any) -> Any:
 @contextmanager
 def far_device(monkeypatch: pytest.MonkeyPatch) -> Iterator[FarMode]:
     """Within the block the best device is the far one, for whatever has imported `best_device`."""
-    import sys
-
     for module in list(sys.modules.values()):
         if getattr(module, "__name__", "").startswith(("projects.", "regard_lab.")) and hasattr(module, "best_device"):
             monkeypatch.setattr(module, "best_device", lambda: FAR)
+    monkeypatch.setattr(torch, "Generator", FarGenerator)
     # A module's parameters are replaced by those on the other device, as tensor subclasses ask for.
     monkeypatch.setattr(torch.nn.Module, "to", _moved)
     with FarMode() as mode:
@@ -133,3 +158,30 @@ def _moved(module: torch.nn.Module, *args: Any, **kwargs: Any) -> torch.nn.Modul
             if buffer is not None:
                 part._buffers[name] = buffer.to(target)
     return module
+
+
+def run_far(run: Callable[[Any, Path], Any], config: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Run a cell as on a machine with a GPU: a step of every training, then whatever follows the training, on the far device.
+
+    Lightning moves models and batches by itself, so the training as a whole stays on the CPU.
+
+    Returns:
+        The operations of the steps.
+    """
+    steps: set[str] = set()
+    trained = trainer._fit
+
+    def fit(task: trainer.Task, train: Any, *others: Any) -> Any:
+        far = copy.deepcopy(task)
+        far.to(FAR).train()
+        batch = tuple(tensor.to(FAR) for tensor in next(iter(train)))
+        mode.seen.clear()
+        far.score(far.model, batch)["loss"].backward()
+        steps.update(mode.seen)
+        with _disable_current_modes():
+            return trained(task, train, *others)
+
+    monkeypatch.setattr(trainer, "_fit", fit)
+    with far_device(monkeypatch) as mode:
+        run(config, folder)
+    return steps

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from regard_lab import reproduce
 from regard_lab.common import files
 from regard_lab.common.errors import UserError
 from regard_lab.experiment.cells import run_cell
@@ -202,3 +203,42 @@ def test_a_table_that_is_wrong_leaves_the_others_to_their_stages(root, monkeypat
     assert reproduce_all(root) == 1
     assert asked == ["repro", "status", "repro"]
     assert "slope must not be 0" in capsys.readouterr().err
+
+
+def test_cells_on_several_devices_have_the_machine_to_themselves(root, monkeypatch):
+    """They come after the others, one after the other, in no pool, under the table's lock, and leave one record each."""
+    for name in ("projects/toy/experiments/points.yaml", "projects/toy/config.py"):
+        path = root / name
+        text = path.read_text()
+        text = text.replace("fail: false", "fail: false\ndevices: 1").replace(
+            "    fail: bool", "    fail: bool\n    devices: int"
+        )
+        path.write_text(text)
+    change(
+        root / "projects/toy/tables/lines.yaml",
+        "rows: {slope: [1.0, 3.0]}",
+        "rows: [{slope: 3.0, devices: 2}, {slope: 1.0, devices: 1}]",
+    )
+    change(root / "projects/toy/tables/lines.yaml", "sets: {slope: slope}", "sets: {slope: slope, devices: devices}")
+    toy.forget()
+    ran, made, running = [], [], 0
+
+    def watched(cell, root):
+        nonlocal running
+        running += 1
+        assert running == 1
+        with pytest.raises(UserError, match="is being run by another process"):
+            reproduce.reproduce_table("toy", "lines", "quick", root, where="inline")
+        ran.append((cell.devices, cell.seed))
+        running -= 1
+        return run_cell(cell, root)
+
+    monkeypatch.setattr(reproduce, "run_cell", watched)
+    monkeypatch.setattr(
+        reproduce, "executor", lambda name, **options: made.append((name, options["devices"])) or executor("inline")
+    )
+    (summary,) = reproduce_tables([("toy", "lines")], "quick", root, where="processes", workers=2)
+    assert summary["cells"]["run"] == 4
+    assert ran == [(1, 0), (1, 1), (2, 0), (2, 1)]
+    assert made == [("processes", 0), ("inline", 2), ("inline", 2)]
+    assert len(list((root / "runs/quick/toy/lines").glob("*-seed*.json"))) == 4

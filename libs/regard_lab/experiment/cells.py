@@ -132,6 +132,7 @@ def _run_anew(cell: Cell, root: Path, keep: Literal["best", "last", "none"]) -> 
     from regard_lab.experiment.config import typed
     from regard_lab.experiment.kept_runs import write_kept
     from regard_lab.experiment.project import load
+    from regard_lab.experiment.summaries import write_summaries
     from regard_lab.training.kept import keeping
 
     # What cuBLAS needs to be deterministic, before anything uses it.
@@ -146,6 +147,7 @@ def _run_anew(cell: Cell, root: Path, keep: Literal["best", "last", "none"]) -> 
         measured = run(typed(load(cell.schema), cell.config), folder)
     _check_finite(measured)
     wall_time_s = time.perf_counter() - clock
+    write_summaries(folder, cell.config, measured)
     if keep != "none":
         write_kept(cell, folder, measured.metrics, artefacts, keep)
     record = {

@@ -6,9 +6,11 @@ at the ends of epochs, when nothing else is in progress. No state is kept outsid
 
 import logging
 import multiprocessing
+import shutil
 import sys
 import time
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -236,6 +238,7 @@ def fit(
         history.load_state_dict({"epochs": kept.read_history(replay, folder)})
         kept.offer(task.model, folder.name)
         return history
+    _put_damaged_aside(folder / "checkpoints")
     recipe = task.training_recipe
     alone = multiprocessing.parent_process() is None  # workers of a pool leave the terminal to the table's own bar
     settings = {"enable_progress_bar": alone and sys.stderr.isatty(), **(options or {})}
@@ -247,6 +250,27 @@ def fit(
     history = History()
     history.load_state_dict(_checkpoint(folder, "last")["callbacks"][history.state_key])
     return history
+
+
+def _put_damaged_aside(checkpoints: Path) -> None:
+    """Where a checkpoint is torn or altered (a full disk, flipped bits), the training begins anew; with it, it would fail at every run."""
+    if not (checkpoints / "last.ckpt").exists():
+        return
+    for which in ("best", "last"):
+        try:
+            with zipfile.ZipFile(checkpoints / f"{which}.ckpt") as archive:
+                fault = archive.testzip()  # every part has a checksum
+        except (OSError, zipfile.BadZipFile) as error:
+            fault = str(error)
+        if fault is not None:
+            aside = checkpoints.with_name("checkpoints-damaged")
+            shutil.rmtree(aside, ignore_errors=True)
+            checkpoints.rename(aside)
+            print(
+                f"{which}.ckpt is damaged ({fault}): put aside as {aside.name}; the training begins anew",
+                file=sys.stderr,
+            )
+            return
 
 
 def _check_ranks(recipe: Training, *loaders: DataLoader[Any]) -> None:
