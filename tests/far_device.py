@@ -7,6 +7,7 @@ torch's `meta` device lends its name. A tensor there is a `FarTensor`, which hol
 those that CUDA would refuse, and runs the others on what is held. As on CUDA, tensors without dimensions and indices may come from the CPU.
 """
 
+import contextlib
 import copy
 import sys
 from collections.abc import Callable, Iterator
@@ -68,6 +69,9 @@ class FarTensor(Tensor):
 
     def __deepcopy__(self, memo: Any) -> "FarTensor":
         return FarTensor(self.near.detach().clone())
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self.near.__reduce_ex__(protocol)  # saved as what it stands for
 
     def tolist(self) -> Any:
         return self.near.tolist()
@@ -136,13 +140,32 @@ def far_device(monkeypatch: pytest.MonkeyPatch) -> Iterator[FarMode]:
         if getattr(module, "__name__", "").startswith(("projects.", "regard_lab.")) and hasattr(module, "best_device"):
             monkeypatch.setattr(module, "best_device", lambda: FAR)
     monkeypatch.setattr(torch, "Generator", FarGenerator)
+    monkeypatch.setattr(torch, "tensor", _tensor)
+    monkeypatch.setattr(torch.inference_mode, "__enter__", _enter_inference)
+    monkeypatch.setattr(torch.inference_mode, "__exit__", _exit_inference)
     # A module's parameters are replaced by those on the other device, as tensor subclasses ask for.
     monkeypatch.setattr(torch.nn.Module, "to", _moved)
     with FarMode() as mode:
         yield mode
 
 
-_to = torch.nn.Module.to
+_to, _made = torch.nn.Module.to, torch.tensor
+
+
+def _tensor(values: Any, *, device: Any = None, **options: Any) -> Tensor:
+    """`torch.tensor`, which no mode sees."""
+    made = _made(values, **options)
+    return made if device is None else made.to(device)
+
+
+def _enter_inference(context: Any) -> None:
+    """Inference as `no_grad`: torch gives tensors of inference no subclass."""
+    context.far = torch.no_grad() if context.mode else contextlib.nullcontext()
+    context.far.__enter__()
+
+
+def _exit_inference(context: Any, *error: Any) -> None:
+    context.far.__exit__(*error)
 
 
 def _moved(module: torch.nn.Module, *args: Any, **kwargs: Any) -> torch.nn.Module:
@@ -166,7 +189,7 @@ def run_far(run: Callable[[Any, Path], Any], config: Any, folder: Path, monkeypa
     Lightning moves models and batches by itself, so the training as a whole stays on the CPU.
 
     Returns:
-        The operations of the steps.
+        The operations of the steps that CUDA has no deterministic form of.
     """
     steps: set[str] = set()
     trained = trainer._fit
@@ -184,4 +207,5 @@ def run_far(run: Callable[[Any, Path], Any], config: Any, folder: Path, monkeypa
     monkeypatch.setattr(trainer, "_fit", fit)
     with far_device(monkeypatch) as mode:
         run(config, folder)
-    return steps
+    assert steps
+    return steps & NOT_DETERMINISTIC

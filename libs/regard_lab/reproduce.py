@@ -262,18 +262,26 @@ def reproduce_all(root: Path) -> int:
     """Bring everything up to date for the scales of `params.yaml`, then print one line per table and the report's path.
 
     The tables whose stages DVC would run are run here first, together. Each of their stages then finds its cells finished and only records
-    them; `dvc repro` alone, or of one stage, gives the same results.
+    them; `dvc repro` alone, or of one stage, gives the same results. `quick` results are no evidence and not in Git, and neither are DVC's
+    records of them: if nothing else is asked for, no stage is run, and a checkout stays as it was.
     """
     started = time.time()
     scales = read_scales(root)
-    _dvc(root, "repro", "fingerprints")
+    recorded = any(scale in DECIDING for scale in scales)
+    if recorded:
+        _dvc(root, "repro", "fingerprints")
+    code = 0
     try:
-        for scale, names in outdated(root, scales).items():
+        for scale, names in (outdated(root, scales) if recorded else dict.fromkeys(scales, _tables(root))).items():
             for summary in reproduce_tables(names, scale, root):
                 tqdm.write(line(summary))
+                code |= bool(summary["rows"]["failed"] or summary["rows"]["not run"])
     except UserError as error:  # every other table has its own stage, and so has the one that is wrong
-        print(f"error: {error}\nThe stages continue one by one.", file=sys.stderr, flush=True)
-    code = _dvc(root, "repro", "--keep-going").returncode
+        others = "The stages continue one by one." if recorded else "Mend it, or run the other tables by their names."
+        print(f"error: {error}\n{others}", file=sys.stderr, flush=True)
+        code = 2
+    if recorded:
+        code = _dvc(root, "repro", "--keep-going").returncode
     failed = 0
     print()
     for scale in scales:
@@ -286,9 +294,12 @@ def reproduce_all(root: Path) -> int:
                 else f"{paper + '/' + name:<32} {scale:<7} not run: see the messages above"
             )
             failed += not there
-    if code and failed:  # a stage that failed keeps DVC from the report; what there is should be seen all the same
+    if not recorded or (
+        code and failed
+    ):  # a stage that failed keeps DVC from the report; what there is should be seen all the same
         subprocess.run([sys.executable, "-m", "regard_lab.report"], cwd=root, check=False)
-    print(f"\n{time.time() - started:.0f} s in all. The report: {root / 'reports' / 'index.html'}")
+    page = "reports/index.html" if recorded else "reports/quick/index.html"
+    print(f"\n{time.time() - started:.0f} s in all. The report: {page}")
     return code
 
 
@@ -307,7 +318,15 @@ def outdated(root: Path, scales: list[str]) -> dict[str, list[tuple[str, str]]]:
 
 
 def _dvc(root: Path, *words: str, **options: Any) -> "subprocess.CompletedProcess[str]":
+    _without_git(root)
     return subprocess.run([sys.executable, "-m", "dvc", *words], cwd=root, **options)
+
+
+def _without_git(root: Path) -> None:
+    """In an archive without `.git`, tell DVC so: it refuses to work otherwise, or takes a repository around the archive for its own."""
+    local = root / ".dvc" / "config.local"  # which Git does not see
+    if not (root / ".git").exists() and not local.exists():
+        files.write_atomically(local, "[core]\n    no_scm = true\n")
 
 
 def _tables(root: Path) -> list[tuple[str, str]]:
@@ -319,7 +338,10 @@ def read_scales(root: Path) -> list[str]:
     """The scales that `params.yaml` asks for, checked."""
     path = root / "params.yaml"
     try:
-        scales = yaml.safe_load(path.read_text())["scales"]
+        scales = yaml.safe_load(path.read_text(encoding="utf-8"))["scales"]
+    except FileNotFoundError:
+        find_project("", root)  # says where the repository is
+        raise UserError(f"{path} is missing; it must hold a list `scales:`") from None
     except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
         raise UserError(f"{path} must hold a list `scales:` ({type(error).__name__}: {error})") from None
     if not isinstance(scales, list) or not scales:

@@ -89,10 +89,11 @@ def finished_record(cell: Cell, root: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        record: dict[str, Any] = files.read_json(path)
-    except UserError:  # truncated by something other than our atomic writes: as good as absent
+        record: Any = files.read_json(path)
+    except UserError:  # damaged by something other than our atomic writes: as good as absent
         return None
-    return record if record.get("identity") == cell.identity() else None
+    complete = isinstance(record, dict) and all(isinstance(record.get(name), dict) for name in ("metrics", "curves"))
+    return record if complete and record.get("identity") == cell.identity() else None
 
 
 def run_cell(cell: Cell, root: Path, keep: Literal["best", "last", "none"] = "none") -> Finished:
@@ -173,6 +174,8 @@ def _prepare_folder(cell: Cell, root: Path) -> Path:
     """The cell's folder, emptied if what it holds was made by another config, code or data."""
     folder, identity = cell.folder(root), cell.identity()
     mark = folder / "identity.json"
+    if folder.is_symlink() or folder.is_file():
+        folder.unlink()
     if folder.exists():
         try:
             same = files.read_json(mark) == identity

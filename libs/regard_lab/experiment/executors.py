@@ -9,8 +9,10 @@ import concurrent.futures.process
 import itertools
 import multiprocessing
 import multiprocessing.forkserver
+import multiprocessing.util
 import os
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +22,8 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from regard_lab.common.errors import UserError, nearest
+
+LONGEST_TMPDIR = 70
 
 
 class Future(Protocol):
@@ -153,8 +157,28 @@ def import_early(modules: Iterable[str] = ()) -> None:
     """
     # Counts GPUs without CUDA, which a process must not have begun to use before it forks.
     os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
+    _short_socket_names()
     multiprocessing.set_forkserver_preload(["regard_lab.training.trainer", *dict.fromkeys(modules)])
     multiprocessing.forkserver.ensure_running()
+
+
+def _short_socket_names() -> None:
+    """Processes talk through sockets below the temporary folder, whose names may have 107 bytes: 32 of them are multiprocessing's own.
+
+    Where TMPDIR is longer, these sockets, and nothing else, go to another folder.
+    """
+    before = tempfile.tempdir
+    if len(os.fsencode(tempfile.gettempdir())) <= LONGEST_TMPDIR:
+        return
+    for folder in ("/tmp", "/var/tmp", "/dev/shm"):
+        if os.access(folder, os.W_OK):
+            tempfile.tempdir = folder
+            try:
+                multiprocessing.util.get_temp_dir()  # remembers it for this process and its children
+            finally:
+                tempfile.tempdir = before
+            return
+    raise UserError(f"TMPDIR ({tempfile.gettempdir()}) is too long a name for sockets: at most {LONGEST_TMPDIR} bytes")
 
 
 class Slurm:
