@@ -242,3 +242,28 @@ def test_clusters_are_asked_for_gpus(two_gpus, monkeypatch, tmp_path):
         {"num_gpus": 0.5},
         {"num_gpus": 4},
     ]
+
+
+LONG_TMPDIR = """
+import os
+from regard_lab.experiment.executors import executor
+if __name__ == "__main__":
+    with executor("processes", workers=2) as pool:
+        assert pool.submit(os.getpid).result() != os.getpid()
+"""
+
+
+@pytest.mark.slow
+def test_a_long_tmpdir_is_no_obstacle(tmp_path):
+    """The name of a socket may have 107 bytes, and multiprocessing puts its own below TMPDIR."""
+    long = tmp_path / ("a" * 60) / ("b" * 60)
+    long.mkdir(parents=True)
+    (script := tmp_path / "long.py").write_text(LONG_TMPDIR)
+    subprocess.run([sys.executable, str(script)], check=True, env=os.environ | {"TMPDIR": str(long)})
+
+
+def test_a_long_tmpdir_without_another_is_one_sentence(monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / ("a" * 100)))
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(UserError, match=r"TMPDIR .* is too long a name for sockets: at most 70 bytes"):
+        executors._short_socket_names()

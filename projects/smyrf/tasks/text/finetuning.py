@@ -85,6 +85,7 @@ class FinetuningTask(Task):
 def untrained(run: FinetuningRun) -> tuple[Classifier, Any]:
     """The model before fine-tuning, with its attention, and its tokenizer."""
     name, root = run.encoder.checkpoint, Path.cwd()
+    torch.manual_seed(run.seed)  # transformers draws what a checkpoint does not hold, such as RoBERTa's pooler
     encoder, tokenizer = pretrained(name, root), tokenizer_of(name, root)
     torch.manual_seed(run.seed)
     model = Classifier(encoder, run.task.classes, run.encoder)
