@@ -144,12 +144,12 @@ def far_device(monkeypatch: pytest.MonkeyPatch) -> Iterator[FarMode]:
     monkeypatch.setattr(torch.inference_mode, "__enter__", _enter_inference)
     monkeypatch.setattr(torch.inference_mode, "__exit__", _exit_inference)
     # A module's parameters are replaced by those on the other device, as tensor subclasses ask for.
-    monkeypatch.setattr(torch.nn.Module, "to", _moved)
+    monkeypatch.setattr(torch.nn.Module, "_apply", _apply)
     with FarMode() as mode:
         yield mode
 
 
-_to, _made = torch.nn.Module.to, torch.tensor
+_made = torch.tensor
 
 
 def _tensor(values: Any, *, device: Any = None, **options: Any) -> Tensor:
@@ -168,18 +168,16 @@ def _exit_inference(context: Any, *error: Any) -> None:
     context.far.__exit__(*error)
 
 
-def _moved(module: torch.nn.Module, *args: Any, **kwargs: Any) -> torch.nn.Module:
-    target = next((x for x in (*args, kwargs.get("device")) if isinstance(x, torch.device)), None)
-    if target is None:
-        return _to(module, *args, **kwargs)
-    for part in module.modules():
+def _apply(module: torch.nn.Module, change: Callable[[Tensor], Tensor], recurse: bool = True) -> torch.nn.Module:
+    """`Module._apply`, which is behind `to`, `double` and the like, with new parameters in the place of changed ones."""
+    for part in module.modules() if recurse else [module]:
         for name, parameter in list(part._parameters.items()):
             if parameter is not None:
-                value = parameter.detach().to(target)
+                value = change(parameter.detach())
                 part._parameters[name] = torch.nn.Parameter(value, requires_grad=parameter.requires_grad)
         for name, buffer in list(part._buffers.items()):
             if buffer is not None:
-                part._buffers[name] = buffer.to(target)
+                part._buffers[name] = change(buffer)
     return module
 
 
@@ -198,6 +196,7 @@ def run_far(run: Callable[[Any, Path], Any], config: Any, folder: Path, monkeypa
         far = copy.deepcopy(task)
         far.to(FAR).train()
         batch = tuple(tensor.to(FAR) for tensor in next(iter(train)))
+        torch.use_deterministic_algorithms(True)  # as Lightning asks for
         mode.seen.clear()
         far.score(far.model, batch)["loss"].backward()
         steps.update(mode.seen)

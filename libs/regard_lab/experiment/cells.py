@@ -13,6 +13,7 @@ import shutil
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -144,7 +145,8 @@ def _run_anew(cell: Cell, root: Path, keep: Literal["best", "last", "none"]) -> 
     machine.reset_peak_memory()
     started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
     run: Run = load(cell.run)
-    with keeping() if keep != "none" else contextlib.nullcontext([]) as artefacts:
+    kept: AbstractContextManager[list[Path]] = keeping() if keep != "none" else contextlib.nullcontext([])
+    with kept as artefacts:
         measured = run(typed(load(cell.schema), cell.config), folder)
     _check_finite(measured)
     wall_time_s = time.perf_counter() - clock

@@ -160,10 +160,10 @@ def evaluate_words(project: Project, words: list[str], root: Path) -> int:
         return 0 if words else 2
     folder, changes = Path(words[0]), {}
     for word in words[1:]:
-        key, equals, value = word.partition("=")
+        key, equals, text = word.partition("=")
         if not equals:
             raise UserError(f"after the run folder come words such as data=NAME or section.key=value, got {word!r}")
-        changes["data.name" if key == "data" else key] = yaml.safe_load(value)
+        changes["data.name" if key == "data" else key] = yaml.safe_load(text)
     kept = read_kept(folder)
     if kept["paper"] != project.name:
         raise UserError(f"{folder} is a run of {kept['paper']}: python -m projects.{kept['paper']}.evaluate {folder}")

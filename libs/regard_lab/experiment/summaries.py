@@ -16,12 +16,12 @@ def write_summaries(folder: Path, config: dict[str, Any], measured: RunResult) -
         return
     from torch.utils.tensorboard import SummaryWriter
 
-    with SummaryWriter(str(folder / FOLDER)) as writer:  # type: ignore[no-untyped-call]
+    with SummaryWriter(str(folder / FOLDER)) as writer:
         metrics = {f"metrics/{name}": value for name, value in measured.metrics.items()}
-        writer.add_hparams(flat(config), metrics, run_name=".")  # type: ignore[no-untyped-call]
+        writer.add_hparams(flat(config), metrics, run_name=".")
         for name, picture in pictures_in(measured.exhibits):
             pixels = decode(picture)
-            writer.add_image(name, pixels, dataformats="HWC" if pixels.ndim == 3 else "HW")  # type: ignore[no-untyped-call]
+            writer.add_image(name, pixels, dataformats="HWC" if pixels.ndim == 3 else "HW")
 
 
 def flat(values: dict[str, Any], before: str = "") -> dict[str, str | int | float | bool]:

@@ -42,7 +42,7 @@ def on_ranks(train: Callable[..., object], devices: int, folder: Path, *argument
         port = free.getsockname()[1]
     settings = (train, path, devices, port, torch.get_num_threads())
     try:
-        start_processes(_rank, settings, nprocs=devices, start_method="spawn")
+        start_processes(_rank, settings, nprocs=devices, start_method="spawn")  # type: ignore[no-untyped-call]
     except ProcessExitedException as error:
         raise RankFailed(
             f"rank {error.error_index} of {devices} ended without an answer ({error.signal_name or error.exit_code}): killed, or crashed"
