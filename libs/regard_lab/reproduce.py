@@ -33,6 +33,7 @@ from regard_lab.experiment.executors import (
     Future,
     ProcessEnded,
     as_finished,
+    check_devices,
     executor,
     import_early,
 )
@@ -55,14 +56,15 @@ def reproduce_tables(
     """Bring tables up to date together and yield the summary of each as it is done. Nothing runs before all of them are checked.
 
     Their cells share one executor: imports, which can take longer than the cells of a small table, are paid for once, and the last cell of a
-    table keeps one core busy while the next table has the others. Tables that say how many cells may run at once come after them, each by itself.
+    table keeps one core busy while the next table has the others. Cells that train on several devices come after those, one after the other.
+    Tables that say how many cells may run at once come last, each by itself.
 
     Args:
         names: Paper and table of each.
         scale: `quick`, `laptop` or `paper`.
         root: The folder of the repository.
         where: One of `EXECUTORS`.
-        workers: How many cells at once. Default: what the table says, else one per core.
+        workers: How many cells at once. Default: what the table says, else one per GPU, or per core where there is no GPU.
         options: Passed to submitit or Ray.
 
     Raises:
@@ -131,21 +133,38 @@ def _run(
 ) -> Iterator[_Run]:
     """Run the cells of all tables on one executor and yield each table when its last cell has ended. `cells`: how many there are."""
     under_way: dict[Future, tuple[_Run, Cell]] = {}
+    on_several: list[tuple[_Run, Cell]] = []
     pool: Executor | None = None
+    local = where in ("inline", "processes")
     with ExitStack() as stack, tqdm(total=cells, unit="cell", disable=None) as bar:
         for run in runs:
             for cell in _to_run(run, root):
+                run.left += 1
+                if cell.devices > 1:
+                    if local:
+                        check_devices(cell.devices)
+                    on_several.append((run, cell))
+                    continue
                 if pool is None:  # not before there is something to run: to start it takes seconds
                     count = min(workers, cells) if workers else None
-                    pool = stack.enter_context(executor(where, workers=count, **options))
+                    gpus = int(run.table.scale == "paper")  # a cluster's; smaller scales run on any machine
+                    pool = stack.enter_context(executor(where, workers=count, devices=gpus, **options))
                 under_way[pool.submit(run_cell, cell, root)] = run, cell
-                run.left += 1
             bar.update(len(run.finished))
             if not run.left:
                 yield run
-        for future in as_finished(under_way):
-            run, cell = under_way[future]
-            end = _end(future, cell)
+
+        def ended() -> Iterator[tuple[_Run, Cell, Finished]]:
+            """Cells on one device as they end; then those on several, which have the machine to themselves."""
+            for future in as_finished(under_way):
+                yield *under_way[future], _end(future, under_way[future][1])
+            for run, cell in on_several:
+                name = "inline" if local else where
+                with executor(name, workers=1, devices=cell.devices, **({} if local else options)) as alone:
+                    (future,) = as_finished([alone.submit(run_cell, cell, root)])
+                    yield run, cell, _end(future, cell)
+
+        for run, cell, end in ended():
             run.finished.append(end)
             run.left -= 1
             bar.set_description(f"{cell.paper}/{cell.table} {cell.scale}", refresh=False)
@@ -243,18 +262,26 @@ def reproduce_all(root: Path) -> int:
     """Bring everything up to date for the scales of `params.yaml`, then print one line per table and the report's path.
 
     The tables whose stages DVC would run are run here first, together. Each of their stages then finds its cells finished and only records
-    them; `dvc repro` alone, or of one stage, gives the same results.
+    them; `dvc repro` alone, or of one stage, gives the same results. `quick` results are no evidence and not in Git, and neither are DVC's
+    records of them: if nothing else is asked for, no stage is run, and a checkout stays as it was.
     """
     started = time.time()
     scales = read_scales(root)
-    _dvc(root, "repro", "fingerprints")
+    recorded = any(scale in DECIDING for scale in scales)
+    if recorded:
+        _dvc(root, "repro", "fingerprints")
+    code = 0
     try:
-        for scale, names in outdated(root, scales).items():
+        for scale, names in (outdated(root, scales) if recorded else dict.fromkeys(scales, _tables(root))).items():
             for summary in reproduce_tables(names, scale, root):
                 tqdm.write(line(summary))
+                code |= bool(summary["rows"]["failed"] or summary["rows"]["not run"])
     except UserError as error:  # every other table has its own stage, and so has the one that is wrong
-        print(f"error: {error}\nThe stages continue one by one.", file=sys.stderr, flush=True)
-    code = _dvc(root, "repro", "--keep-going").returncode
+        others = "The stages continue one by one." if recorded else "Mend it, or run the other tables by their names."
+        print(f"error: {error}\n{others}", file=sys.stderr, flush=True)
+        code = 2
+    if recorded:
+        code = _dvc(root, "repro", "--keep-going").returncode
     failed = 0
     print()
     for scale in scales:
@@ -267,9 +294,12 @@ def reproduce_all(root: Path) -> int:
                 else f"{paper + '/' + name:<32} {scale:<7} not run: see the messages above"
             )
             failed += not there
-    if code and failed:  # a stage that failed keeps DVC from the report; what there is should be seen all the same
+    if not recorded or (
+        code and failed
+    ):  # a stage that failed keeps DVC from the report; what there is should be seen all the same
         subprocess.run([sys.executable, "-m", "regard_lab.report"], cwd=root, check=False)
-    print(f"\n{time.time() - started:.0f} s in all. The report: {root / 'reports' / 'index.html'}")
+    page = "reports/index.html" if recorded else "reports/quick/index.html"
+    print(f"\n{time.time() - started:.0f} s in all. The report: {page}")
     return code
 
 
@@ -288,7 +318,15 @@ def outdated(root: Path, scales: list[str]) -> dict[str, list[tuple[str, str]]]:
 
 
 def _dvc(root: Path, *words: str, **options: Any) -> "subprocess.CompletedProcess[str]":
+    _without_git(root)
     return subprocess.run([sys.executable, "-m", "dvc", *words], cwd=root, **options)
+
+
+def _without_git(root: Path) -> None:
+    """In an archive without `.git`, tell DVC so: it refuses to work otherwise, or takes a repository around the archive for its own."""
+    local = root / ".dvc" / "config.local"  # which Git does not see
+    if not (root / ".git").exists() and not local.exists():
+        files.write_atomically(local, "[core]\n    no_scm = true\n")
 
 
 def _tables(root: Path) -> list[tuple[str, str]]:
@@ -300,7 +338,10 @@ def read_scales(root: Path) -> list[str]:
     """The scales that `params.yaml` asks for, checked."""
     path = root / "params.yaml"
     try:
-        scales = yaml.safe_load(path.read_text())["scales"]
+        scales = yaml.safe_load(path.read_text(encoding="utf-8"))["scales"]
+    except FileNotFoundError:
+        find_project("", root)  # says where the repository is
+        raise UserError(f"{path} is missing; it must hold a list `scales:`") from None
     except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
         raise UserError(f"{path} must hold a list `scales:` ({type(error).__name__}: {error})") from None
     if not isinstance(scales, list) or not scales:
@@ -333,7 +374,12 @@ def main() -> int:
     )
     parser.add_argument("--scale", default=None, help="quick, laptop or paper")
     parser.add_argument("--executor", default="processes", choices=EXECUTORS)
-    parser.add_argument("--workers", type=int, default=None, help="how many cells at once (default: one per core)")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=None,
+        help="how many cells at once (default: one per GPU, or per core without any)",
+    )
     parser.add_argument(
         "--option",
         action="append",

@@ -60,7 +60,7 @@ def sources(root: Path) -> str:
     read = [root / "params.yaml", *fetched]
     for folder in ("libs", "projects"):
         read += (path for path in (root / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    contents = (f"{path.relative_to(root)} {files.sha256(path)}" for path in sorted(read))
+    contents = (f"{path.relative_to(root)} {files.text_sha256(path)}" for path in sorted(read))
     return files.combined_sha256(
         [sys.version, *contents, *(str(path.relative_to(root)) for path in other_results(root))]
     )

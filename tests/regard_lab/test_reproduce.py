@@ -1,11 +1,13 @@
 """Bringing tables up to date: what is run and reused, what a failure leaves, and what a user is told."""
 
+import errno
 import json
 import subprocess
 import sys
 
 import pytest
 
+from regard_lab import reproduce
 from regard_lab.common import files
 from regard_lab.common.errors import UserError
 from regard_lab.experiment.cells import run_cell
@@ -13,6 +15,7 @@ from regard_lab.experiment.executors import ProcessEnded, executor
 from regard_lab.experiment.results import read_result, result_path
 from regard_lab.reproduce import line, main, read_scales, reproduce_all, reproduce_tables, summary_path
 from tests.editing import change
+from tests.paths import ROOT
 from tests.regard_lab import toy
 
 
@@ -104,6 +107,7 @@ def test_a_failed_cell_is_exit_code_1(root, monkeypatch, capsys):
 
 
 def test_tables_of_one_command_are_checked_before_one_runs_and_each_has_its_result(root, monkeypatch, capsys):
+    (root / "params.yaml").write_text("scales: [laptop]\n")
     tables = root / "projects/toy/tables"
     (tables / "others.yaml").write_text((tables / "lines.yaml").read_text())
     change(root / "projects/toy/paper.yaml", "[lines]", "[lines, others]")
@@ -150,6 +154,7 @@ def test_tables_share_an_executor_unless_one_says_how_many_cells_may_run(root, m
         started.append(workers)
         return executor("inline")
 
+    (root / "params.yaml").write_text("scales: [laptop]\n")
     tables = root / "projects/toy/tables"
     (tables / "others.yaml").write_text((tables / "lines.yaml").read_text() + limit)
     change(root / "projects/toy/paper.yaml", "[lines]", "[lines, others]")
@@ -164,6 +169,7 @@ def test_tables_share_an_executor_unless_one_says_how_many_cells_may_run(root, m
 
 def test_everything_runs_what_dvc_would_run_and_then_dvc(root, monkeypatch, capsys):
     """A table whose stage is up to date is not even composed; the stages come last and find their cells."""
+    (root / "params.yaml").write_text("scales: [laptop]\n")
     tables = root / "projects/toy/tables"
     (tables / "others.yaml").write_text((tables / "lines.yaml").read_text())
     change(root / "projects/toy/paper.yaml", "[lines]", "[lines, others]")
@@ -171,7 +177,7 @@ def test_everything_runs_what_dvc_would_run_and_then_dvc(root, monkeypatch, caps
 
     def dvc(root, *words, **options):
         asked.append((words, toy.calls(root)))
-        changed = {"pipelines/toy/dvc.yaml:table@others-quick": ["changed"], "fingerprints": ["always changed"]}
+        changed = {"pipelines/toy/dvc.yaml:table@others-laptop": ["changed"], "fingerprints": ["always changed"]}
         return subprocess.CompletedProcess(words, 0, json.dumps(changed) if "status" in words else "")
 
     monkeypatch.setattr("regard_lab.reproduce._dvc", dvc)
@@ -181,14 +187,15 @@ def test_everything_runs_what_dvc_would_run_and_then_dvc(root, monkeypatch, caps
     assert asked == [
         (("repro", "fingerprints"), 0),
         (("status", "--json"), 0),
-        (("repro", "--keep-going"), 4),
+        (("repro", "--keep-going"), 8),
     ]
     told = capsys.readouterr().out
-    assert "toy/others                       quick   rows: 2 ok; cells: 4 run" in told
-    assert "toy/lines                        quick   not run" in told
+    assert "toy/others                       laptop  rows: 2 ok; cells: 8 run" in told
+    assert "toy/lines                        laptop  not run" in told
 
 
 def test_a_table_that_is_wrong_leaves_the_others_to_their_stages(root, monkeypatch, capsys):
+    (root / "params.yaml").write_text("scales: [laptop]\n")
     change(root / "projects/toy/tables/lines.yaml", "[1.0, 3.0]", "[1.0, 0.0]")
     asked = []
 
@@ -202,3 +209,81 @@ def test_a_table_that_is_wrong_leaves_the_others_to_their_stages(root, monkeypat
     assert reproduce_all(root) == 1
     assert asked == ["repro", "status", "repro"]
     assert "slope must not be 0" in capsys.readouterr().err
+
+
+def test_cells_on_several_devices_have_the_machine_to_themselves(root, monkeypatch):
+    """They come after the others, one after the other, in no pool, under the table's lock, and leave one record each."""
+    for name in ("projects/toy/experiments/points.yaml", "projects/toy/config.py"):
+        path = root / name
+        text = path.read_text()
+        text = text.replace("fail: false", "fail: false\ndevices: 1").replace(
+            "    fail: bool", "    fail: bool\n    devices: int"
+        )
+        path.write_text(text)
+    change(
+        root / "projects/toy/tables/lines.yaml",
+        "rows: {slope: [1.0, 3.0]}",
+        "rows: [{slope: 3.0, devices: 2}, {slope: 1.0, devices: 1}]",
+    )
+    change(root / "projects/toy/tables/lines.yaml", "sets: {slope: slope}", "sets: {slope: slope, devices: devices}")
+    toy.forget()
+    ran, made, running = [], [], 0
+
+    def watched(cell, root):
+        nonlocal running
+        running += 1
+        assert running == 1
+        with pytest.raises(UserError, match="is being run by another process"):
+            reproduce.reproduce_table("toy", "lines", "quick", root, where="inline")
+        ran.append((cell.devices, cell.seed))
+        running -= 1
+        return run_cell(cell, root)
+
+    monkeypatch.setattr(reproduce, "run_cell", watched)
+    monkeypatch.setattr(
+        reproduce, "executor", lambda name, **options: made.append((name, options["devices"])) or executor("inline")
+    )
+    (summary,) = reproduce_tables([("toy", "lines")], "quick", root, where="processes", workers=2)
+    assert summary["cells"]["run"] == 4
+    assert ran == [(1, 0), (1, 1), (2, 0), (2, 1)]
+    assert made == [("processes", 0), ("inline", 2), ("inline", 2)]
+    assert len(list((root / "runs/quick/toy/lines").glob("*-seed*.json"))) == 4
+
+
+def test_quick_results_leave_a_clean_checkout_clean(root, monkeypatch, capsys):
+    """No stage of DVC is run, whose locks are in Git; the pages go to a folder that is not."""
+    asked = []
+    monkeypatch.setattr("regard_lab.reproduce._dvc", lambda *_, **__: pytest.fail("DVC was asked"))
+    monkeypatch.setattr("regard_lab.reproduce.executor", lambda *_, **__: executor("inline"))
+    monkeypatch.setattr("regard_lab.reproduce.import_early", lambda modules: None)
+    monkeypatch.setattr("regard_lab.reproduce.subprocess.run", lambda words, **_: asked.append(words[1:]))
+    assert reproduce_all(root) == 0
+    assert reproduce_all(root) == 0
+    told = capsys.readouterr().out
+    assert asked == [["-m", "regard_lab.report"]] * 2
+    assert "up to date (2 rows)" in told
+    assert "The report: reports/quick/index.html" in told
+    assert str(root) not in told
+    ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").split()
+    assert {"/results/quick", "/reports/quick", "/runs"} <= set(ignored)
+
+
+def test_an_archive_is_no_repository_and_dvc_is_told(root, monkeypatch):
+    (root / ".dvc").mkdir()
+    monkeypatch.setattr("regard_lab.reproduce.subprocess.run", lambda *_, **__: None)
+    reproduce._dvc(root, "status")
+    assert "no_scm = true" in (root / ".dvc/config.local").read_text()
+    (root / ".dvc/config.local").unlink()
+    (root / ".git").mkdir()
+    reproduce._dvc(root, "status")
+    assert not (root / ".dvc/config.local").exists()
+
+
+def test_a_checkout_that_cannot_be_written_is_one_line(root, monkeypatch, capsys):
+    def refused(path, *_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("sys.argv", ["reproduce", "toy/lines"])
+    monkeypatch.setattr("pathlib.Path.mkdir", refused)
+    assert main() == 2
+    assert "Permission denied; results, runs" in capsys.readouterr().err

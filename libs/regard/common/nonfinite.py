@@ -69,7 +69,10 @@ def any_before(rows: Tensor, chunk: int) -> Tensor:
 
 def zero_and_mark_causal(x: Tensor) -> tuple[Tensor, Tensor]:
     """x `(…, n, ·)` with NaN and infinities set to 0, and their mark `(…, n, ·)`: NaN from their row on, 0 before it."""
-    return x.nan_to_num(0.0, 0.0, 0.0), (x.detach() * 0).cumsum(-2)
+    seen = (~x.detach().isfinite()).cumsum(
+        -2, dtype=torch.int32
+    ) > 0  # of whole numbers: floats have no deterministic sum on CUDA
+    return x.nan_to_num(0.0, 0.0, 0.0), torch.zeros_like(x).masked_fill_(seen, torch.nan)
 
 
 def row_nan_mark(x: Tensor) -> Tensor:

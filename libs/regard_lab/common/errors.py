@@ -1,9 +1,13 @@
 """User-fixable errors. A command prints one as a sentence and exits with code 2; everything else is a bug and keeps its traceback."""
 
 import difflib
+import errno
 import functools
+import io
 import sys
 from collections.abc import Callable, Iterable
+
+CANNOT_WRITE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 
 
 class UserError(Exception):
@@ -21,14 +25,29 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def command(main: Callable[[], int | None]) -> Callable[[], int]:
-    """Make `main` a command: a `UserError` becomes one line on stderr and exit code 2."""
+    """Make `main` a command: a `UserError`, or a disk that cannot be written, becomes one line on stderr and exit code 2.
+
+    A terminal that cannot show a letter is given a stand-in for it, and does not end the work.
+    """
 
     @functools.wraps(main)
     def run() -> int:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")
         try:
             return main() or 0
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
+            return 2
+        except OSError as error:
+            if error.errno not in CANNOT_WRITE:
+                raise
+            where = f"{error.filename}: " if error.filename else ""
+            print(
+                f"error: {where}{error.strerror}; results, runs, data and reports are written below the repository",
+                file=sys.stderr,
+            )
             return 2
         except KeyboardInterrupt:
             print("interrupted: what was finished is kept, and the same command resumes there", file=sys.stderr)

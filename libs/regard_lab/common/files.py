@@ -37,11 +37,15 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file; a missing or truncated file is one clear `UserError`."""
+    """Read a JSON file; one that is missing, truncated, not text or no file is one clear `UserError`."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not UTF-8 text; delete it and run again") from None
+    except IsADirectoryError:
+        raise UserError(f"{path} is a folder and should be a file; delete it and run again") from None
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
@@ -55,6 +59,11 @@ def sha256(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def text_sha256(path: Path) -> str:
+    """The SHA-256 of a text file, the same whether its lines end as on Unix or as Git writes them on Windows."""
+    return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
 
 
 def combined_sha256(parts: Iterable[str]) -> str:

@@ -30,8 +30,13 @@ def environment() -> dict[str, Any]:
 
 
 def revision(root: Path) -> str | None:
-    """The commit of the work tree, followed by `+` if code has changed since; `None` outside Git."""
+    """The commit of the work tree, followed by `+` if code has changed since.
+
+    `None` outside Git, and in an archive unpacked inside another repository, whose commit says nothing of this code.
+    """
     try:
+        if Path(_git(root, "rev-parse", "--show-toplevel")).resolve() != root.resolve():
+            return None
         commit = _git(root, "rev-parse", "--short=12", "HEAD")
         changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", "libs", "projects")
     except (OSError, subprocess.CalledProcessError):

@@ -8,6 +8,8 @@ may be deleted at any time; what is needed is made again.
 """
 
 import fcntl
+import functools
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +17,9 @@ from typing import Any
 
 from regard_lab import data
 from regard_lab.common import files
+from regard_lab.common.errors import UserError
 from regard_lab.experiment.fingerprint import code_fingerprint
+from regard_lab.training import kept
 
 FOLDER = Path("runs/artefacts")
 DONE = "artefact.json"
@@ -47,11 +51,31 @@ def artefact(
         "data": {data_set: data.expected_checksum(data_set, root, source) for data_set in data_sets},
     }
     mark = files.combined_sha256([repr(sorted(identity.items()))])[:16]
+    if (replay := kept.replaying()) is not None:
+        return replay.artefact(mark, functools.partial(make, config))
     folder = root / FOLDER / f"{make.__name__}-{mark}"
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder.with_suffix(".lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / DONE).exists():
+        if not _complete(folder):
             make(config, folder)
-            files.write_json(folder / DONE, {"run": run, **identity})
+            made = {path.name: files.sha256(path) for path in sorted(folder.iterdir()) if path.is_file()}
+            files.write_json(folder / DONE, {"run": run, **identity, "files": made})
+    kept.used(folder)
     return folder
+
+
+def _complete(folder: Path) -> bool:
+    """Is an artefact there, and are its files what they were? One that is damaged is made again."""
+    if not (folder / DONE).exists():
+        return False
+    try:
+        made = files.read_json(folder / DONE).get("files", {})
+        damaged = [name for name, checksum in made.items() if files.sha256(folder / name) != checksum]
+    except (UserError, OSError, AttributeError) as error:
+        damaged = [str(error)]
+    if damaged:
+        print(f"{folder.name} is damaged ({', '.join(damaged)}) and is made again", file=sys.stderr)
+        (folder / DONE).unlink()
+        return False
+    return True

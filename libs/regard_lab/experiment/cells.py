@@ -6,11 +6,14 @@
 An interrupted cell is resumed from its folder if that was made by the same config, code and data; otherwise it starts over.
 """
 
+import contextlib
 import datetime
+import os
 import shutil
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -49,11 +52,23 @@ class Cell:
             "data": self.data,
         }
 
+    @property
+    def devices(self) -> int:
+        """On how many devices its training runs: the most that any section of its config says."""
+        return _devices(self.config)
+
     def record_path(self, root: Path) -> Path:
         return root / "runs" / self.scale / self.paper / self.table / f"{self.id}.json"
 
     def folder(self, root: Path) -> Path:
         return self.record_path(root).with_suffix("")
+
+
+def _devices(values: Any) -> int:
+    if not isinstance(values, dict):
+        return 1
+    own = values.get("devices")
+    return max([own if isinstance(own, int) else 1, *map(_devices, values.values())])
 
 
 Run = Callable[[Any, Path], RunResult]
@@ -75,50 +90,69 @@ def finished_record(cell: Cell, root: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        record: dict[str, Any] = files.read_json(path)
-    except UserError:  # truncated by something other than our atomic writes: as good as absent
+        record: Any = files.read_json(path)
+    except UserError:  # damaged by something other than our atomic writes: as good as absent
         return None
-    return record if record.get("identity") == cell.identity() else None
+    complete = isinstance(record, dict) and all(isinstance(record.get(name), dict) for name in ("metrics", "curves"))
+    return record if complete and record.get("identity") == cell.identity() else None
 
 
-def run_cell(cell: Cell, root: Path) -> Finished:
+def run_cell(cell: Cell, root: Path, keep: Literal["best", "last", "none"] = "none") -> Finished:
     """Run a cell, or reuse its record.
 
     Args:
         cell: What to run.
         root: The folder of the repository.
+        keep: Whether its weights stay (`regard_lab.experiment.kept_runs`).
 
     Returns:
-        How it ended. An error of the run is an outcome (`failed`), and so is missing data (`not run`).
-
-    Raises:
-        UserError: Something that a user can fix.
+        How it ended. An error of the run is an outcome (`failed`), and so is missing data (`not run`); those of a user too, so that a table's
+        other cells are run.
     """
+    if record := finished_record(cell, root):
+        return Finished(cell, "reused", record)
+    try:
+        return _run_anew(cell, root, keep)
+    except DataMissing as error:
+        return Finished(cell, "not run", None, _published(error, root))
+    except UserError as error:
+        return Finished(cell, "failed", None, _published(error, root))
+    except (Exception, SystemExit) as error:  # a library that ends the process must not end the others' work
+        with contextlib.suppress(UserError, OSError):
+            files.write_atomically(cell.folder(root) / "error.txt", traceback.format_exc())
+        return Finished(cell, "failed", None, f"{type(error).__name__}: {_published(error, root)}")
+
+
+def _published(error: BaseException, root: Path) -> str:
+    """What an error says. Reports are published: no path of this machine."""
+    return str(error).replace(f"{root.resolve()}/", "").replace(f"{Path.home()}/", "~/")
+
+
+def _run_anew(cell: Cell, root: Path, keep: Literal["best", "last", "none"]) -> Finished:
     import torch
 
     from regard_lab.experiment.config import typed
+    from regard_lab.experiment.kept_runs import write_kept
     from regard_lab.experiment.project import load
+    from regard_lab.experiment.summaries import write_summaries
+    from regard_lab.training.kept import keeping
 
-    if record := finished_record(cell, root):
-        return Finished(cell, "reused", record)
+    # What cuBLAS needs to be deterministic, before anything uses it.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     folder = _prepare_folder(cell, root)
     # The same sums in the same order, whichever executor runs the cell; two processes beat two threads here.
     torch.set_num_threads(1)
     machine.reset_peak_memory()
     started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
-    try:
-        run: Run = load(cell.run)
+    run: Run = load(cell.run)
+    kept: AbstractContextManager[list[Path]] = keeping() if keep != "none" else contextlib.nullcontext([])
+    with kept as artefacts:
         measured = run(typed(load(cell.schema), cell.config), folder)
-        _check_finite(measured)
-    except DataMissing as error:
-        return Finished(cell, "not run", None, str(error))
-    except UserError:
-        raise
-    except Exception as error:
-        files.write_atomically(folder / "error.txt", traceback.format_exc())
-        # Reports are published: no path of this machine.
-        message = f"{type(error).__name__}: {error}".replace(f"{root.resolve()}/", "")
-        return Finished(cell, "failed", None, message)
+    _check_finite(measured)
+    wall_time_s = time.perf_counter() - clock
+    write_summaries(folder, cell.config, measured)
+    if keep != "none":
+        write_kept(cell, folder, measured.metrics, artefacts, keep)
     record = {
         "identity": cell.identity(),
         "run": cell.run,
@@ -127,7 +161,7 @@ def run_cell(cell: Cell, root: Path) -> Finished:
         "curves": measured.curves,
         "exhibits": measured.exhibits,
         "started": started.isoformat(timespec="seconds"),
-        "wall_time_s": round(time.perf_counter() - clock, 2),
+        "wall_time_s": round(wall_time_s, 2),
         "peak_mib": round(machine.peak_memory_mib(), 1),
         "versions": machine.versions(),
         "environment": machine.environment(),
@@ -142,6 +176,8 @@ def _prepare_folder(cell: Cell, root: Path) -> Path:
     """The cell's folder, emptied if what it holds was made by another config, code or data."""
     folder, identity = cell.folder(root), cell.identity()
     mark = folder / "identity.json"
+    if folder.is_symlink() or folder.is_file():
+        folder.unlink()
     if folder.exists():
         try:
             same = files.read_json(mark) == identity

@@ -46,13 +46,19 @@ def papers(root: Path) -> list[str]:
     return sorted(path.parent.name for path in (root / "projects").glob("*/config.py"))
 
 
+def _where(root: Path) -> str:
+    """The end of a message to someone who is not at the root of a repository."""
+    above = next((folder for folder in root.resolve().parents if papers(folder)), None)
+    return f"; the repository is above: cd {above}" if above else "; run this at the root of the repository"
+
+
 def find_project(name: str, root: Path) -> Project:
     """The project of a paper; for an unknown name, a `UserError` suggests the nearest."""
     known = papers(root)
+    if not known:
+        raise UserError(f"there are no projects in {root.resolve()}{_where(root)}")
     if name not in known:
-        raise UserError(
-            f"there is no project {name!r}.{nearest(name, known)} There are: {', '.join(known) or 'none here'}"
-        )
+        raise UserError(f"there is no project {name!r}.{nearest(name, known)} There are: {', '.join(known)}")
     return load(f"projects.{name}.config:PROJECT")  # type: ignore[no-any-return]
 
 

@@ -1,7 +1,7 @@
 """The command that trains one cell: `python -m projects.<paper>.train experiment=… model.attention=… scale=… seed=…`.
 
 The words are Hydra's, and so are `-m` (a sweep, by any launcher that is installed), `--cfg job` and `--help`. With `table=…` and a row's
-values the cell is that table's, and the table will not run it again.
+values the cell is that table's, and the table will not run it again. `keep=best|last|none` says which weights stay in the run's folder.
 """
 
 import os
@@ -17,11 +17,13 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from regard_lab import data
-from regard_lab.common.errors import UserError, command
+from regard_lab.common.errors import UserError, command, nearest
 from regard_lab.common.files import combined_sha256
 from regard_lab.experiment.cells import Cell, run_cell
 from regard_lab.experiment.composition import composed, explain, store_configs, usage
 from regard_lab.experiment.config import Composed, register_resolvers
+from regard_lab.experiment.executors import check_devices
+from regard_lab.experiment.kept_runs import KEEP, KEPT, Keep
 from regard_lab.experiment.project import Project
 from regard_lab.experiment.tables import check_config, load_table, make_cell
 
@@ -55,22 +57,22 @@ def train(project: Project, words: list[str], root: Path) -> int:
     if {"-h", "--help"} & set(words):
         print(usage(project, root))
         return 0
-    ours = (
-        "LOCAL_RANK" in os.environ
-    )  # Lightning starts the ranks of a distributed run by this command, with such words
     for word in words:
-        if not ours and word.lstrip("+").partition("=")[0] in NOT_USED:
+        if word.lstrip("+").partition("=")[0] in NOT_USED:
             raise UserError(
                 f"{word.partition('=')[0]} is not used: a cell keeps its record, config and checkpoints in "
                 "runs/<scale>/<paper>/<table>/, where its table finds them"
             )
+    keep, words = _keep(words)
     wrong: list[UserError] = []
 
     def job(config: DictConfig) -> dict[str, float] | None:
         register_resolvers(project)  # a launcher may have started this process
         chosen = HydraConfig.get().runtime.choices
         try:
-            return train_one(project, composed(project, root, config, chosen["experiment"], chosen["table"]), root)
+            return train_one(
+                project, composed(project, root, config, chosen["experiment"], chosen["table"]), root, keep
+            )
         except UserError as error:
             if HydraConfig.get().mode is not RunMode.RUN:
                 raise  # Hydra says which job of the sweep it was
@@ -98,20 +100,46 @@ def train(project: Project, words: list[str], root: Path) -> int:
     return 0
 
 
-def train_one(project: Project, chosen: Composed, root: Path) -> dict[str, float]:
-    """Check a config, fetch its data, train or reuse, and print the metrics, which are returned too."""
+def _keep(words: list[str]) -> tuple[Keep | None, list[str]]:
+    """What the words say of weights, and the other words, which are Hydra's."""
+    said = [word.partition("=")[2] for word in words if word.startswith("keep=")]
+    if said and said[-1] not in KEEP:
+        raise UserError(f"keep must be one of {', '.join(KEEP)}, got {said[-1]!r}.{nearest(said[-1], KEEP)}")
+    return said[-1] if said else None, [word for word in words if not word.startswith("keep=")]  # type: ignore[return-value]
+
+
+def train_one(project: Project, chosen: Composed, root: Path, keep: Keep | None = None) -> dict[str, float]:
+    """Check a config, fetch its data, train or reuse, and print the metrics, which are returned too.
+
+    Args:
+        project: Whose cell.
+        chosen: The config.
+        root: The folder of the repository.
+        keep: Which weights stay. If they are asked for and not there, the cell is run again. Default: None, those of the best epoch if it is
+            run now.
+    """
     check_config(project, chosen.config)
     for name in chosen.spec.data_sets:
         data.ensure(name, root, chosen.config["data"]["source"])
     cell = cell_of(project, chosen, root)  # only now do its data have their checksum
-    end = run_cell(cell, root)
+    check_devices(cell.devices)
+    folder = cell.folder(root)
+    if keep in ("best", "last") and not (folder / KEPT).exists():
+        cell.record_path(root).unlink(missing_ok=True)
+    end = run_cell(cell, root, keep or "best")
     if end.record is None:
         raise UserError(f"{cell.id}: {end.outcome}: {end.reason}")
     print(f"{cell.id} ({cell.scale}, {end.outcome})")
     metrics: dict[str, Any] = end.record["metrics"]
     for name, value in metrics.items():
         print(f"  {name:<28} {value:.6g}")
-    print(f"  record: {cell.record_path(root)}")
+    print(f"  record: {cell.record_path(root).relative_to(root)}")
+    if (folder / KEPT).exists():
+        print(f"  weights: python -m projects.{cell.paper}.evaluate {folder.relative_to(root)}")
+    elif keep in ("best", "last"):
+        raise UserError(
+            f"{cell.id} has left no weights: it trains nothing, or what it uses was trained before without keeping them (remove runs/artefacts)"
+        )
     return metrics
 
 

@@ -180,6 +180,12 @@ class TableFile:
         return self.runs
 
 
+def _seeds(node: Node) -> int:
+    if node.whole() < 1:
+        raise node.error(f"a row needs at least one seed, got {node.value}")
+    return node.whole()
+
+
 def table_names(project: Path) -> list[str]:
     """The tables of a project that are run, in the order of `paper.yaml`."""
     entries = read_yaml(project / "paper.yaml").entries()
@@ -224,7 +230,7 @@ def _runs(fields: Mapping[str, Node]) -> Runs:
         run=fields["run"].text() if "run" in fields else None,
         experiment=experiment,
         config=read_overlay(fields["config"]) if "config" in fields else Overlay({}, {}),
-        seeds=by_scale(fields["seeds"], Node.whole),
+        seeds=by_scale(fields["seeds"], _seeds),
         rows=by_scale(fields["rows"], lambda node: _rows(node, sets)),
         sets=sets,
         data_sets=by_scale(fields["data_sets"], read_data_sets) if "data_sets" in fields else None,

@@ -1,5 +1,7 @@
 """`python -m regard_lab.report` writes `reports/`: a static site with every table, figure and claim, and the tables as csv, Markdown and LaTeX.
 
+It is of the scales that are evidence. Where there are `quick` results, the same site with them is in `reports/quick/`, which is not in Git.
+
 Exit code 2 with one sentence if a result or a paper's file cannot be read; the old report then stays intact.
 """
 
@@ -8,7 +10,9 @@ import sys
 from pathlib import Path
 
 from regard_lab.common.errors import command
+from regard_lab.experiment.results import DECIDING
 from regard_lab.report.site import publish, render
+from regard_lab.report.view import SHOWN
 from regard_lab.write_fingerprints import known_fingerprint, up_to_date
 
 
@@ -22,9 +26,17 @@ def main() -> int:
     )
     root: Path = parser.parse_args().root
     current = up_to_date(root)
-    files = render(root, lambda paper, table, scale: known_fingerprint(paper, table, scale, root, written=current))
-    written, removed = publish(files, root / "reports")
-    print(f"{root / 'reports' / 'index.html'}: {len(files)} files, {written} changed, {removed} removed")
+
+    def fingerprint_of(paper: str, table: str, scale: str) -> str | None:
+        return known_fingerprint(paper, table, scale, root, written=current)
+
+    sites = {Path("reports"): DECIDING}
+    if any((root / "results" / "quick").glob("*/*.json")):
+        sites[Path("reports/quick")] = SHOWN
+    for folder, scales in sites.items():
+        files = render(root, fingerprint_of, scales)
+        written, removed = publish(files, root / folder)
+        print(f"{folder / 'index.html'}: {len(files)} files, {written} changed, {removed} removed")
     return 0
 
 

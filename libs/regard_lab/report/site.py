@@ -4,7 +4,7 @@ import importlib.util
 import inspect
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import ModuleType
@@ -46,11 +46,11 @@ class Drawn:
     stale: bool
 
 
-def read_results(paper: Paper, root: Path) -> dict[tuple[str, Scale], Result]:
-    """The results of a paper's tables; an incomplete file is a `UserError`."""
+def read_results(paper: Paper, root: Path, scales: Sequence[Scale] = SHOWN) -> dict[tuple[str, Scale], Result]:
+    """The results of a paper's tables at these scales; an incomplete file is a `UserError`."""
     results: dict[tuple[str, Scale], Result] = {}
     for table in paper.tables:
-        for scale in SHOWN:
+        for scale in scales:
             path = result_path(root, paper.name, table, scale)
             if path.exists():
                 result = read_result(path)
@@ -62,12 +62,13 @@ def read_results(paper: Paper, root: Path) -> dict[tuple[str, Scale], Result]:
     return results
 
 
-def render(root: Path, fingerprint_of: Fingerprint) -> Files:
+def render(root: Path, fingerprint_of: Fingerprint, scales: Sequence[Scale] = SHOWN) -> Files:
     """Every file of the report, by its path below `reports/`. Nothing is written.
 
     Args:
         root: The folder of the repository.
         fingerprint_of: What a result's fingerprint would be now, by paper, table and scale; another one makes the result stale.
+        scales: Whose results are shown. Default: all.
 
     Raises:
         UserError: A paper, a table or a result that cannot be read.
@@ -81,7 +82,7 @@ def render(root: Path, fingerprint_of: Fingerprint) -> Files:
     files: Files = {f"assets/{path.name}": path.read_bytes() for path in sorted(ASSETS.iterdir())}
     views: list[PaperView] = []
     for paper in all_papers:
-        results = read_results(paper, root)
+        results = read_results(paper, root, scales)
         view = paper_view(paper, results, fingerprint_of)
         views.append(view)
         figures = _draw(view, list(results.values()), root, files)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 Strategy = Literal["auto", "ddp", "ddp_find_unused_parameters_true", "fsdp"]
+MatmulPrecision = Literal["highest", "high", "medium"]
 Precision = Literal["32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true"]
 
 
@@ -27,7 +28,7 @@ class Training:
 
     `epochs` go through the training data; a step takes `batch_size` examples per device and `accumulate` batches. `epsilon` is the optimiser's.
     `schedule` lets the learning rate fall to 0 over all steps after it has risen for `warm_up_steps`; `clip_norm` is the largest norm of a
-    step's gradient.
+    step's gradient. `float32_matmul_precision` is torch's word: `high` lets a GPU multiply float32 in TF32, `highest`, the default, does not.
     """
 
     optimiser: Literal["adam", "adamw", "rmsprop"]
@@ -43,6 +44,7 @@ class Training:
     devices: PositiveInt = 1
     strategy: Strategy = "auto"
     precision: Precision = "32-true"
+    float32_matmul_precision: MatmulPrecision = "highest"
 
 
 def optimiser(

@@ -6,9 +6,11 @@ at the ends of epochs, when nothing else is in progress. No state is kept outsid
 
 import logging
 import multiprocessing
+import shutil
 import sys
 import time
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -17,10 +19,14 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
+from regard_lab.training import kept
+from regard_lab.training.device import best_device
+from regard_lab.training.ranks import on_ranks
 from regard_lab.training.recipe import Training, optimiser, scheduled, trainer_options
 
 # Warnings of Lightning that are intentional here or not actionable: data that are tensors in memory need no workers, a resumed run
@@ -53,7 +59,8 @@ def seed_of(*parts: int) -> int:
 class Batches(Sampler[list[int]]):
     """Batches of indices 0 … n - 1, reshuffled each epoch from (seed, epoch), or in order when `seed` is None.
 
-    In a distributed run each rank takes every world-size-th batch, and the last, incomplete round of batches is left out of training.
+    In a distributed run each rank takes every world-size-th batch, and the last, incomplete round of batches is left out of training. What is in
+    order is left out nowhere: its batches are as many for each rank, and their sizes differ by one at most.
     """
 
     def __init__(self, n: int, batch_size: int, seed: int | None = None) -> None:
@@ -71,6 +78,9 @@ class Batches(Sampler[list[int]]):
         """All batches of the epoch, those of every rank."""
         if self.seed is None:
             order = torch.arange(self.n)
+            if (world := _rank_and_world()[1]) > 1:
+                rounds = min(-(-self.n // (self.batch_size * world)), self.n // world)
+                return [part.tolist() for part in order.tensor_split(rounds * world)]
         else:
             order = torch.randperm(self.n, generator=torch.Generator().manual_seed(seed_of(self.seed, self.epoch)))
         return [order[start : start + self.batch_size].tolist() for start in range(0, self.n, self.batch_size)]
@@ -84,8 +94,9 @@ class Batches(Sampler[list[int]]):
 
     def __len__(self) -> int:
         rank, world = _rank_and_world()
-        batches = -(-self.n // self.batch_size)
-        return batches // world if self.seed is not None else len(range(rank, batches, world))
+        if self.seed is None:
+            return len(self.batches()[rank::world])
+        return -(-self.n // self.batch_size) // world
 
 
 def loader(tensors: tuple[Tensor, ...], batch_size: int, seed: int | None = None) -> DataLoader[tuple[Tensor, ...]]:
@@ -130,7 +141,9 @@ class Task(lightning.LightningModule):
     def _log(self, kind: Kind, batch: Any) -> Tensor:
         scores = self.score(self.model, batch)
         values = {f"{kind}_{name}": value for name, value in scores.items()}
-        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(batch[0]), sync_dist=True)
+        # Lightning divides the examples of all ranks by their number in whole numbers; times that number, nothing is lost.
+        weight = len(batch[0]) * self.trainer.world_size
+        self.log_dict(values, on_step=False, on_epoch=True, batch_size=weight, sync_dist=True)
         return scores["loss"]
 
 
@@ -140,13 +153,14 @@ def trainable(model: torch.nn.Module) -> list[torch.nn.Parameter]:
 
 
 class SeedEachStep(Callback):
-    """Dropout and every other draw of step s come from (seed, s), whatever was drawn before it."""
+    """Dropout and every other draw of step s come from (seed, s), whatever was drawn before it; on further devices from (seed, s, rank)."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
     def on_train_batch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
-        torch.manual_seed(seed_of(self.seed, trainer.global_step, 1))
+        rank = (trainer.global_rank,) if trainer.global_rank else ()
+        torch.manual_seed(seed_of(self.seed, trainer.global_step, 1, *rank))
 
 
 class History(Callback):
@@ -173,6 +187,20 @@ class History(Callback):
         self.epochs = list(state_dict["epochs"])
 
 
+class Watch(Callback):
+    """Writes to TensorBoard, at every logged step, the learning rate and the norm of the gradient before it is clipped."""
+
+    def on_before_optimizer_step(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, optimizer: torch.optim.Optimizer
+    ) -> None:
+        if trainer.logger is None or trainer.global_step % trainer.log_every_n_steps:  # type: ignore[attr-defined]
+            return
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        values = {f"learning_rate/{n}": group["lr"] for n, group in enumerate(optimizer.param_groups)}
+        norm = float(torch.nn.utils.get_total_norm(gradients))
+        trainer.logger.log_metrics({**values, "gradient_norm": norm}, trainer.global_step)
+
+
 def fit(
     task: Task,
     train: DataLoader[Any],
@@ -185,6 +213,8 @@ def fit(
     options: Mapping[str, Any] | None = None,
 ) -> History:
     """Train by the task's recipe, resumed from `folder/checkpoints/last.ckpt` if that exists.
+
+    On several devices the training runs in one process per device, and all else, evaluation too, in this one (`regard_lab.training.ranks`).
 
     Leaves `best.ckpt` (by the metric `best`, earliest of equals) and `last.ckpt`, and TensorBoard logs below `folder`; the task ends with the last
     epoch's weights.
@@ -202,25 +232,94 @@ def fit(
     Returns:
         The metrics of each epoch and the seconds that it trained.
     """
+    if (replay := kept.replaying()) is not None:  # on kept weights
+        task.load_state_dict(kept.read_fit(replay, folder, "last"), strict=task.strict_loading)
+        history = History()
+        history.load_state_dict({"epochs": kept.read_history(replay, folder)})
+        kept.offer(task.model, folder.name)
+        return history
+    _put_damaged_aside(folder / "checkpoints")
+    recipe = task.training_recipe
+    alone = multiprocessing.parent_process() is None  # workers of a pool leave the terminal to the table's own bar
+    settings = {"enable_progress_bar": alone and sys.stderr.isatty(), **(options or {})}
+    if recipe.devices == 1 and recipe.strategy == "auto":
+        return _fit(task, train, validation, seed, folder, best, mode, settings)
+    _check_ranks(recipe, train, validation)
+    on_ranks(_fit, recipe.devices, folder, task, train, validation, seed, folder, best, mode, settings)
+    load_weights(task, folder, "last")
+    history = History()
+    history.load_state_dict(_checkpoint(folder, "last")["callbacks"][history.state_key])
+    return history
+
+
+def _put_damaged_aside(checkpoints: Path) -> None:
+    """Where a checkpoint is torn or altered (a full disk, flipped bits), the training begins anew; with it, it would fail at every run."""
+    if not (checkpoints / "last.ckpt").exists():
+        return
+    for which in ("best", "last"):
+        try:
+            with zipfile.ZipFile(checkpoints / f"{which}.ckpt") as archive:
+                fault = archive.testzip()  # every part has a checksum
+        except (OSError, zipfile.BadZipFile) as error:
+            fault = str(error)
+        if fault is not None:
+            aside = checkpoints.with_name("checkpoints-damaged")
+            shutil.rmtree(aside, ignore_errors=True)
+            checkpoints.rename(aside)
+            print(
+                f"{which}.ckpt is damaged ({fault}): put aside as {aside.name}; the training begins anew",
+                file=sys.stderr,
+            )
+            return
+
+
+def _check_ranks(recipe: Training, *loaders: DataLoader[Any]) -> None:
+    """Refuse a distributed training in which a device would have no batch, or in which Lightning cannot clip."""
+    for batches in loaders:
+        sampler = batches.sampler
+        if isinstance(sampler, Batches):
+            n = sampler.n if sampler.seed is None else -(-sampler.n // sampler.batch_size)
+            if n < recipe.devices:
+                what = (
+                    "examples to validate on"
+                    if sampler.seed is None
+                    else f"batches of {sampler.batch_size} to train on"
+                )
+                raise ValueError(f"{recipe.devices} devices need at least one each: there are {n} {what}")
+    if recipe.strategy == "fsdp" and recipe.clip_norm is not None:
+        raise ValueError(f"strategy=fsdp cannot clip gradients by their norm (clip_norm={recipe.clip_norm}); use ddp")
+
+
+def _fit(
+    task: Task,
+    train: DataLoader[Any],
+    validation: DataLoader[Any],
+    seed: int,
+    folder: Path,
+    best: str,
+    mode: Literal["min", "max"],
+    options: Mapping[str, Any],
+) -> History:
+    """`fit` in this process, which is the only one or one rank of several."""
     checkpoints = folder / "checkpoints"
     history = History()
     # Two, because `save_last` of one that follows a metric writes `last.ckpt` only in epochs that are the best so far. The best comes first, so
     # that `last.ckpt` holds its state.
     best_so_far = ModelCheckpoint(dirpath=checkpoints, filename="best", monitor=best, mode=mode, **CHECKPOINT)
     every = ModelCheckpoint(dirpath=checkpoints, filename="last", **CHECKPOINT)
-    alone = multiprocessing.parent_process() is None  # workers of a pool leave the terminal to the table's own bar
     settings: dict[str, Any] = {
         "accelerator": "auto",
         "deterministic": True,
         "log_every_n_steps": 10,
-        "enable_progress_bar": alone and sys.stderr.isatty(),
         "logger": TensorBoardLogger(folder, name="tensorboard", version=""),
         **trainer_options(task.training_recipe),
-        **(options or {}),
+        **options,
     }
+    torch.set_float32_matmul_precision(task.training_recipe.float32_matmul_precision)
     trainer = lightning.Trainer(
-        callbacks=[SeedEachStep(seed), history, best_so_far, every],
+        callbacks=[SeedEachStep(seed), Watch(), history, best_so_far, every],
         default_root_dir=folder,
+        plugins=[LightningEnvironment()],  # ranks are started here, under Slurm too (`regard_lab.training.ranks`)
         num_sanity_val_steps=0,
         enable_model_summary=False,
         use_distributed_sampler=False,  # `Batches` shards by itself, so that the order does not depend on the strategy
@@ -233,15 +332,24 @@ def fit(
 
 def load_weights(task: Task, folder: Path, which: Literal["best", "last"]) -> None:
     """Put the weights of one of `fit`'s two checkpoints into the task."""
-    checkpoint = torch.load(folder / "checkpoints" / f"{which}.ckpt", map_location="cpu", weights_only=False)
-    task.load_state_dict(checkpoint["state_dict"])
+    replay = kept.replaying()
+    state = kept.read_fit(replay, folder, which) if replay else _checkpoint(folder, which)["state_dict"]
+    task.load_state_dict(state, strict=task.strict_loading)
+
+
+def _checkpoint(folder: Path, which: Literal["best", "last"]) -> dict[str, Any]:
+    checkpoint: dict[str, Any] = torch.load(
+        folder / "checkpoints" / f"{which}.ckpt", map_location="cpu", weights_only=False
+    )
+    return checkpoint
 
 
 @torch.inference_mode()
 def evaluate(task: Task, batches: DataLoader[Any]) -> dict[str, float]:
-    """The scores of a whole split in evaluation mode: means over its examples, summed in float64."""
-    task.eval()
-    device = next(task.parameters()).device
+    """The scores of a whole split in evaluation mode: means over its examples, summed in float64. The task is left on the device where it ran."""
+    torch.set_float32_matmul_precision(task.training_recipe.float32_matmul_precision)
+    device = best_device()  # Lightning has returned the model to the CPU
+    task.to(device).eval()
     totals: dict[str, float] = {}
     examples = 0
     for batch in batches:

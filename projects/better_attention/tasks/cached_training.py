@@ -1,6 +1,5 @@
 """Cells of ablations and controls: trained once for all tables that share the very same cell (width 32, 4 heads, 32 tokens stands in four)."""
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from regard import cost
 from regard_lab.common.files import read_json, write_json
 from regard_lab.experiment.artefacts import artefact
 from regard_lab.experiment.run_result import RunResult
+from regard_lab.training.kept import discard_checkpoints
 
 RESULT = "result.json"
 
@@ -33,7 +33,7 @@ def train_to_file(config: Config, folder: Path) -> None:
     """Train, and leave metrics and curves in `folder`."""
     result = classification.train(config, folder)
     write_json(folder / RESULT, {"metrics": result.metrics, "curves": result.curves})
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    discard_checkpoints(folder)
 
 
 def ablate(config: Config, folder: Path) -> RunResult:

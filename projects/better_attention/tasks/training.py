@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from projects.better_attention.config import Config
 from projects.better_attention.models.layers import attention_parameters
 from regard.bench.timing import elapsed_s
+from regard_lab.training.device import best_device
 from regard_lab.training.trainer import History, Score, Task, evaluate, fit, load_weights, loader
 
 LATENCY_BATCH = 32
@@ -95,8 +96,7 @@ def train_model(
         best=best,
         mode=mode,
     )
-    if torch.accelerator.is_available():  # Lightning returns the model on the CPU
-        task.to(torch.accelerator.current_accelerator())
+    task.to(best_device())  # Lightning returns the model on the CPU
     # Both at once: of several processes, the first to finish removes the checkpoints.
     weights: dict[Literal["best", "last"], dict[str, Tensor]] = {}
     load_weights(task, folder, "last")

@@ -9,8 +9,10 @@ from torch import Tensor
 from projects.explaining.analyses.explained_layer import ExplainedTexts, cut, explained_texts, percent
 from projects.explaining.analyses.replacements import effective
 from projects.explaining.config import Config
+from regard.bench.timing import synchronize
 from regard.effective import DEFINITIONS, distributions, effective_attention, output_error
 from regard_lab.experiment.run_result import RunResult
+from regard_lab.training.device import best_device
 
 KEEPS = 1e-8  # error of the output, where values are of size 1: a solver that did not converge is far above it
 SHOWN = 48  # tokens of the text that figures show, or the nearest length that there is
@@ -34,9 +36,9 @@ def run(config: Config, folder: Path) -> RunResult:
 def measure(texts: ExplainedTexts, config: Config) -> RunResult:
     """What the definition does to the explained rows."""
     layer = texts.layer
-    began = time.process_time()
+    began = now()
     rows = effective(config.analysis.attention, layer)
-    spent = time.process_time() - began
+    spent = now() - began
     error = output_error(rows[:, :, None], layer.attention[:, :, None], layer.values)
     sums = (rows.sum(-1) - 1).abs()
     removed = (rows - layer.attention).norm(dim=-1) / layer.attention.norm(dim=-1)
@@ -55,6 +57,12 @@ def measure(texts: ExplainedTexts, config: Config) -> RunResult:
         },
         exhibits={"text": exhibit(texts, rows)},
     )
+
+
+def now() -> float:
+    """Seconds of this process's work, once what it has asked of a GPU is done."""
+    synchronize()
+    return time.perf_counter() if best_device().type != "cpu" else time.process_time()
 
 
 def logit_error(texts: ExplainedTexts, config: Config) -> float:

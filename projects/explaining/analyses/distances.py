@@ -41,7 +41,7 @@ def kendall(a: Tensor, b: Tensor, mask: Tensor) -> tuple[float, float]:
         b: `(m)`.
         mask: `(m)`, True for the tokens that count.
     """
-    outcome = stats.kendalltau(a[mask].numpy(), b[mask].numpy())
+    outcome = stats.kendalltau(a[mask].cpu().numpy(), b[mask].cpu().numpy())
     tau, p = float(outcome.statistic), float(outcome.pvalue)
     return (tau, p) if tau == tau else (0.0, 1.0)
 

@@ -81,13 +81,15 @@ _cache: dict[str, ExplainedTexts] = {}
 
 
 def _explain(trained: TrainedClassifier, config: Config) -> ExplainedTexts:
-    tokens = cut(trained.tokens[: config.analysis.texts], config.analysis.length, trained.words)
+    device = next(trained.model.parameters()).device
+    tokens = cut(trained.tokens[: config.analysis.texts], config.analysis.length, trained.words).to(device)
     hidden = hidden_of(trained.model, tokens)
     model = trained.model.double()
     layer = model.explained_layer(hidden.double(), tokens != 0).double()
-    special = torch.tensor([word in SPECIAL for word in trained.words])[tokens]
+    special = torch.tensor([word in SPECIAL for word in trained.words], device=device)[tokens]
     predicted = probabilities(model, layer.attention, layer)
-    return ExplainedTexts(trained, model, tokens, trained.labels[: len(tokens)], layer, special, predicted)
+    labels = trained.labels[: len(tokens)].to(device)
+    return ExplainedTexts(trained, model, tokens, labels, layer, special, predicted)
 
 
 def cut(tokens: Tensor, length: int | None, words: list[str]) -> Tensor:

@@ -100,7 +100,7 @@ def gradient_importance(texts: ExplainedTexts) -> Tensor:
 @torch.no_grad()
 def occlusion_importance(texts: ExplainedTexts, count: int) -> Tensor:
     """The total variation of the prediction when token j is left out of the input, for the first `count` texts: `(count, m)`."""
-    importance = torch.zeros(count, texts.tokens.shape[1], dtype=torch.float64)
+    importance = torch.zeros(count, texts.tokens.shape[1], dtype=torch.float64, device=texts.tokens.device)
     for text in range(count):
         real = texts.tokens[text][texts.layer.mask[text]]
         n = len(real)

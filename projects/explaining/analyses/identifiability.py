@@ -6,7 +6,6 @@
    the output of a only there if Tᵀ (diag(a) − a aᵀ) K has the rank of K without its mean: identifiable close to a
 """
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ import torch
 from scipy.optimize import linprog
 from torch import Tensor
 
+from projects.explaining.analyses.definitions import now
 from projects.explaining.analyses.explained_layer import ExplainedTexts, explained_texts, mean, percent
 from projects.explaining.analyses.replacements import effective
 from projects.explaining.config import Config
@@ -44,9 +44,9 @@ def measure(texts: ExplainedTexts, config: Config) -> RunResult:
     moved: dict[str, float] = {}
     kept: dict[str, Tensor] = {}
     for definition in ("E3", "E4", "E5"):
-        began = time.process_time()
+        began = now()
         rows = effective(definition, layer)
-        times[definition] = 1000 * (time.process_time() - began) / rows[..., 0].numel()
+        times[definition] = 1000 * (now() - began) / rows[..., 0].numel()
         moved[definition] = mean((rows - layer.attention).abs().sum(-1) / 2)
         kept[definition] = output_error(rows[:, :, None], layer.attention[:, :, None], layer.values) <= KEEPS
     top, other = ranges(layer, config.analysis.ranges)
@@ -109,10 +109,10 @@ def width(span: Tensor, a: Tensor, place: int) -> float:
     """max p_j − min p_j over S(a), by HiGHS."""
     objective = np.zeros(len(a))
     objective[place] = 1.0
-    target = (a @ span).numpy()
+    target, equations = (a @ span).cpu().numpy(), span.cpu().numpy().T
     ends = []
     for sign in (1.0, -1.0):
-        solved = linprog(sign * objective, A_eq=span.numpy().T, b_eq=target, bounds=(0, 1), method="highs")
+        solved = linprog(sign * objective, A_eq=equations, b_eq=target, bounds=(0, 1), method="highs")
         # Where S(a) is a single point, rounding can make it empty: then the weight cannot move.
         ends.append(float(a[place]) if solved.fun is None or solved.status != 0 else sign * float(solved.fun))
     return max(0.0, ends[1] - ends[0])

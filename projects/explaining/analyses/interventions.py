@@ -77,7 +77,7 @@ def needed(weights: Tensor, layer: ExplainedLayer) -> float:
         layer: The explained layer.
     """
     outcomes: list[bool] = []
-    for row, values in zip(weights[:, 0].numpy(), layer.values[:, 0].numpy(), strict=True):
+    for row, values in zip(weights[:, 0].cpu().numpy(), layer.values[:, 0].cpu().numpy(), strict=True):
         support = np.flatnonzero(np.abs(row) > VISIBLE)
         equations = np.concatenate([values, np.ones((len(values), 1))], 1)[support]  # tokens × (e + 1)
         output = row[support] @ equations

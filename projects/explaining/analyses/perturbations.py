@@ -40,7 +40,7 @@ def adversary(texts: ExplainedTexts, rows: Tensor, count: int, steps: int, seed:
     base, before = positive(rows), texts.probabilities(rows).detach()
     mask = texts.layer.mask[:, None]
     generator = torch.Generator().manual_seed(seed)
-    start = NOISE * torch.randn(count, *rows.shape, generator=generator, dtype=torch.float64)
+    start = NOISE * torch.randn(count, *rows.shape, generator=generator, dtype=torch.float64).to(rows.device)
     logits = start.requires_grad_(True)
     optimiser = torch.optim.Adam([logits], lr=RATE, amsgrad=True)
     for _ in range(steps):
@@ -76,7 +76,7 @@ def erasure(texts: ExplainedTexts, rows: Tensor, seed: int) -> dict[str, float]:
     generator = torch.Generator().manual_seed(seed)
     weights = rows.mean(1)
     real = texts.layer.mask
-    chance = torch.rand(weights.shape, generator=generator, dtype=torch.float64)
+    chance = torch.rand(weights.shape, generator=generator, dtype=torch.float64).to(weights.device)
     top = weights.masked_fill(~real, -1).argmax(-1)
     another = chance.masked_fill(~real, -1).scatter(-1, top[:, None], -1).argmax(-1)
     with torch.no_grad():
@@ -118,7 +118,7 @@ def removed_to_flip(texts: ExplainedTexts, rows: Tensor, order: Tensor) -> Tenso
     real = texts.layer.mask
     rank = order.masked_fill(~real, -torch.inf).argsort(-1, descending=True).argsort(-1)  # 0: goes first
     count = real.sum(-1)
-    steps = torch.arange(1, rows.shape[-1])
+    steps = torch.arange(1, rows.shape[-1], device=rows.device)
     share = torch.ones(len(rows), dtype=torch.float64)
     for text in range(len(rows)):
         part = texts.layer.part(slice(text, text + 1))

@@ -41,11 +41,13 @@ def replaced(name: str, layer: ExplainedLayer, special: Tensor, seed: int) -> Te
         return uniform_weights(layer.mask, layer.attention.shape[1])
     if name == "permuted":
         return shuffled(layer.attention, layer.mask & ~special, 1, generator)[0]
-    drawn = torch.rand(layer.attention.shape, generator=generator, dtype=torch.float64)
+    device = layer.attention.device
+    drawn = torch.rand(layer.attention.shape, generator=generator, dtype=torch.float64).to(device)
     if name == "simplex":
         weights = -drawn.log() * layer.mask[:, None]  # exponential draws over their sum: uniform on the simplex
         return weights / weights.sum(-1, keepdim=True)
-    step = torch.randn(layer.attention.shape, generator=generator, dtype=torch.float64) * layer.mask[:, None]
+    normal = torch.randn(layer.attention.shape, generator=generator, dtype=torch.float64).to(device)
+    step = normal * layer.mask[:, None]
     if name == "matrix":
         return scaled(step, layer.attention.norm(dim=-1, keepdim=True))
     inside = on_basis(step[:, :, None], values_basis(layer))[:, :, 0]
@@ -81,8 +83,8 @@ def shuffled(weights: Tensor, free: Tensor, times: int, generator: torch.Generat
         generator: What they are drawn from.
     """
     t, h, m = weights.shape
-    key = torch.rand(times, t, m, generator=generator)
-    place = torch.arange(m).expand(times, t, m)
+    key = torch.rand(times, t, m, generator=generator).to(weights.device)
+    place = torch.arange(m, device=weights.device).expand(times, t, m)
     home = torch.where(free, m + key, place.double())  # fixed tokens first, in their order, then the free ones shuffled
     source = home.argsort(-1)
     target = torch.where(free, m + place, place).argsort(-1)

@@ -115,11 +115,17 @@ def hidden_of(model: Classifier, tokens: Tensor, batch: int = 16) -> Tensor:
 
     Args:
         model: Is left in the mode in which it was.
-        tokens: `(t, m)`.
+        tokens: `(t, m)`, on any device.
         batch: How many texts are run at once.
+
+    Returns:
+        It, where the tokens are.
     """
-    training = model.training
+    training, device = model.training, next(model.parameters()).device
     model.eval()
-    parts = [model.lower(model.embed(some), some != 0) for some in torch.split(tokens, batch)]
+    parts = [
+        model.lower(model.embed(some), some != 0).to(tokens.device)
+        for some in (part.to(device) for part in torch.split(tokens, batch))
+    ]
     model.train(training)
     return torch.cat(parts)

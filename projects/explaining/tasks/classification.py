@@ -18,6 +18,7 @@ from projects.explaining.models.classifier import Classifier, hidden_of
 from projects.explaining.models.encoder import Encoder
 from regard_lab.common import files
 from regard_lab.experiment.artefacts import artefact
+from regard_lab.training.device import best_device
 from regard_lab.training.pretrained import pretrained, tokenizer_of
 from regard_lab.training.recipe import Training
 from regard_lab.training.trainer import Task, evaluate, fit, load_weights, loader
@@ -41,7 +42,7 @@ class TrainedClassifier:
     """A classifier in evaluation mode and the test split.
 
     Attributes:
-        model: The classifier.
+        model: The classifier, on the best device.
         tokens: `(t, m)`.
         labels: `(t)`.
         words: What each token's number stands for.
@@ -64,10 +65,12 @@ def trained_classifier(config: Config, root: Path) -> TrainedClassifier:
     texts = load_texts(run, root)
     model = build(run, root)
     if config.model.weights == "trained":
-        model.load_state_dict(torch.load(folder / MODEL, weights_only=True), strict=False)
+        model.load_state_dict(torch.load(folder / MODEL, map_location="cpu", weights_only=True), strict=False)
     scores: dict[str, Any] = files.read_json(folder / SCORES)
     tokens, labels = texts.splits["test"]
-    return TrainedClassifier(model.eval(), tokens, labels, texts.words, scores["test_accuracy"], scores["epochs"])
+    return TrainedClassifier(
+        model.to(best_device()).eval(), tokens, labels, texts.words, scores["test_accuracy"], scores["epochs"]
+    )
 
 
 def uniform_accuracy(config: Config, root: Path) -> float:

@@ -61,5 +61,5 @@ def standardised(pictures: Tensor, side: int) -> Tensor:
 
 def as_bytes(pictures: Tensor) -> NDArray[np.uint8]:
     """Pictures (n, 1 or 3, s, s) in [-1, 1] as uint8 (n, s, s) or (n, s, s, 3)."""
-    images = ((pictures.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).movedim(1, 3)
+    images = ((pictures.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).movedim(1, 3).cpu()
     return (images[..., 0] if images.shape[3] == 1 else images).contiguous().numpy()

@@ -11,6 +11,7 @@ from projects.smyrf.models.swapping import is_causal, modules_of
 from regard_lab import models
 from regard_lab.common.errors import UserError
 from regard_lab.models import minilm, smollm2, vit  # noqa: F401 (another pinned package is another code)
+from regard_lab.training.device import best_device
 from regard_lab.training.pretrained import from_transformers, pretrained, tokenizer_of
 
 LANGUAGE_MODELS = ("ForCausalLM", "LMHeadModel")
@@ -19,12 +20,20 @@ Kind = Literal["text", "causal", "image"]
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model in evaluation mode, float32: an encoder of texts, a causal language model, or an encoder of images. Images need no tokenizer."""
+    """A model in evaluation mode, float32, on the best device: an encoder of texts, a causal language model, or an encoder of images.
+
+    Images need no tokenizer.
+    """
 
     name: str
     kind: Kind
     model: Any
     tokenizer: Any = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is."""
+        return next(iter(self.model.parameters())).device  # type: ignore[no-any-return]
 
     @property
     def layers(self) -> int:
@@ -50,7 +59,7 @@ def checkpoint(name: str, root: Path) -> Checkpoint:
     """
     model = pretrained(name, root) if name in models.names() else with_its_head(name)
     kind = kind_of(name, model)
-    return Checkpoint(name, kind, model, None if kind == "image" else tokenizer_of(name, root))
+    return Checkpoint(name, kind, model.to(best_device()), None if kind == "image" else tokenizer_of(name, root))
 
 
 def with_its_head(name: str) -> Any:

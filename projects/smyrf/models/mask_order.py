@@ -26,18 +26,32 @@ SETTINGS = "mask_order"  # the attribute of a model's config with order, rounds,
 
 def put(encoder: Any, order: MaskOrder, *, rounds: int, cluster_size: int) -> Callable[[int], None]:
     """Have the encoder run SMYRF with masks in this order, `right` or `released`. Returns what draws its directions anew from a seed."""
+    _register()
+    encoder.set_attn_implementation(NAME)
+    settings = {"order": order, "rounds": rounds, "cluster_size": cluster_size, "seed": 0}
+    setattr(encoder.config, SETTINGS, settings)
+    return MaskOrderSeed(settings)
+
+
+class MaskOrderSeed:
+    """Draws the directions anew. A copy in another process, a rank of a training, registers the attention there."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self.settings = settings
+
+    def __call__(self, seed: int) -> None:
+        self.settings["seed"] = seed
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        _register()
+        self.__dict__ |= state
+
+
+def _register() -> None:
     from transformers import AttentionInterface, AttentionMaskInterface
 
     AttentionInterface.register(NAME, attention)
     AttentionMaskInterface.register(NAME, huggingface.padding_mask)
-    encoder.set_attn_implementation(NAME)
-    settings = {"order": order, "rounds": rounds, "cluster_size": cluster_size, "seed": 0}
-    setattr(encoder.config, SETTINGS, settings)
-
-    def reseed(seed: int) -> None:
-        settings["seed"] = seed
-
-    return reseed
 
 
 def attention(

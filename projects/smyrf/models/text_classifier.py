@@ -105,11 +105,21 @@ def put(
     huggingface.register()
     encoder.set_attn_implementation("regard-smyrf")
     huggingface.configure(encoder, rounds=rounds, cluster_size=cluster_size, scheme=scheme)
+    return AdapterSeed(encoder)
 
-    def reseed(seed: int) -> None:
-        huggingface.configure(encoder, seed=seed)
 
-    return reseed
+class AdapterSeed:
+    """Draws the directions of an encoder's SMYRF anew. A copy in another process, a rank of a training, registers the adapter there."""
+
+    def __init__(self, encoder: Any) -> None:
+        self.encoder = encoder
+
+    def __call__(self, seed: int) -> None:
+        huggingface.configure(self.encoder, seed=seed)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        huggingface.register()
+        self.__dict__ |= state
 
 
 def set_attention_dropout(encoder: nn.Module, dropout: float) -> None:

@@ -23,6 +23,7 @@ from projects.social_groups.models.network import SocialGroups
 from projects.social_groups.tasks import metrics
 from projects.social_groups.tasks.metrics import GroupScore, Guess, Scene, Truth
 from projects.social_groups.tasks.person_losses import overlaps
+from regard_lab.training.device import best_device
 
 Array = NDArray[Any]
 DETECTED = 0.3  # least score of a detected person [our choice; the papers' is not known]
@@ -56,8 +57,8 @@ class Predicted:
 
 @torch.inference_mode()
 def predict(model: SocialGroups, maps: Tensor, batch_size: int = 100) -> Predicted:
-    """What the network in evaluation mode says of every scene."""
-    model.eval()
+    """What the network in evaluation mode says of every scene. It is left on the device where it ran."""
+    model.to(best_device()).eval()
     like = next(model.parameters())
     parts = []
     for start in range(0, len(maps), batch_size):

@@ -1,5 +1,8 @@
 """Errors that a user can mend: one line, an exit code, the nearest right word; everything else keeps its traceback."""
 
+import errno
+import io
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -54,3 +57,27 @@ def test_the_nearest_word() -> None:
     assert nearest("sper", (word for word in ("softmax", "super"))) == " Did you mean 'super'?"
     assert nearest("linformer", ["softmax", "super"]) == ""
     assert nearest("x", []) == ""
+
+
+@pytest.mark.parametrize("code", ["EACCES", "EROFS", "ENOSPC"])
+def test_what_cannot_be_written_is_one_line(code: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert failing(OSError(getattr(errno, code), "no such luck", "results/x.json"))() == 2
+    assert capsys.readouterr().err.startswith("error: results/x.json: no such luck; results, runs")
+
+
+def test_another_error_of_the_system_is_a_bug() -> None:
+    with pytest.raises(ConnectionResetError):
+        failing(ConnectionResetError(errno.ECONNRESET, "gone"))()
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_without_the_letters_gets_stand_ins(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding))
+
+    def main() -> None:
+        print("n × C − ε ✓")
+        sys.stdout.flush()
+
+    assert command(main)() == 0
+    assert raw.getvalue().startswith(b"n ")

@@ -10,7 +10,7 @@ import pytest
 
 from regard_lab.common import files
 from regard_lab.common.errors import UserError
-from regard_lab.common.files import combined_sha256, read_json, sha256, write_atomically, write_json
+from regard_lab.common.files import combined_sha256, read_json, sha256, text_sha256, write_atomically, write_json
 
 
 @pytest.mark.parametrize("content", ["«text»\n", b"\x00\xff"])
@@ -76,3 +76,18 @@ def test_checksums(tmp_path: Path) -> None:
     assert combined_sha256(["ab", "c"]) == hashlib.sha256(b"2:ab\n1:c\n").hexdigest()
     lists = [["ab", "c"], ["a", "bc"], ["abc"], ["abc", ""], ["c", "ab"], ["ab\n1:c"], []]
     assert len({combined_sha256(parts) for parts in lists}) == len(lists)
+
+
+def test_what_is_no_json_file_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "latin").write_bytes("größe".encode("latin-1"))
+    with pytest.raises(UserError, match="latin is not UTF-8 text"):
+        read_json(tmp_path / "latin")
+    with pytest.raises(UserError, match="is a folder and should be a file"):
+        read_json(tmp_path)
+
+
+def test_the_checksum_of_a_text_is_that_of_its_lines(tmp_path: Path) -> None:
+    for name, content in {"unix": b"a: 1\nb: 2\n", "windows": b"a: 1\r\nb: 2\r\n", "other": b"a: 1\nb: 3\n"}.items():
+        (tmp_path / name).write_bytes(content)
+    assert text_sha256(tmp_path / "unix") == text_sha256(tmp_path / "windows") == sha256(tmp_path / "unix")
+    assert text_sha256(tmp_path / "other") != text_sha256(tmp_path / "unix")

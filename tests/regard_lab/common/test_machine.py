@@ -55,3 +55,13 @@ def test_the_revision_says_whether_code_has_changed(tmp_path: Path, monkeypatch:
     assert revision(tmp_path) == commit  # neither is code of the commit
     (tmp_path / "projects" / "code.py").write_text("2\n")
     assert revision(tmp_path) == commit + "+"
+
+
+def test_an_archive_inside_another_repository_has_no_revision(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    (tmp_path / "theirs.txt").write_text("1\n")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-qm", "theirs")
+    assert revision(tmp_path) is not None
+    (inside := tmp_path / "archive").mkdir()
+    assert revision(inside) is None

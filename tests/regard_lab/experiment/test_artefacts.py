@@ -88,3 +88,21 @@ def test_two_processes_make_it_once(make: types.ModuleType, tmp_path: Path) -> N
         process.join()
     assert [process.exitcode for process in both] == [0, 0]
     assert made(tmp_path) == ["7"]
+
+
+@pytest.mark.parametrize("harm", ["altered", "gone", "mark"])
+def test_a_damaged_one_is_made_again(
+    make: types.ModuleType, tmp_path: Path, harm: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = take(tmp_path, 3)
+    if harm == "altered":
+        (folder / "size.txt").write_text("4")
+    elif harm == "gone":
+        (folder / "size.txt").unlink()
+    else:
+        (folder / "artefact.json").write_text("{")
+    assert (take(tmp_path, 3) / "size.txt").read_text() == "3"
+    assert made(tmp_path) == ["3", "3"]
+    assert "is damaged" in capsys.readouterr().err
+    take(tmp_path, 3)
+    assert made(tmp_path) == ["3", "3"]

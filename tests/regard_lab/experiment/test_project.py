@@ -24,8 +24,13 @@ def test_a_folder_without_a_project_is_no_paper(root: Path) -> None:
 def test_an_unknown_project_is_one_sentence(root: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"there is no project 'tay'\. Did you mean 'toy'\? There are: toy"):
         find_project("tay", root)
-    with pytest.raises(UserError, match=r"there is no project 'toy'\. There are: none here"):
-        find_project("toy", tmp_path / "elsewhere")
+    with pytest.raises(UserError, match=r"there are no projects in .*; run this at the root of the repository"):
+        find_project("toy", tmp_path.parent / "elsewhere")
+
+
+def test_below_the_root_it_is_said_where_the_root_is(root: Path) -> None:
+    with pytest.raises(UserError, match=f"the repository is above: cd {root}"):
+        find_project("toy", root / "projects" / "toy")
 
 
 def test_a_reference_is_an_object(root: Path) -> None:

@@ -62,8 +62,11 @@ def test_a_slip_is_one_sentence(root, words, message):
         train(find_project("toy", root), words.split(), root)
 
 
-def test_a_rank_that_lightning_starts_may_say_where_hydra_runs(root, monkeypatch, capsys):
-    monkeypatch.setenv("LOCAL_RANK", "1")
-    words = ["table=lines", 'hydra.run.dir="."', "hydra.job.name=train_ddp_process_1", "hydra.output_subdir=null"]
-    assert train(find_project("toy", root), words, root) == 0
-    assert "record:" in capsys.readouterr().out
+def test_weights_are_kept_where_something_is_trained(root, capsys):
+    with pytest.raises(UserError, match=r"keep must be one of best, last, none, got 'bst'\. Did you mean 'best'"):
+        said(root, capsys, "table=lines", "keep=bst")
+    assert "weights:" not in said(root, capsys, "table=lines")  # the toy trains nothing
+    with pytest.raises(UserError, match="has left no weights: it trains nothing"):
+        said(root, capsys, "table=lines", "keep=last")
+    assert "reused" in said(root, capsys, "table=lines", "keep=none")
+    assert str(root) not in said(root, capsys, "table=lines")

@@ -1,5 +1,7 @@
 """Tables: read out of their cells, run again exactly where they changed, and composed without Hydra."""
 
+import json
+
 import pytest
 
 from regard_lab.common.errors import UserError
@@ -7,7 +9,7 @@ from regard_lab.experiment.composition import compose
 from regard_lab.experiment.project import find_project
 from regard_lab.experiment.results import read_result, result_path
 from regard_lab.experiment.table_file import read_table
-from regard_lab.experiment.tables import compose_rows, current_fingerprint
+from regard_lab.experiment.tables import compose_rows, current_fingerprint, load_table
 from tests.editing import change
 from tests.paths import ROOT
 from tests.regard_lab import toy
@@ -92,3 +94,21 @@ def test_a_row_that_sets_what_is_not_there_is_told_so(root) -> None:
     project = find_project("toy", root)
     with pytest.raises(UserError, match=r"toy/lines, row slope 1: unknown config key 'data\.slop'"):
         list(compose_rows(project, root, read_table(project.folder(root), "lines"), "quick"))
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["None", "null", "1e-5", "a=b", "a#b", "größe", "true", "[1]", "{a: 1}", " a b", "a,b", "~", "it's", 'a"b', "*"],
+)
+def test_a_rows_value_arrives_as_it_is_written(root, value):
+    change(root / "projects/toy/config.py", "    slope: float", "    slope: str")
+    change(root / "projects/toy/tables/lines.yaml", "[1.0, 3.0]", json.dumps([value], ensure_ascii=False))
+    toy.forget()
+    assert {cell.config["slope"] for cell in load_table("toy", "lines", "quick", root).cells} == {value}
+
+
+@pytest.mark.parametrize("seeds", ["0", "-1"])
+def test_a_table_without_seeds_is_refused(root, seeds):
+    change(root / "projects/toy/tables/lines.yaml", "quick: 2", f"quick: {seeds}")
+    with pytest.raises(UserError, match=f"a row needs at least one seed, got {seeds}"):
+        load_table("toy", "lines", "quick", root)

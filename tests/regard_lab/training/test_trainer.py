@@ -199,3 +199,39 @@ def test_seeds_are_spread():
     assert len(seeds) == 20 * 200
     assert seed_of(1, 0) != seed_of(0, 1)
     assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+@pytest.mark.parametrize("which", ["best", "last"])
+@pytest.mark.parametrize("harm", ["cut", "flipped", "empty"])
+def test_a_damaged_checkpoint_is_put_aside_and_the_training_begins_anew(tmp_path, capsys, which, harm):
+    with pytest.raises(Killed):
+        run(tmp_path, 2, killed_at(8))
+    path = tmp_path / "checkpoints" / f"{which}.ckpt"
+    content = bytearray(path.read_bytes())
+    if harm == "flipped":
+        content[len(content) // 2] ^= 1
+    path.write_bytes(content if harm == "flipped" else content[: 0 if harm == "empty" else -200])
+    _, history = run(tmp_path, 2)
+    assert len(history.epochs) == 2
+    assert f"{which}.ckpt is damaged" in capsys.readouterr().err
+    assert (tmp_path / "checkpoints-damaged" / f"{which}.ckpt").exists()
+
+
+def test_the_logs_have_rates_norms_and_losses(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    trained = task(epochs=2)
+    fit(
+        trained,
+        loader((X, Y), 8, seed=3),
+        loader((X, Y), 25),
+        seed=3,
+        folder=tmp_path,
+        options={"log_every_n_steps": 1},
+    )
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    norms = [event.value for event in events.Scalars("gradient_norm")]
+    assert len(norms) == 14
+    assert min(norms) > 0
+    assert {event.value for event in events.Scalars("learning_rate/0")} == {pytest.approx(0.01)}
+    assert len(events.Scalars("train_loss")) == len(events.Scalars("validation_loss")) == 2

@@ -70,7 +70,7 @@ def together(labels: Tensor) -> tuple[float, float]:
     neighbours = torch.cat([down.flatten(2), right.flatten(2)], -1).double().mean()
     flat = labels.flatten(0, 1).flatten(1).long()
     n = flat.shape[1]
-    counts = torch.zeros(len(flat), int(flat.max()) + 1, dtype=torch.double).scatter_add_(
+    counts = torch.zeros(len(flat), int(flat.max()) + 1, dtype=torch.double, device=flat.device).scatter_add_(
         1, flat, torch.ones_like(flat, dtype=torch.double)
     )
     any_two = (counts * (counts - 1)).sum(1).mean() / (n * (n - 1))
@@ -82,9 +82,9 @@ def exhibits_of(subject: Subject, queries: Tensor, keys: Tensor) -> dict[str, An
     assert subject.grid is not None
     heads = grid_of(queries[0, 0], subject.grid)
     colours = palette(int(queries.max()) + 1)
-    matrix = collisions(queries, keys)[0, 0, :CROP, :CROP].numpy()
+    matrix = collisions(queries, keys)[0, 0, :CROP, :CROP].cpu().numpy()
     exhibits: dict[str, Any] = {
-        "heads": [encode(colours[head.long().numpy()]) for head in heads[:HEADS]],
+        "heads": [encode(colours[head.long().cpu().numpy()]) for head in heads[:HEADS]],
         "matrix": encode(np.where(matrix, 0, 255).astype(np.uint8)),
     }
     if subject.pictures is not None:

@@ -44,7 +44,9 @@ def summary(spectra: Tensor) -> dict[str, float]:
     """The metrics of spectra (maps, s), each in falling order."""
     maps, s = spectra.shape
     large = (spectra >= TENTH * spectra[:, :1]).sum(-1)
-    lower, median, upper = torch.quantile(large.double(), torch.tensor([0.25, 0.5, 0.75]).double()).tolist()
+    lower, median, upper = torch.quantile(
+        large.double(), torch.tensor([0.25, 0.5, 0.75]).to(large.device).double()
+    ).tolist()
     return {
         "index_median": median,
         "index_lower": lower,

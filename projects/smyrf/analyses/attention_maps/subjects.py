@@ -23,6 +23,7 @@ from projects.smyrf.models.biggan import Generator
 from projects.smyrf.tasks.gan import generators
 from regard_lab import data
 from regard_lab.models import minilm, vit  # noqa: F401 (another pinned package is another code)
+from regard_lab.training.device import best_device
 from regard_lab.training.pretrained import pretrained, tokenizer_of
 from regard_lab.training.trainer import seed_of
 
@@ -81,19 +82,20 @@ def _captured(choice: Choice, root: Path) -> Captured:
 def encoder(choice: Choice, root: Path) -> Subject:
     """Reviews of exactly `tokens` tokens, longer ones cut; the result is the mean of the last layer, MiniLM's embedding of a text."""
     assert choice.checkpoint is not None
-    model, tokenizer = pretrained(choice.checkpoint, root), tokenizer_of(choice.checkpoint, root)
+    model, tokenizer = pretrained(choice.checkpoint, root).to(best_device()), tokenizer_of(choice.checkpoint, root)
     texts = data.load(choice.data, root, choice.source)["test"].texts
     ids = token_rows(tokenizer, texts, choice.tokens, choice.seed * choice.examples, choice.examples)
+    ids = ids.to(best_device())
     return Subject(lambda: model(ids).last_hidden_state.mean(1), functools.partial(attending, model))
 
 
 def vision_transformer(choice: Choice, root: Path) -> Subject:
     """Pictures resized to `tokens` − 1 patches; the result is the class token of the last layer, DINOv2's embedding of a picture."""
     assert choice.checkpoint is not None
-    model = pretrained(choice.checkpoint, root)
+    model = pretrained(choice.checkpoint, root).to(best_device())
     side = math.isqrt(choice.tokens - 1)
     pictures = pictures_of(data.load(choice.data, root, choice.source)["test"].images, choice)
-    x = standardised(pictures, side * model.config.patch_size)
+    x = standardised(pictures, side * model.config.patch_size).to(best_device())
     return Subject(
         lambda: model(x).last_hidden_state[:, 0], functools.partial(attending, model), (side, side), pictures
     )
@@ -116,7 +118,8 @@ def trained_generator(choice: Choice, root: Path) -> Subject:
 
 def subject_of_generator(model: Generator, latents: Tensor, labels: Tensor) -> Subject:
     """A generator with its latents (b, latent) and labels (b,); the result is the picture's pixels, (b, colours · size²)."""
-    side = model.network.attention_resolution
+    side, device = model.network.attention_resolution, generators.device_of(model)
+    latents, labels = latents.to(device), labels.to(device)
     with torch.no_grad():
         pictures = torch.from_numpy(as_bytes(model(latents, labels)))
     put = functools.partial(attending_in_generator, model)

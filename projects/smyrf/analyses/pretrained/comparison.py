@@ -59,7 +59,7 @@ def compare(checkpoint: Checkpoint, inputs: list[Tensor], swaps: list[Swap], rep
     """
     with swapped(checkpoint.model, None):
         dense = [output(checkpoint, x) for x in inputs]
-    longest = max(inputs, key=lambda x: x.numel())
+    longest = max(inputs, key=lambda x: x.numel()).to(checkpoint.device)
     times = in_turns(checkpoint, longest, [None, *swaps], repeats)
     peaks = [peak(checkpoint, longest, swap) for swap in [None, *swaps]]
     comparisons = []

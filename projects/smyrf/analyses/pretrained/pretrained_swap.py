@@ -108,7 +108,7 @@ def language(outputs: list[Output], tensors: list[Tensor]) -> Decisions:
 def time_ratio(model: Checkpoint, swap: Swap | None, tensors: list[Tensor]) -> float:
     """The least time with SMYRF over the least with the fused kernel; inputs are of one size, and each is timed with both."""
     times: dict[bool, list[float]] = {True: [], False: []}
-    for x in tensors:
+    for x in (tensor.to(model.device) for tensor in tensors):
         for dense in (True, False):
             with swapped(model.model, None if dense else swap):
                 times[dense].append(elapsed_s(lambda x=x: forward(model, x)))  # type: ignore[misc]

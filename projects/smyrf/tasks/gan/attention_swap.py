@@ -1,6 +1,5 @@
 """A generator trained with one attention and run with another, none retrained: table `biggan_swap`, figures `biggan_swap`, `biggan_degradation`."""
 
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from statistics import median
@@ -17,6 +16,7 @@ from projects.smyrf.tasks.gan.generators import dense, generator, of_classes, pi
 from projects.smyrf.tasks.gan.scores import judge_of
 from regard.attention import identity_values
 from regard.bench.memory import peak_of
+from regard.bench.timing import elapsed_s
 from regard_lab.common.images import encode, grid
 from regard_lab.experiment.run_result import RunResult
 
@@ -124,7 +124,7 @@ def captured_mass(attend: Attend, q: Tensor, k: Tensor) -> float:
         key_cluster_size=attend.cluster_size // 4,
         scheme=attend.scheme,
         scale=0.0,
-        generator=torch.Generator().manual_seed(attend.seed),
+        generator=torch.Generator(q.device).manual_seed(attend.seed),
     )
     weights = (q @ k.mT).softmax(-1)
     return float((weights * (collisions > 0)).sum(-1).double().mean())
@@ -132,11 +132,7 @@ def captured_mass(attend: Attend, q: Tensor, k: Tensor) -> float:
 
 def seconds(model: Generator, batch_size: int, timings: int, seed: int) -> float:
     """The median time of the whole generator on one batch, after a first call."""
-    times = []
-    for _ in range(timings + 1):
-        started = time.perf_counter()
-        next(pictures(model, batch_size, batch_size, seed))
-        times.append(time.perf_counter() - started)
+    times = [elapsed_s(lambda: next(pictures(model, batch_size, batch_size, seed))) for _ in range(timings + 1)]
     return median(times[1:])
 
 

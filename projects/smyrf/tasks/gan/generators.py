@@ -15,6 +15,8 @@ from projects.smyrf.tasks.gan.training import GeneratorRun, random_inputs, train
 from regard.mechanisms import smyrf, softmax  # noqa: F401 (a cell depends on what its generator was trained with and on what it runs)
 from regard_lab import data
 from regard_lab.experiment.artefacts import artefact
+from regard_lab.training.device import best_device
+from regard_lab.training.kept import offer
 from regard_lab.training.trainer import seed_of
 
 if TYPE_CHECKING:
@@ -60,21 +62,23 @@ def weights(config: "Config") -> State:
 
 
 def generator(network: Network, state: State, attention: "TrainingAttention | Attention") -> Generator:
-    """A generator in evaluation mode, with `attention` in its block."""
+    """A generator in evaluation mode on the best device, with `attention` in its block."""
     options = {name: getattr(attention, name) for name in ("scheme", "dedup") if hasattr(attention, name)}
     attend = Attend(attention.name, attention.rounds, attention.cluster_size, **options)
     with torch.device("meta"):  # weights that are replaced at once need not be drawn
         model = Generator(network, attend)
     model.load_state_dict(state, assign=True)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return model.eval()
+    model.to(best_device()).eval()
+    offer(model)
+    return model
 
 
 @torch.no_grad()
 def pictures(
     model: Generator, images: int, batch_size: int, seed: int, clamp: float = 0.0
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches of generated pictures and their labels, equally many of each class.
+    """Batches of generated pictures and their labels on the model's device, equally many of each class.
 
     The released code draws directions at every call; so does this, from (seed, batch), so that a second run gives the same.
 
@@ -85,11 +89,11 @@ def pictures(
         seed: Of the latents, and of SMYRF's directions, which are new in each batch.
         clamp: Latents are cut at ±clamp, if that is not 0.
     """
-    random = torch.Generator().manual_seed(seed_of(seed, LATENTS))
+    random, device = torch.Generator().manual_seed(seed_of(seed, LATENTS)), device_of(model)
     for batch, start in enumerate(range(0, images, batch_size)):
-        labels = torch.arange(start, min(start + batch_size, images)) % model.network.classes
+        labels = (torch.arange(start, min(start + batch_size, images)) % model.network.classes).to(device)
         model.attention.attend.seed = seed_of(seed, DIRECTIONS, batch)
-        yield model(latents(len(labels), model.network, random, clamp), labels), labels
+        yield model(latents(len(labels), model.network, random, clamp).to(device), labels), labels
 
 
 @torch.no_grad()
@@ -97,8 +101,16 @@ def of_classes(model: Generator, labels: list[int], seed: int, clamp: float = 0.
     """One picture per label; the same latents whatever the attention."""
     random = torch.Generator().manual_seed(seed_of(seed, SHOWN))
     model.attention.attend.seed = seed_of(seed, DIRECTIONS)
-    shown: Tensor = model(latents(len(labels), model.network, random, clamp), torch.tensor(labels))
-    return shown
+    device = device_of(model)
+    shown: Tensor = model(
+        latents(len(labels), model.network, random, clamp).to(device), torch.tensor(labels).to(device)
+    )
+    return shown.cpu()
+
+
+def device_of(model: Generator) -> torch.device:
+    """Where a generator is."""
+    return next(model.parameters()).device
 
 
 def latents(size: int, network: Network, random: torch.Generator, clamp: float) -> Tensor:

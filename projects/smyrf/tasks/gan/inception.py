@@ -9,6 +9,7 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.inception import InceptionScore
 
 from regard_lab.common.errors import DataMissing
+from regard_lab.training.device import best_device
 
 
 class InceptionJudge:
@@ -18,22 +19,24 @@ class InceptionJudge:
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message=".*will save all extracted features.*")
-                self.distance = FrechetInceptionDistance(normalize=True, reset_real_features=False)
-                self.score = InceptionScore(normalize=True)
+                self.device = best_device()
+                self.distance = FrechetInceptionDistance(normalize=True, reset_real_features=False).to(self.device)
+                self.score = InceptionScore(normalize=True).to(self.device)
         except (ModuleNotFoundError, OSError) as error:
             raise DataMissing(
                 f"Inception-v3 is not available ({error}): pip install torch-fidelity, and connect to where it fetches its weights"
             ) from error
         for batch in real:
-            self.distance.update(in_colour(batch), real=True)
+            self.distance.update(in_colour(batch.to(self.device)), real=True)
 
     def scores(self, batches: Iterable[tuple[Tensor, Tensor]], images: int) -> dict[str, float]:
         """`fid` and `inception_score`."""
         self.distance.reset()  # forgets pictures generated before; the real ones stay
         self.score.reset()
         for batch, _ in batches:
-            self.distance.update(in_colour(batch), real=False)
-            self.score.update(in_colour(batch))
+            pictures = in_colour(batch.to(self.device))
+            self.distance.update(pictures, real=False)
+            self.score.update(pictures)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)  # which pictures make up which part
             return {"fid": float(self.distance.compute()), "inception_score": float(self.score.compute()[0])}

@@ -22,6 +22,7 @@ from projects.smyrf.tasks.gan.inception import InceptionJudge
 from regard_lab import data
 from regard_lab.common.files import read_json
 from regard_lab.experiment.artefacts import artefact
+from regard_lab.training.device import best_device
 
 if TYPE_CHECKING:
     from projects.smyrf.config import Config
@@ -74,14 +75,16 @@ class ClassifierJudge:
         folder = artefact(train, run, [run.data], source=run.source, root=Path.cwd())
         self.run, self.test_accuracy = run, float(read_json(folder / "classifier.json")["test_accuracy"])
         self.classifier = Classifier(run.image_size, run.colours, run.classes)
-        self.classifier.load_state_dict(torch.load(folder / "classifier.pt", weights_only=True))
-        self.classifier.eval()
+        self.classifier.load_state_dict(torch.load(folder / "classifier.pt", map_location="cpu", weights_only=True))
+        self.device = best_device()
+        self.classifier.to(self.device).eval()
         self.reference = self.features(split(run, reference)[0])
 
     @torch.no_grad()
     def features(self, pictures: Tensor) -> Tensor:
-        """The features (n, FEATURES) of pictures."""
-        return torch.cat([self.classifier.features(batch) for batch in torch.split(pictures, BATCH)])
+        """The features (n, FEATURES) of pictures, on the CPU: what comes after them is in float64."""
+        parts = torch.split(pictures, BATCH)
+        return torch.cat([self.classifier.features(batch.to(self.device)).cpu() for batch in parts])
 
     def scores(self, batches: Batches, images: int) -> dict[str, float]:
         """fid, inception_score, and
@@ -90,10 +93,10 @@ class ClassifierJudge:
         recognised            pictures that the classifier takes for their class, in %
         classifier_accuracy   the same for the real pictures of the test split
         """
-        pairs = [(self.features(pictures), labels) for pictures, labels in batches]
+        pairs = [(self.features(pictures), labels.cpu()) for pictures, labels in batches]
         features, labels = (torch.cat(part) for part in zip(*pairs, strict=True))
         with torch.no_grad():
-            logits = self.classifier.output(features)
+            logits = self.classifier.output(features.to(self.device)).cpu()
         return {
             "fid": frechet_distance(self.reference, features),
             "fid_of_real": frechet_distance(self.reference, self.features(split(self.run, "train")[0][:images])),

@@ -19,13 +19,16 @@ from einops import rearrange
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.plugins.environments import LightningEnvironment
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.data import DataLoader
 
 from projects.smyrf.config import GanTraining, Network, TrainingAttention
 from projects.smyrf.data.pictures import load
 from projects.smyrf.models.biggan import Attend, Discriminator, Generator
 from regard_lab.common.files import write_json
+from regard_lab.training.ranks import on_ranks
 from regard_lab.training.trainer import CHECKPOINT, History, SeedEachStep, loader, seed_of
 
 STANDING_BATCHES, STANDING_SIZE = 20, 100  # over which the average generator's batch statistics are taken
@@ -60,6 +63,15 @@ def train(run: GeneratorRun, folder: Path) -> None:
             f"a chunk goes through the data once at most, {most} batches of {training.batch_size} ×"
             f" {training.discriminator_steps} per device, got gan.training.chunk_steps={training.chunk_steps}"
         )
+    if training.devices == 1 and training.strategy == "auto":
+        fit(run, batches, folder)
+    else:
+        on_ranks(fit, training.devices, folder, run, batches, folder)
+
+
+def fit(run: GeneratorRun, batches: DataLoader[tuple[Tensor, ...]], folder: Path) -> None:
+    """`train` in this process, which is the only one or one rank of several."""
+    training = run.training
     task, history = Adversaries(run), History()
     trainer = lightning.Trainer(
         max_epochs=training.chunks,
@@ -71,6 +83,7 @@ def train(run: GeneratorRun, folder: Path) -> None:
             ModelCheckpoint(dirpath=folder / "checkpoints", filename="last", **CHECKPOINT),
         ],
         default_root_dir=folder,
+        plugins=[LightningEnvironment()],
         deterministic=True,
         accelerator="auto",
         devices=training.devices,
@@ -113,11 +126,6 @@ class Adversaries(lightning.LightningModule):
                 (self.discriminator, options.discriminator_rate),
             )
         ]
-
-    def on_train_batch_start(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Further devices draw latents and directions of their own; the first one's are those of a run on one device."""
-        if self.global_rank:
-            torch.manual_seed(seed_of(self.seed, self.global_step, 1, self.global_rank))
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """`discriminator_steps` steps of the discriminator, a part of the batch each, then one of the generator."""
@@ -202,7 +210,7 @@ def with_standing_statistics(average: nn.Module, network: Network, seed: int) ->
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # a plain mean over the batches
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed_of(seed, 2))
         for _ in range(STANDING_BATCHES):
             copied(*random_inputs(STANDING_SIZE, network, None, device))

@@ -12,6 +12,7 @@ from projects.smyrf.config import AttentionName, Encoder, MaskOrder, TextTask
 from projects.smyrf.data.texts import Batch, Encoded, encoded, loader
 from projects.smyrf.models.text_classifier import Classifier, put
 from projects.smyrf.tasks.text.scores import loss
+from regard_lab.training.device import best_device
 from regard_lab.training.pretrained import pretrained, tokenizer_of
 from regard_lab.training.recipe import Training
 from regard_lab.training.trainer import Task, fit
@@ -84,6 +85,7 @@ class FinetuningTask(Task):
 def untrained(run: FinetuningRun) -> tuple[Classifier, Any]:
     """The model before fine-tuning, with its attention, and its tokenizer."""
     name, root = run.encoder.checkpoint, Path.cwd()
+    torch.manual_seed(run.seed)  # transformers draws what a checkpoint does not hold, such as RoBERTa's pooler
     encoder, tokenizer = pretrained(name, root), tokenizer_of(name, root)
     torch.manual_seed(run.seed)
     model = Classifier(encoder, run.task.classes, run.encoder)
@@ -134,7 +136,7 @@ def restored(run: FinetuningRun, folder: Path) -> tuple[Classifier, Any]:
         ValueError: The folder holds the weights of another model.
     """
     model, tokenizer = untrained(run)
-    weights = torch.load(folder / WEIGHTS, weights_only=True)
+    weights = torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True)
     unknown = model.load_state_dict(weights, strict=False).unexpected_keys
     if unknown or set(weights) != set(model.trained()):
         raise ValueError(f"{folder / WEIGHTS} does not hold the weights of this model")
@@ -163,7 +165,7 @@ def predict(
     Returns:
         Outputs (n, ·) and labels (n), in the same order.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = best_device()
     model.to(device).eval()
     torch.manual_seed(seed)
     pairs = [

@@ -1,6 +1,5 @@
 """Table `glue`: one encoder fine-tuned on each task from the start with dense attention, with SMYRF, or with dense attention on shorter texts."""
 
-import shutil
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -9,6 +8,7 @@ from projects.smyrf.tasks.text.finetuning import FinetuningRun, finetune, predic
 from projects.smyrf.tasks.text.scores import length_statistics, score, score_memory
 from regard_lab.common import files
 from regard_lab.experiment.run_result import RunResult
+from regard_lab.training.kept import discard_checkpoints
 
 if TYPE_CHECKING:
     from projects.smyrf.config import Config
@@ -65,5 +65,5 @@ def run_task(run: FinetuningRun, held_out_examples: int | None, folder: Path) ->
         "train_loss": losses,
     }
     files.write_json(done, result)
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    discard_checkpoints(folder)
     return result
