@@ -1,5 +1,6 @@
 """Pictures of a user's own folder as squares of one size."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,15 @@ def of_folder(folder: Path, size: int) -> NDArray[np.uint8]:
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS)
     if not paths:
         raise UserError(f"{folder} holds no picture ({', '.join(ENDINGS)})")
-    return np.stack([square(path, size) for path in paths])
+    return of_paths(paths, size)
+
+
+def of_paths(paths: Sequence[Path], size: int) -> NDArray[np.uint8]:
+    """Pictures as squares (n, size, size, 3), one after the other: no more than one is in memory beside the result."""
+    pictures = np.empty((len(paths), size, size, 3), np.uint8)
+    for index, path in enumerate(paths):
+        pictures[index] = square(path, size)
+    return pictures
 
 
 def in_classes(folder: Path, size: int) -> Images:

@@ -1,5 +1,7 @@
-"""Time series: their prepared form, whole hours out of minutes, and splits that follow each other in time."""
+"""Time series: their prepared form, whole hours out of minutes, a table of dates and numbers, and splits that follow each other in time."""
 
+import csv
+import datetime
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -90,3 +92,74 @@ def filled(values: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.
         raise UserError("a series must begin with a known value")
     last = np.maximum.accumulate(np.where(known, np.arange(len(values)), 0))
     return values[last]
+
+
+def read_table(path: Path, columns: Sequence[str] | None = None) -> Series:
+    """A table `date,…` as the files of ETT and of Informer are: a head, then one line per step.
+
+    Args:
+        path: The csv file. Its dates are "2016-07-01 00:00:00" or "1/31/2010 0:00" (month first).
+        columns: The channels that the head must name, in their order; `None` takes those it has.
+
+    Returns:
+        All steps, in the file's order.
+
+    Raises:
+        UserError: There is no such file, its head has other columns, or a line is not a date and as many numbers, with the line's number.
+    """
+    if not path.exists():
+        raise UserError(f"{path} does not exist")
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        lines = csv.reader(file)
+        head = next(lines, [])
+        if head[:1] != ["date"] or (columns is not None and head[1:] != list(columns)):
+            raise UserError(
+                f"{path} must begin with date,{','.join(columns or ['…'])}; it begins with {','.join(head)[:80]!r}"
+            )
+        times: list[int] = []
+        rows: list[list[float]] = []
+        for number, (date, *fields) in enumerate(lines, start=2):
+            try:
+                times.append(seconds_of(date))
+                rows.append([float(field) for field in fields])
+            except ValueError:
+                rows.append([])
+            if len(rows[-1]) != len(head) - 1:
+                raise UserError(
+                    f"line {number} of {path} is not a date and {len(head) - 1} numbers: {date}, {fields[:3]}"
+                )
+    values = np.array(rows, dtype=np.float32).reshape(len(rows), len(head) - 1)
+    return Series(values, np.array(times, dtype=np.int64), head[1:])
+
+
+def seconds_of(date: str) -> int:
+    """Seconds since 1970 of a date and a clock, in either of the two ways of writing; ValueError for another."""
+    american = "/" in date
+    clock = datetime.datetime.strptime(date, "%m/%d/%Y %H:%M") if american else datetime.datetime.fromisoformat(date)
+    return int(clock.replace(tzinfo=datetime.UTC).timestamp())
+
+
+def cut_at(series: Series, name: str, steps_in_all: int, sizes: Mapping[str, int]) -> dict[str, Series]:
+    """The splits of the given sizes, one after the other from the first step on; what is left at the end is left out.
+
+    Args:
+        series: The whole series.
+        name: What to call it in a message.
+        steps_in_all: How many steps the official file has.
+        sizes: How many steps each split has.
+
+    Raises:
+        UserError: The series has another number of steps, or steps that do not follow each other evenly, with the numbers.
+    """
+    if len(series) != steps_in_all:
+        raise UserError(f"{name} has {len(series):,} steps, the official file has {steps_in_all:,}")
+    steps = np.diff(series.times)
+    if len(steps) and (uneven := np.flatnonzero(steps != steps[0])).size:
+        at = int(uneven[0])
+        raise UserError(f"{name} steps by {int(steps[0])} s, but by {int(steps[at])} s after its step {at:,}")
+    splits, start = {}, 0
+    for split, size in sizes.items():
+        part = slice(start, start + size)
+        splits[split] = Series(series.values[part], series.times[part], series.columns)
+        start += size
+    return splits

@@ -13,7 +13,7 @@ class FakeHub(types.ModuleType):
         super().__init__("fake")
         self.halves, self.error, self.offline, self.asked = halves, error, offline, []
 
-    def load_dataset(self, path: str, config: str | None) -> object:
+    def load_dataset(self, path: str, name: str | None) -> object:
         self.asked.append(path)
         return self.halves
 

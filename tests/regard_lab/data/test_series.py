@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from regard_lab.common.errors import UserError
-from regard_lab.data.series import Series, filled, in_time, means_of
+from regard_lab.data.series import Series, cut_at, filled, in_time, means_of, read_table
 from tests.regard_lab.data.round_trip import round_trip
 
 
@@ -38,3 +38,33 @@ def test_series_that_do_not_belong_together_are_refused(tmp_path):
     (tmp_path / "test-columns.json").write_text('["a", "b"]')
     with pytest.raises(UserError, match="there are 2 times and 2 columns"):
         Series.read(tmp_path, "test")
+
+
+def test_a_table_of_dates_and_numbers(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("\ufeffdate,a,b\n2016-07-01 00:00:00,1,2.5\n2016-07-01 01:00:00,3,-4\n", encoding="utf-8")
+    series = read_table(path, ["a", "b"])
+    assert series.values.tolist() == [[1, 2.5], [3, -4]]
+    assert series.times.tolist() == [1_467_331_200, 1_467_334_800]
+    path.write_text("date,a\n12/31/2010 23:00,1\n1/1/2011 0:00,2\n")
+    assert read_table(path).times.tolist() == [1_293_836_400, 1_293_840_000]  # month first
+    for line in ("2016-07-01 00:00:00,1", "yesterday,1,2", "2016-07-01 00:00:00,1,x"):
+        path.write_text(f"date,a,b\n2016-07-01 00:00:00,1,2\n{line}\n")
+        with pytest.raises(UserError, match=r"line 3 of .*a.csv is not a date and 2 numbers"):
+            read_table(path)
+    with pytest.raises(UserError, match="must begin with date,a,c; it begins with 'date,a,b'"):
+        read_table(path, ["a", "c"])
+    with pytest.raises(UserError, match="does not exist"):
+        read_table(tmp_path / "b.csv")
+
+
+def test_cut_at_borders():
+    times = np.arange(5) * 3600
+    series = Series(np.arange(5, dtype=np.float32)[:, None], times, ["a"])
+    parts = cut_at(series, "Power", 5, {"train": 2, "test": 1})
+    assert {split: part.values[:, 0].tolist() for split, part in parts.items()} == {"train": [0, 1], "test": [2]}
+    with pytest.raises(UserError, match="Power has 5 steps, the official file has 6"):
+        cut_at(series, "Power", 6, {"train": 2})
+    times = np.array([0, 3600, 7200, 14_400, 18_000])
+    with pytest.raises(UserError, match="Power steps by 3600 s, but by 7200 s after its step 2"):
+        cut_at(Series(series.values, times, ["a"]), "Power", 5, {"train": 2})

@@ -6,9 +6,10 @@ import numpy as np
 
 from regard_lab.data.card import Card, Source
 from regard_lab.data.images import Images
+from regard_lab.data.mapped_images import MappedImages
 from regard_lab.data.photographs_in_folders import of_folder
 
-FORM = Images
+FORM = MappedImages
 SIZE = 128
 
 CARD = Card(

@@ -4,9 +4,10 @@ from pathlib import Path
 
 from regard_lab.data.card import Card, Source
 from regard_lab.data.images import Images
+from regard_lab.data.mapped_images import MappedImages
 from regard_lab.data.photographs_in_folders import in_classes
 
-FORM = Images
+FORM = MappedImages
 SIZE = 128
 
 CARD = Card(

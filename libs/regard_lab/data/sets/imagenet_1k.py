@@ -14,24 +14,13 @@ from PIL import Image, ImageOps
 from regard_lab.data.card import Card, Source
 from regard_lab.data.hub import load_hub
 from regard_lab.data.images import Images
+from regard_lab.data.mapped_images import MappedImages
 from regard_lab.data.photographs_in_folders import in_classes
 
+FORM = MappedImages
 SIZE = 72
 HELD_OUT = 100  # every so many training pictures, one is for validation
 HUB = "ILSVRC/imagenet-1k"
-
-
-class MappedImages(Images):
-    """`Images` whose pictures stay in their file until they are looked at."""
-
-    @classmethod
-    def read(cls, folder: Path, split: str) -> "MappedImages":
-        """Map the pictures of a split (writes go to memory alone, so that torch takes the array as it is) and read its labels."""
-        pictures = np.load(folder / f"{split}_images.npy", mmap_mode="c")
-        return cls(pictures, np.load(folder / f"{split}_labels.npy"))
-
-
-FORM = MappedImages
 
 CARD = Card(
     name="imagenet_1k",

@@ -1,7 +1,9 @@
 """OpenWebText: pages that were linked to from Reddit. The first 500,000 documents, one text each."""
 
+import itertools
+
 from regard_lab.data.card import Card, Source
-from regard_lab.data.hub import load_hub
+from regard_lab.data.hub import stream_hub
 from regard_lab.data.texts import Texts
 
 FORM = Texts
@@ -21,11 +23,8 @@ CARD = Card(
 
 
 def from_hub() -> dict[str, Texts]:
-    """The first documents of the one split that the hub has, cut into three in their order."""
-    documents = load_hub("Skylion007/openwebtext")["train"]
-    splits, start = {}, 0
-    for part, size in SIZES.items():
-        texts = documents[start : start + size]["text"]
-        splits[part] = Texts.of((text, 0) for text in texts)
-        start += size
-    return splits
+    """The first documents of the one split that the hub has, cut into three in their order. Only the files that hold them are fetched."""
+    documents = stream_hub("Skylion007/openwebtext", "train")
+    return {
+        part: Texts.of((row["text"], 0) for row in itertools.islice(documents, size)) for part, size in SIZES.items()
+    }
