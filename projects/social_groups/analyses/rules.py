@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from projects.social_groups.data import channel_names
+from projects.social_groups.data.painting import channel_names
 from projects.social_groups.tasks.metrics import Guess, Members
 from regard_lab.data.crowds import HEADINGS_APART, SHARED, TRAITS, World
 from regard_lab.data.scenes import PLACES, UNIT, Scenes
