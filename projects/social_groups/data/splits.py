@@ -24,7 +24,12 @@ def splits(config: Data, budget: Budget, root: Path) -> dict[str, Split]:
     """
     key = (config.name, config.source, config.grid, config.channels, config.noise, config.members)
     errors = config.detector
-    return _painted(key, (errors.moved, errors.stretched, errors.missed, errors.false_boxes, errors.misread), budget.test_scenes, root)
+    return _painted(
+        key,
+        (errors.moved, errors.stretched, errors.missed, errors.false_boxes, errors.misread),
+        budget.test_scenes,
+        root,
+    )
 
 
 def scenes_of(config: Data, root: Path) -> dict[str, Scenes]:
@@ -45,7 +50,11 @@ def traits_of(name: str) -> tuple[str, ...]:
 
 
 def shown(
-    scenes: Scenes, names: tuple[str, ...], key: tuple[tuple[int, int], int, float], detector: Detector, seed: tuple[int, ...]
+    scenes: Scenes,
+    names: tuple[str, ...],
+    key: tuple[tuple[int, int], int, float],
+    detector: Detector,
+    seed: tuple[int, ...],
 ) -> Maps:
     """The maps of scenes as a detector sees them: (grid, channels, noise) and its errors, all drawn from the seed."""
     seen = detected(scenes, detector, np.random.default_rng([*seed, 1])) if detector.errs else scenes

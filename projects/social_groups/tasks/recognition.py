@@ -69,7 +69,9 @@ def train(config: Config, folder: Path) -> RunResult:
         metrics={
             **scores(predicted, boxes, groups, activities, threshold),
             "threshold": threshold,
-            "majority_acc": majority(scenes_of(config.data, Path.cwd())["train"], groups, activities, config.data.activities),
+            "majority_acc": majority(
+                scenes_of(config.data, Path.cwd())["train"], groups, activities, config.data.activities
+            ),
             "parameters": sum(p.numel() for p in model.parameters()),
             "pairs": pairs(config.model.self_attention, config.model.groups, slots) * config.model.decoder_layers,
             "seconds_per_epoch": median([epoch["train_time_s"] for epoch in history.epochs]),
