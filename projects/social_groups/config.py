@@ -15,11 +15,35 @@ AttentionDesign = Literal[
 ]
 
 
+PointOrder = Literal["x", "y", "random"]
+
+
+@dataclass
+class Detector:
+    """The errors of the detector whose persons are painted; all 0: the true persons are.
+
+    `moved` and `stretched` are standard deviations in proportion to a box's own size, `missed` the share of persons without a box,
+    `false_boxes` how many boxes per scene are nobody's, `misread` the share of persons whose action is read as another.
+    """
+
+    moved: NonNegativeFloat = 0.0
+    stretched: NonNegativeFloat = 0.0
+    missed: Share = 0.0
+    false_boxes: NonNegativeInt = 0
+    misread: Share = 0.0
+
+    @property
+    def errs(self) -> bool:
+        """Whether it makes any error."""
+        return any((self.moved, self.stretched, self.missed, self.false_boxes, self.misread))
+
+
 @dataclass
 class Data:
     """The scenes and how they become maps.
 
     `members` is the most members of a group, `grid` the rows and columns of the finest map, `noise` the standard deviation of each pixel.
+    `order` is that in which a group's members are its slots' targets, `mirror` whether half of the training scenes are shown in a mirror.
     """
 
     name: str
@@ -30,15 +54,22 @@ class Data:
     grid: tuple[PositiveInt, PositiveInt]
     channels: PositiveInt
     noise: NonNegativeFloat
+    order: PointOrder
+    mirror: bool
+    detector: Detector
 
 
 @dataclass
 class Model:
-    """The transformer. `queries` and `self_attention` are the designs under test, `mechanism` the attention of Regard that they are made of."""
+    """The transformer. `queries` and `self_attention` are the designs under test, `mechanism` the attention of Regard that they are made of.
+
+    `pool` says which slots a group's activity is read from: all, or those that exist by the predicted size.
+    """
 
     queries: QueryDesign
     self_attention: AttentionDesign
     mechanism: str
+    pool: Literal["all", "existing"]
     groups: PositiveInt
     person_queries: PositiveInt
     width: PositiveInt
@@ -53,7 +84,7 @@ class Model:
 
 @dataclass
 class Weights:
-    """Weights of the terms of the matching cost (`cost_…`) and of the loss."""
+    """Weights of the terms of the matching cost (`cost_…`) and of the loss. A term of weight 0 is not learnt."""
 
     cost_activity: NonNegativeFloat
     cost_size: NonNegativeFloat
@@ -65,17 +96,20 @@ class Weights:
     person_box: NonNegativeFloat
     person_overlap: NonNegativeFloat
     person_action: NonNegativeFloat
+    activity_softmax: NonNegativeFloat
+    slot_action: NonNegativeFloat
 
 
 @dataclass
 class Budget:
     """What a scale spends beside epochs: scenes for training and for each other split (null: all), and how steps are timed.
 
-    A time is the least of `repeats` calls with `timing_batch` scenes.
+    Of a generated set, `fresh_epochs` epochs have scenes of their own before scenes recur; 1: every epoch has the prepared ones. A time is the least of `repeats` calls with `timing_batch` scenes.
     """
 
     train_scenes: PositiveInt | None
     test_scenes: PositiveInt | None
+    fresh_epochs: PositiveInt
     repeats: PositiveInt
     timing_batch: PositiveInt
 

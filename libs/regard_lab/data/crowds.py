@@ -48,7 +48,7 @@ class World:
         return len(self.group_counts)
 
 
-def generate(world: World, split: int, scenes: int, templates: range) -> Scenes:
+def generate(world: World, split: int, scenes: int, templates: range, *, first: int = 0) -> Scenes:
     """Generate a split; scene i is the same however many are asked for.
 
     Args:
@@ -56,9 +56,11 @@ def generate(world: World, split: int, scenes: int, templates: range) -> Scenes:
         split: The split's number, part of every seed.
         scenes: How many.
         templates: The layouts to draw from.
+        first: The number of the first scene. Default: 0.
     """
     drawn = [
-        scene(world, np.random.default_rng([VERSION, split, i, *world.name.encode()]), templates) for i in range(scenes)
+        scene(world, np.random.default_rng([VERSION, split, i, *world.name.encode()]), templates)
+        for i in range(first, first + scenes)
     ]
     return Scenes(*(np.stack(arrays) for arrays in zip(*drawn, strict=True)))
 

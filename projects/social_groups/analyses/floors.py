@@ -8,7 +8,7 @@ import torch
 
 from projects.social_groups.analyses.shortcuts import by_chance, by_distance
 from projects.social_groups.config import Config
-from projects.social_groups.data import scenes_of
+from projects.social_groups.data.splits import scenes_of
 from projects.social_groups.tasks import metrics
 from projects.social_groups.tasks.evaluation import truths
 from projects.social_groups.tasks.metrics import Guess, Truth

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from projects.social_groups.data import channel_names
+from projects.social_groups.data.painting import channel_names
 from projects.social_groups.tasks.metrics import Guess, Members
 from regard_lab.data.crowds import HEADINGS_APART, SHARED, TRAITS, World
-from regard_lab.data.scenes import PLACES, UNIT, Scenes
+from regard_lab.data.scenes import PLACES, Scenes
 
 Array = NDArray[Any]
 CHANNEL = {name: index for index, name in enumerate(channel_names(TRAITS))}
@@ -91,16 +91,6 @@ def measured(maps: Array, scenes: Scenes) -> Array:
 def centres_x(scenes: Scenes) -> Array:
     """The x of every person's centre, `(n, p)`."""
     return scenes.boxes[..., 0].astype(np.float64) / PLACES
-
-
-def mirrored(scenes: Scenes) -> Scenes:
-    """The scenes as a mirror shows them: places and headings are reversed; labels stay, for the caller to compare with the rules."""
-    boxes, traits = scenes.boxes.copy(), scenes.traits.copy()
-    boxes[..., 0] = np.where(scenes.groups >= -1, PLACES - boxes[..., 0], 0)
-    heading = TRAITS.index("heading")
-    turned = np.mod(UNIT - traits[..., heading].astype(int) + UNIT, 2 * UNIT) - UNIT
-    traits[..., heading] = np.where(scenes.groups >= -1, turned, 0)
-    return Scenes(boxes, traits, scenes.actions, scenes.groups, scenes.activities, scenes.templates)
 
 
 def _angle(difference: float) -> float:

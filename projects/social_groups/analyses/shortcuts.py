@@ -25,7 +25,8 @@ from torch import nn
 
 from projects.social_groups.analyses import rules
 from projects.social_groups.config import Config
-from projects.social_groups.data import PARTS, codes, maps, scenes_of, traits_of
+from projects.social_groups.data.painting import codes, maps
+from projects.social_groups.data.splits import PARTS, scenes_of, traits_of
 from projects.social_groups.tasks import metrics
 from projects.social_groups.tasks.evaluation import ASPECT, truths
 from projects.social_groups.tasks.metrics import Guess, Truth

@@ -6,7 +6,9 @@ For head h, level l and point p the offset Δ and the weight a (softmax over l a
 those outside the map 0. Locations are fractions of the frame; offsets are in pixels of their level.
 """
 
+import itertools
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -33,7 +35,9 @@ def naive_sample(maps: list[Tensor], locations: Tensor, weights: Tensor) -> Tens
 
 
 def sample(maps: list[Tensor], locations: Tensor, weights: Tensor) -> Tensor:
-    """Weighted sums of bilinear samples.
+    """Weighted sums of bilinear samples, with gradients that are the same in every run.
+
+    torch's `grid_sample` has such a gradient on the CPU alone, so that `sample_by_rows` takes its place on every other device.
 
     Args:
         maps: One per level, `(b, h, d, rows, columns)`.
@@ -43,6 +47,8 @@ def sample(maps: list[Tensor], locations: Tensor, weights: Tensor) -> Tensor:
     Returns:
         `(b, q, h, d)`.
     """
+    if locations.device.type != "cpu":
+        return sample_by_rows(maps, locations, weights)
     grids = 2 * locations - 1
     total: Tensor | float = 0.0
     for level, values in enumerate(maps):
@@ -52,6 +58,55 @@ def sample(maps: list[Tensor], locations: Tensor, weights: Tensor) -> Tensor:
         total = total + (sampled * weight).sum(-1)  # (b h) d q
     assert isinstance(total, Tensor)
     return rearrange(total, "(b h) d q -> b q h d", b=len(locations))
+
+
+def sample_by_rows(maps: list[Tensor], locations: Tensor, weights: Tensor) -> Tensor:
+    """The same by reading rows of a table, whose gradient is `index_add_`: torch has it deterministic on GPUs too.
+
+    A row holds the four pixels around a point, of a map with one pixel of zeros around it. Arguments and result as `sample`.
+    """
+    b, q, h, levels, points, _ = locations.shape
+    d = maps[0].shape[2]
+    quads, shapes = [], []
+    for values in maps:
+        padded = F.pad(rearrange(values, "b h d r c -> b h r c d"), (0, 0, 1, 1, 1, 1))
+        left, right = padded[:, :, :, :-1], padded[:, :, :, 1:]
+        quads.append(torch.cat((left[:, :, :-1], right[:, :, :-1], left[:, :, 1:], right[:, :, 1:]), -1).flatten(2, 3))
+        shapes.append((values.shape[-1], values.shape[-2]))
+    table = torch.cat(quads, dim=2)
+    size = torch.tensor(shapes, device=locations.device)[:, None]  # levels 1 2
+    first = torch.tensor([0, *itertools.accumulate(quad.shape[2] for quad in quads)][:-1], device=locations.device)
+    place = locations * size + 0.5  # in pixels of the padded map
+    corner = place.detach().floor().clamp(min=0).minimum(size.to(place))
+    x, y = (place - corner).unbind(-1)
+    weights = weights * ((x >= 0) & (x <= 1) & (y >= 0) & (y <= 1))
+    upper, lower = weights * (1 - y), weights * y
+    shares = torch.stack((upper * (1 - x), upper * x, lower * (1 - x), lower * x), dim=-1)
+    column, row = corner.long().unbind(-1)
+    head = torch.arange(b * h, device=locations.device).view(b, 1, h, 1, 1) * table.shape[2]
+    rows = row * (size[..., 0] + 1) + column + first[:, None] + head
+    summed: Tensor = WeightedRows.apply(table.view(-1, 4, d), rows.view(b * q * h, -1), shares.view(b * q * h, -1, 4))  # type: ignore[no-untyped-call]
+    return summed.view(b, q, h, d)
+
+
+class WeightedRows(torch.autograd.Function):
+    """out[n] = Σ_k Σ_j shares[n, k, j] · table[rows[n, k], j]; the rows read are not kept for the gradient but read again.
+
+    `table` is `(t, 4, d)`, `rows` `(n, k)`, `shares` `(n, k, 4)`; the sums are `(n, d)`.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, rows: Tensor, shares: Tensor) -> Tensor:
+        ctx.save_for_backward(table, rows, shares)
+        return torch.einsum("nkj,nkjd->nd", shares, table[rows].to(shares.dtype))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, Tensor]:
+        table, rows, shares = ctx.saved_tensors
+        (gradient,) = gradients
+        of_shares = torch.einsum("nd,nkjd->nkj", gradient, table[rows].to(shares.dtype))
+        to_rows = (shares[..., None] * gradient[:, None, None]).flatten(0, 1).to(table.dtype)
+        return torch.zeros_like(table).index_add_(0, rows.flatten(), to_rows), None, of_shares
 
 
 class DeformableAttention(nn.Module):

@@ -16,11 +16,12 @@ PRIOR = 0.1  # probability that classifiers give at first, so that the many empt
 @dataclass(frozen=True)
 class GroupOutput:
     """Groups as each layer predicts them: activity logits `(l, b, g, activities)`, sizes as fractions of M `(l, b, g)`, members' points
-    `(l, b, g, M, 2)`."""
+    `(l, b, g, M, 2)` and the logits of their actions `(l, b, g, M, actions)`."""
 
     activities: Tensor
     sizes: Tensor
     points: Tensor
+    actions: Tensor
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,10 @@ class Head(nn.Sequential):
 class SocialGroups(nn.Module):
     """Maps `(b, channels, rows, columns)` -> groups and persons, in the maps' dtype even under autocast.
 
-    The heads of a group read the mean of its slots [our choice: which embeddings the paper's heads read is not known]; that of the activity has
-    a hidden layer, because an activity is a relation between members, which no linear function of the mean expresses. Each slot gives its own
-    member's point. With the queries "single", the one token of a group gives all points.
+    A group's size is read from the mean of its slots, its activity from the mean of all or of those that exist by the predicted size
+    [our choice: which embeddings the paper's heads read is not known]; the activity has a hidden layer, because it is a relation between
+    members, which no linear function of a mean expresses. Each slot gives its own member's point and action [the action is our addition, an
+    auxiliary task of training]. With the queries "single", the one token of a group gives all of them.
 
     Args:
         data: How many channels, activities, actions and members there are.
@@ -59,6 +61,7 @@ class SocialGroups(nn.Module):
     def __init__(self, data: Data, model: Model) -> None:
         super().__init__()
         width, self.members, self.one_token = model.width, data.members, model.queries == "single"
+        self.pool = model.pool
         self.encoder, self.decoder = Encoder(model, data.channels), Decoder(model)
         self.group_queries = Queries(model.queries, groups=model.groups, members=data.members, width=width)
         self.person_queries = Queries("independent", groups=model.person_queries, members=1, width=width)
@@ -68,6 +71,7 @@ class SocialGroups(nn.Module):
         classifier = nn.Linear(width, width), nn.ReLU(), nn.Linear(width, data.activities)
         self.activity = nn.Sequential(*classifier)
         self.person, self.action = nn.Linear(width, 1), nn.Linear(width, data.actions)
+        self.slot_action = nn.Linear(width, data.actions * (data.members if self.one_token else 1))
         self.box = Head(width, 4)
         with torch.no_grad():
             for last in (classifier[-1], self.person, self.action):
@@ -77,11 +81,13 @@ class SocialGroups(nn.Module):
     def forward(self, maps: Tensor) -> tuple[GroupOutput, PersonOutput]:
         source = self.encoder(maps)
         states, reference = self._decode(self.group_queries, source, self._next_slots)
-        pooled = states.mean(3)
+        sizes = self.size(states.mean(3)).squeeze(-1).sigmoid()
+        actions = self.slot_action(states)
         groups = GroupOutput(
-            activities=self.activity(pooled).to(maps),
-            sizes=self.size(pooled).squeeze(-1).sigmoid().to(maps),
+            activities=self.activity(self._pooled(states, sizes)).to(maps),
+            sizes=sizes.to(maps),
             points=self._points(states, reference).to(maps),
+            actions=actions.reshape(*actions.shape[:3], self.members, -1).to(maps),
         )
         states, reference = self._decode(self.person_queries, source, self._next_persons)
         persons = PersonOutput(
@@ -96,6 +102,14 @@ class SocialGroups(nn.Module):
         position, content = queries()
         states, references = self.decoder(content, position, self.reference(position).sigmoid(), source, move)
         return states, references
+
+    def _pooled(self, states: Tensor, sizes: Tensor) -> Tensor:
+        """(…, g, m, w), (…, g) -> (…, g, w): the mean of a group's slots, or of its first ones, as many as its predicted size."""
+        if self.pool == "all" or self.one_token:
+            return states.mean(-2)
+        count = (sizes.detach() * self.members).clamp(min=1)[..., None]
+        exists = (count - torch.arange(self.members, device=states.device)).clamp(0, 1).to(states)
+        return (states * exists[..., None]).sum(-2) / exists.sum(-1, keepdim=True)
 
     def _points(self, states: Tensor, reference: Tensor) -> Tensor:
         """(…, g, m, w), (…, g, m, 2) -> (…, g, M, 2): offsets from the references, before the sigmoid."""

@@ -9,7 +9,9 @@
     L_s = (1 / |Φ̄|) Σ_{i real} | s_i − s^_ω(i) |
     L_u = (1 / |Φ̄|) Σ_{i real} Σ_{j ≤ S_i} ‖ u_j^(i) − u^_j^(ω(i)) ‖₁
 
-A true group's members are in order of ascending x [our choice: the paper compares points by their index, and does not tell us the order].
+A true group's members are in order of ascending x by default [our choice: the paper compares points by their index, and does not tell us the
+order]. Two terms are ours and not the paper's, each with a weight of its own: the cross entropy of a matched query's activities, and that of the
+action of each member's slot.
 Groups are padded to the number of queries; padding costs nothing, so that only true groups need rows here. |Φ̄| is the number of real groups
 in the batch. The cost of points is a mean over members, their loss a sum, as in the paper.
 """
@@ -23,7 +25,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from projects.social_groups.config import Weights
+from projects.social_groups.config import PointOrder, Weights
 from projects.social_groups.models.network import GroupOutput
 
 ALPHA, GAMMA = 0.25, 2.0  # Deformable DETR's code
@@ -39,6 +41,7 @@ class Targets:
         sizes: How many members they have, as fractions of M, `(b, k)`.
         points: Where their members are, `(b, k, M, 2)`.
         present: Which of the points exist, `(b, k, M)`.
+        actions: What the members do, `(b, k, M)`; 0 where there is none.
     """
 
     real: Tensor
@@ -46,34 +49,55 @@ class Targets:
     sizes: Tensor
     points: Tensor
     present: Tensor
+    actions: Tensor
 
     @classmethod
-    def of(cls, boxes: Tensor, groups: Tensor, activities: Tensor, *, members: int, kinds: int) -> "Targets":
-        """The targets of a batch.
+    def of(
+        cls,
+        boxes: Tensor,
+        actions: Tensor,
+        groups: Tensor,
+        activities: Tensor,
+        *,
+        members: int,
+        kinds: int,
+        order: PointOrder = "x",
+    ) -> "Targets":
+        """The targets of a batch, on the boxes' device and without a look at their values from the host.
 
         Args:
-            boxes: As `data.Split` has them, `(b, p, 4)`.
+            boxes: As `data.painting.Split` has them, `(b, p, 4)`.
+            actions: `(b, p)`.
             groups: `(b, p)`.
             activities: `(b, k)`.
-            members: M, the most members of a group.
+            members: M, the most members of a group; a larger group loses its last members, which `data.splits` refuses before.
             kinds: N_v, how many activities there are.
-
-        Raises:
-            ValueError: A group has more than `members`: its last members could not be told.
+            order: Of a group's members. Default: "x", from left to right.
         """
-        b, k = activities.shape
         real = activities >= 0
-        label = boxes.new_zeros(b, k, kinds)
-        label[real] = F.one_hot(activities[real], kinds).to(label)
-        points = boxes.new_zeros(b, k, members, 2)
-        present = torch.zeros(b, k, members, dtype=torch.bool, device=boxes.device)
-        for row, group in real.nonzero().tolist():
-            centres = boxes[row, groups[row] == group, :2]
-            if len(centres) > members:
-                raise ValueError(f"a group has {len(centres)} members, the model has slots for {members}")
-            points[row, group, : len(centres)] = centres[centres[:, 0].argsort()]
-            present[row, group, : len(centres)] = True
-        return cls(real, label, present.sum(-1) / members, points, present)
+        number = torch.arange(activities.shape[1], device=boxes.device)
+        inside = (groups[:, None] == number[:, None]) & real[..., None]  # b k p
+        inside = F.pad(inside, (0, max(0, members - inside.shape[-1])))
+        place = F.pad(sort_keys(boxes, order), (0, inside.shape[-1] - boxes.shape[1]))[:, None]
+        rank = place.masked_fill(~inside, torch.inf).sort(stable=True, dim=-1).indices[..., :members]  # b k M
+        present = inside.gather(-1, rank)
+        member = rank.clamp(max=boxes.shape[1] - 1)
+        scene = torch.arange(len(boxes), device=boxes.device)[:, None, None]
+        points = boxes[..., :2][scene, member] * present[..., None]
+        label = (activities[..., None] == torch.arange(kinds, device=boxes.device)).to(boxes)
+        return cls(real, label, present.sum(-1) / members, points, present, actions[scene, member] * present)
+
+
+def sort_keys(boxes: Tensor, order: PointOrder) -> Tensor:
+    """What members are sorted by, `(b, p)`: their x, their y, or a number that looks random and depends on both."""
+    x, y = boxes[..., 0], boxes[..., 1]
+    match order:
+        case "x":
+            return x
+        case "y":
+            return y
+        case "random":
+            return (torch.sin(1e4 * x + 7e3 * y) * 1e4).frac()
 
 
 def costs(output: GroupOutput, targets: Targets, weights: Weights) -> Tensor:
@@ -117,14 +141,23 @@ def focal(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def group_losses(output: GroupOutput, targets: Targets, weights: Weights) -> dict[str, Tensor]:
-    """L_v, L_s and L_u under the names of their weights: `activity`, `size`, `points`."""
+    """L_v, L_s and L_u under the names of their weights, `activity`, `size` and `points`; of our two terms those whose weight is not 0."""
     layer, scene, true, query = matched(costs(output, targets, weights), targets.real)
     count = targets.real.sum().clamp(min=1)
     label = torch.zeros_like(output.activities)
     label[layer, scene, query] = targets.activities[scene, true]
     apart = (targets.points[scene, true] - output.points[layer, scene, query]).abs().sum(-1)
-    return {
+    present = targets.present[scene, true]
+    terms = {
         "activity": focal(output.activities, label).sum() / count,
         "size": (targets.sizes[scene, true] - output.sizes[layer, scene, query]).abs().sum() / count,
-        "points": (apart * targets.present[scene, true]).sum() / count,
+        "points": (apart * present).sum() / count,
     }
+    if weights.activity_softmax:
+        likelihood = output.activities[layer, scene, query].log_softmax(-1)
+        terms["activity_softmax"] = -(likelihood * targets.activities[scene, true]).sum() / count
+    if weights.slot_action:
+        likelihood = output.actions[layer, scene, query].log_softmax(-1)  # n M N_a
+        said = likelihood.gather(-1, targets.actions[scene, true][..., None]).squeeze(-1)
+        terms["slot_action"] = -(said * present).sum() / targets.present.sum().clamp(min=1)
+    return terms

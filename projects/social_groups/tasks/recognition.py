@@ -6,24 +6,27 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from projects.social_groups.config import Config, Weights
-from projects.social_groups.data import splits
+from projects.social_groups.config import Config, PointOrder, Weights
+from projects.social_groups.data.fresh import training_batches
+from projects.social_groups.data.splits import scenes_of, splits
 from projects.social_groups.models.decoder_attention import pairs
 from projects.social_groups.models.network import SocialGroups
-from projects.social_groups.tasks.evaluation import Predicted, predict, scenes_by_boxes, scores, threshold_of
+from projects.social_groups.tasks.evaluation import Predicted, predict, scenes_by_boxes, scores, threshold_of, truths
 from projects.social_groups.tasks.group_losses import Targets, group_losses
 from projects.social_groups.tasks.metrics import partition
 from projects.social_groups.tasks.person_losses import person_losses
+from regard_lab.data.scenes import Scenes
 from regard_lab.experiment.run_result import RunResult
 from regard_lab.training.recipe import Training
 from regard_lab.training.trainer import Task, fit, load_weights, loader
 
 EVALUATION_BATCH = 100  # larger batches only make evaluation faster
 SHOWN = 3  # scenes in a cell's exhibits
-CURVES = ("train_loss", "validation_loss", "validation_points")
+CURVES = ("train_loss", "validation_loss", "validation_points", "train_scene_acc", "validation_scene_acc")
 
 
 def train(config: Config, folder: Path) -> RunResult:
@@ -41,13 +44,13 @@ def train(config: Config, folder: Path) -> RunResult:
     model = SocialGroups(config.data, config.model)
     task = Task(
         model,
-        partial(score, weights=config.weights),
+        partial(score, weights=config.weights, order=config.data.order),
         config.training,
         groups=partial(parameter_groups, training=config.training),
     )
     history = fit(
         task,
-        loader(parts["train"], config.training.batch_size, seed=config.seed),
+        training_batches(config.data, config.budget, config.training.batch_size, config.seed, Path.cwd()),
         loader(
             parts["validation"], min(EVALUATION_BATCH, math.ceil(len(parts["validation"][0]) / config.training.devices))
         ),
@@ -55,7 +58,6 @@ def train(config: Config, folder: Path) -> RunResult:
         folder=folder,
         best="validation_loss",
         mode="min",
-        options={"deterministic": "warn"},  # on a GPU the gradient of sampling a map has no deterministic form in torch
     )
     load_weights(task, folder, "best")
     held_out, held_out_boxes, _, held_out_groups, held_out_activities = parts["validation"]
@@ -67,7 +69,9 @@ def train(config: Config, folder: Path) -> RunResult:
         metrics={
             **scores(predicted, boxes, groups, activities, threshold),
             "threshold": threshold,
-            "majority_acc": majority(parts["train"][4], activities),
+            "majority_acc": majority(
+                scenes_of(config.data, Path.cwd())["train"], groups, activities, config.data.activities
+            ),
             "parameters": sum(p.numel() for p in model.parameters()),
             "pairs": pairs(config.model.self_attention, config.model.groups, slots) * config.model.decoder_layers,
             "seconds_per_epoch": median([epoch["train_time_s"] for epoch in history.epochs]),
@@ -77,17 +81,28 @@ def train(config: Config, folder: Path) -> RunResult:
     )
 
 
-def score(model: nn.Module, batch: tuple[Tensor, ...], *, weights: Weights) -> dict[str, Tensor]:
-    """The weighted loss of groups and persons, and its terms; each is a mean over true groups or persons, summed over layers."""
+def score(
+    model: nn.Module, batch: tuple[Tensor, ...], *, weights: Weights, order: PointOrder = "x"
+) -> dict[str, Tensor]:
+    """The weighted loss of groups and persons, and its terms; each is a mean over true groups or persons, summed over layers.
+
+    `scene_acc` is the share of scenes whose activity the last layer names, as the metric of that name has it.
+    """
     maps, boxes, actions, groups, activities = batch
     group_output, person_output = model(maps)
-    targets = Targets.of(
-        boxes, groups, activities, members=group_output.points.shape[3], kinds=group_output.activities.shape[-1]
-    )
+    members, kinds = group_output.points.shape[3], group_output.activities.shape[-1]
+    targets = Targets.of(boxes, actions, groups, activities, members=members, kinds=kinds, order=order)
     terms = group_losses(group_output, targets, weights)
     terms |= person_losses(person_output, boxes, actions, groups >= -1, weights)
     loss = torch.stack([getattr(weights, name) * value for name, value in terms.items()]).sum()
-    return {"loss": loss, **terms}
+    return {"loss": loss, **terms, "scene_acc": scene_hits(group_output.activities[-1].detach(), targets).mean()}
+
+
+def scene_hits(logits: Tensor, targets: Targets) -> Tensor:
+    """1 for each scene in which the activity of highest score over all queries is one that most members do, else 0: logits (b, g, N_v) -> (b)."""
+    doing = (targets.activities * targets.sizes[..., None]).sum(1)  # b N_v: members, as fractions of M
+    named = logits.amax(1).argmax(-1, keepdim=True)
+    return (doing.gather(-1, named).squeeze(-1) >= doing.amax(-1) - 1e-6).float()
 
 
 def parameter_groups(model: nn.Module, training: Training) -> list[dict[str, Any]]:
@@ -97,10 +112,12 @@ def parameter_groups(model: nn.Module, training: Training) -> list[dict[str, Any
     return [{"params": rest}, {"params": slow, "lr": training.learning_rate / 10}]
 
 
-def majority(train: Tensor, test: Tensor) -> float:
-    """Floor: the share (%) of test scenes whose first group does what most training groups do."""
-    most = torch.bincount(train[train >= 0]).argmax()
-    return 100 * float((test[:, 0] == most).float().mean())
+def majority(train: Scenes, groups: Tensor, activities: Tensor, kinds: int) -> float:
+    """Floor: `scene_acc` (%) of naming, in every test scene, the one activity that is right in most training scenes."""
+    known = truths(torch.from_numpy(train.groups.astype(np.int64)), torch.from_numpy(train.activities.astype(np.int64)))
+    right = [sum(kind in truth.scene_activities for truth in known) for kind in range(kinds)]
+    most = right.index(max(right))
+    return 100 * float(np.mean([most in truth.scene_activities for truth in truths(groups, activities)]))
 
 
 def exhibits(

@@ -6,7 +6,7 @@ import torch
 
 from projects.social_groups.analyses import rules, shortcuts
 from projects.social_groups.analyses.shortcuts import LEARNT, WORLDS, by_chance, by_distance, grouped, learnt
-from projects.social_groups.data import codes, maps
+from projects.social_groups.data.painting import codes, maps
 from projects.social_groups.tasks.evaluation import truths
 from projects.social_groups.tasks.metrics import persons_right
 from regard_lab.data.crowds import TRAITS, generate
@@ -97,15 +97,6 @@ def test_the_noisy_maps_can_be_read_and_not_without_errors(parts, name):
         for number, truth in enumerate(known(scenes))
     ]
     assert 0.8 < np.mean(right) < 1.0
-
-
-def test_a_mirror_swaps_right_and_left_and_leaves_the_kind(parts):
-    scenes = rules.mirrored(parts["court"]["test"])
-    looks, x = codes(scenes, TRAITS, 24), rules.centres_x(scenes)
-    for number, truth in enumerate(known(scenes)):
-        (found,) = rules.read(WORLDS["court"], looks[number], x[number], sorted(truth.persons))
-        assert found.members == truth.groups[0]
-        assert found.activity == (truth.activities[0] + 4) % 8
 
 
 def test_no_scene_of_one_split_is_nearly_one_of_another(parts):

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from projects.social_groups.models.deformable import DeformableAttention, naive_sample, sample
+from projects.social_groups.models.deformable import DeformableAttention, naive_sample, sample, sample_by_rows
 from projects.social_groups.models.transformer import centres, sine_positions
 
 
@@ -16,15 +16,34 @@ def arguments(dtype=torch.float64):
     return maps, places, weights
 
 
-def test_samples_are_those_of_the_definition():
+@pytest.mark.parametrize("form", [sample, sample_by_rows])
+def test_samples_are_those_of_the_definition(form):
     maps, places, weights = arguments()
-    assert torch.allclose(sample(maps, places, weights), naive_sample(maps, places, weights), atol=1e-12)
+    assert torch.allclose(form(maps, places, weights), naive_sample(maps, places, weights), atol=1e-12)
 
 
-def test_gradients_by_finite_differences():
+@pytest.mark.parametrize("form", [sample, sample_by_rows])
+def test_gradients_by_finite_differences(form):
     maps, places, weights = arguments()
     inputs = [part.requires_grad_() for part in (*maps, places, weights)]
-    assert torch.autograd.gradcheck(lambda a, b, p, w: sample([a, b], p, w), inputs, atol=1e-6)
+    assert torch.autograd.gradcheck(lambda a, b, p, w: form([a, b], p, w), inputs, atol=1e-6)
+
+
+def test_both_forms_have_the_same_gradients():
+    inputs = [part.requires_grad_() for part in (*arguments()[0], *arguments()[1:])]
+    by_form = [
+        torch.autograd.grad((form(inputs[:2], *inputs[2:]) ** 2).sum(), inputs) for form in (sample, sample_by_rows)
+    ]
+    for one, other in zip(*by_form, strict=True):
+        assert torch.allclose(one, other, atol=1e-10)
+
+
+def test_places_far_outside_give_nothing_and_take_no_gradient():
+    maps, places, weights = arguments()
+    inputs = [part.requires_grad_() for part in (*maps, places * 100 + 7, weights)]
+    out = sample_by_rows(inputs[:2], *inputs[2:])
+    assert (out == 0).all()
+    assert all((gradient == 0).all() for gradient in torch.autograd.grad(out.sum(), inputs))
 
 
 def test_without_offsets_and_with_equal_weights_it_is_a_bilinear_sample_at_the_reference():

@@ -6,7 +6,7 @@ import pytest
 import torch
 from einops import rearrange
 
-from projects.social_groups.config import Data, Model, QueryDesign
+from projects.social_groups.config import Data, Detector, Model, QueryDesign
 from projects.social_groups.models.decoder_attention import DESIGNS, SelfAttention, pairs
 from projects.social_groups.models.network import SocialGroups
 from projects.social_groups.models.queries import Queries
@@ -23,13 +23,25 @@ def build(design: str, **options) -> SelfAttention:
 
 def model_of(**changes) -> Model:
     base = {
-        "queries": "sum", "self_attention": "full", "mechanism": "softmax", "groups": G, "person_queries": 5, "width": 16, "heads": 2, "levels": 2,
+        "queries": "sum", "self_attention": "full", "mechanism": "softmax", "pool": "existing", "groups": G, "person_queries": 5, "width": 16, "heads": 2, "levels": 2,
         "points": 2, "encoder_layers": 1, "decoder_layers": 2, "feed_forward": 16, "dropout": 0.0,
     }  # fmt: skip
     return Model(**base | changes)
 
 
-DATA = Data("court", "package", activities=3, actions=2, members=M, grid=(4, 6), channels=5, noise=0.0)
+DATA = Data(
+    "court",
+    "package",
+    activities=3,
+    actions=2,
+    members=M,
+    grid=(4, 6),
+    channels=5,
+    noise=0.0,
+    order="x",
+    mirror=False,
+    detector=Detector(),
+)
 
 
 @pytest.mark.parametrize(
@@ -185,6 +197,7 @@ def test_the_shapes_of_everything():
         assert groups.activities.shape == (2, B, G, 3)
         assert groups.sizes.shape == (2, B, G)
         assert groups.points.shape == (2, B, G, M, 2)
+        assert groups.actions.shape == (2, B, G, M, 2)
         assert (persons.persons.shape, persons.boxes.shape, persons.actions.shape) == (
             (2, B, 5),
             (2, B, 5, 4),
@@ -192,3 +205,16 @@ def test_the_shapes_of_everything():
         )
     levels = Encoder(model_of(), 5)(torch.randn(B, 5, 5, 7))  # odd sizes are rounded up
     assert [tuple(level.shape) for level in levels] == [(B, 16, 5, 7), (B, 16, 3, 4)]
+
+
+def test_an_activity_is_read_from_the_slots_that_exist():
+    model = SocialGroups(DATA, model_of())
+    states, sizes = torch.randn(1, B, G, M, 16), torch.tensor([0.5, 0.0, 1.0]).expand(1, B, G)
+    pooled = model._pooled(states, sizes)
+    assert torch.allclose(pooled[0, :, 0], states[0, :, 0, :2].mean(1), atol=1e-6)
+    assert torch.allclose(pooled[0, :, 1], states[0, :, 1, 0], atol=1e-6)  # one at least
+    assert torch.allclose(pooled[0, :, 2], states[0, :, 2].mean(1), atol=1e-6)
+    part = model._pooled(states, torch.full((1, B, G), 1.5 / M))  # between one and two: the second counts half
+    assert torch.allclose(part[0, :, 0], (states[0, :, 0, 0] + states[0, :, 0, 1] / 2) / 1.5, atol=1e-6)
+    model.pool = "all"
+    assert torch.allclose(model._pooled(states, sizes), states.mean(3))

@@ -2,16 +2,17 @@
 
 import math
 from itertools import permutations
+from typing import get_args
 
 import pytest
 import torch
 
-from projects.social_groups.config import Weights
+from projects.social_groups.config import PointOrder, Weights
 from projects.social_groups.models.network import GroupOutput, PersonOutput
-from projects.social_groups.tasks.group_losses import Targets, costs, focal, group_losses, matched
+from projects.social_groups.tasks.group_losses import Targets, costs, focal, group_losses, matched, sort_keys
 from projects.social_groups.tasks.person_losses import overlaps, person_costs, person_losses
 
-ONES = Weights(*[1.0] * 10)
+ONES = Weights(*[1.0] * 12)
 
 
 def logit(p: float) -> float:
@@ -24,11 +25,14 @@ def example() -> tuple[GroupOutput, Targets]:
     boxes[0, :, 0] = torch.tensor([0.5, 0.1, 0.2, 0.9, 0.3, 0.7])
     boxes[0, :, 1] = torch.tensor([0.5, 0.5, 0.4, 0.4, 0.4, 0.6])
     groups = torch.tensor([[0, 0, 1, 1, 1, -1]])
-    targets = Targets.of(boxes, groups, torch.tensor([[0, 1]]), members=4, kinds=2)
+    actions = torch.tensor([[0, 1, 2, 0, 1, 2]])
+    targets = Targets.of(boxes, actions, groups, torch.tensor([[0, 1]]), members=4, kinds=2)
     p = torch.tensor([[0.2, 0.9], [0.8, 0.1], [0.5, 0.5]])
     points = torch.full((1, 1, 3, 4, 2), 0.5)
     points[0, 0, 1, :2, 0] = torch.tensor([0.2, 0.5])
-    return GroupOutput(p.logit()[None, None], torch.tensor([[[0.75, 0.5, 0.25]]]), points), targets
+    logits = torch.zeros(1, 1, 3, 4, 3)
+    logits[0, 0, 1, 0, 1] = math.log(2)  # the first slot of query 1 says action 1 with probability 1/2
+    return GroupOutput(p.logit()[None, None], torch.tensor([[[0.75, 0.5, 0.25]]]), points, logits), targets
 
 
 def test_targets_are_padded_and_in_order_of_x():
@@ -39,14 +43,35 @@ def test_targets_are_padded_and_in_order_of_x():
     assert targets.points[0, 0, :2, 0].tolist() == pytest.approx([0.1, 0.5])
     assert targets.points[0, 1, :3, 0].tolist() == pytest.approx([0.2, 0.3, 0.9])
     assert targets.present.sum(-1).tolist() == [[2, 3]]
-    with pytest.raises(ValueError, match="3 members, the model has slots for 2"):
-        Targets.of(
-            torch.zeros(1, 3, 4),
-            torch.zeros(1, 3, dtype=torch.long),
-            torch.zeros(1, 1, dtype=torch.long),
-            members=2,
-            kinds=1,
-        )
+    assert targets.actions[0, 0, :2].tolist() == [1, 0]
+    assert targets.actions[0, 1, :3].tolist() == [2, 1, 0]
+
+
+def test_other_orders_of_members():
+    boxes = torch.zeros(1, 3, 4)
+    boxes[0, :, :2] = torch.tensor([[0.1, 0.9], [0.5, 0.2], [0.9, 0.5]])
+    whole = (boxes, torch.zeros(1, 3, dtype=torch.long), torch.zeros(1, 3, dtype=torch.long), torch.zeros(1, 1).long())
+    by = {
+        order: Targets.of(*whole, members=3, kinds=1, order=order).points[0, 0, :, 0].tolist()
+        for order in get_args(PointOrder)
+    }
+    assert by["x"] == pytest.approx([0.1, 0.5, 0.9])
+    assert by["y"] == pytest.approx([0.5, 0.9, 0.1])
+    assert sorted(by["random"]) == pytest.approx(by["x"])
+    many = torch.rand(500, 2, 4, generator=torch.Generator().manual_seed(0))
+    first = sort_keys(many, "random").argmin(1)
+    assert 0.4 < float((first == many[..., 0].argmin(1)).float().mean()) < 0.6
+
+
+def test_the_two_terms_that_are_ours_by_hand():
+    output, targets = example()  # group 0 is query 1, group 1 is query 0
+    losses = group_losses(output, targets, ONES)
+    likelihood = [0.8 / 0.2 / (0.8 / 0.2 + 0.1 / 0.9), 0.9 / 0.1 / (0.9 / 0.1 + 0.2 / 0.8)]
+    assert float(losses["activity_softmax"]) == pytest.approx(-sum(map(math.log, likelihood)) / 2, rel=1e-5)
+    # Of the five members' slots one says its action with probability 1/2, the others with 1/3.
+    assert float(losses["slot_action"]) == pytest.approx((math.log(2) + 4 * math.log(3)) / 5, rel=1e-5)
+    without = Weights(**vars(ONES) | {"activity_softmax": 0.0, "slot_action": 0.0})
+    assert set(group_losses(output, targets, without)) == {"activity", "size", "points"}
 
 
 def test_costs_by_hand():
@@ -97,7 +122,14 @@ def test_the_matching_is_that_of_least_cost_whatever_the_order_of_queries():
 
 def test_a_batch_without_groups_has_a_loss_all_the_same():
     output, _ = example()
-    nothing = Targets.of(torch.zeros(1, 6, 4), torch.full((1, 6), -1), torch.full((1, 2), -1), members=4, kinds=2)
+    nothing = Targets.of(
+        torch.zeros(1, 6, 4),
+        torch.zeros(1, 6).long(),
+        torch.full((1, 6), -1),
+        torch.full((1, 2), -1),
+        members=4,
+        kinds=2,
+    )
     losses = group_losses(output, nothing, ONES)
     assert float(losses["activity"]) > 0
     assert float(losses["size"]) == float(losses["points"]) == 0

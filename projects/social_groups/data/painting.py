@@ -1,4 +1,4 @@
-"""From prepared scenes to what the transformer reads: tensors, and maps into which every person is painted, with noise.
+"""From scenes to what the transformer reads: tensors, and maps into which every person is painted, with noise.
 
 maps        (n, channels, rows, columns) float32
 boxes       (n, p, 4) float32, centre x, centre y, width, height as fractions of the frame
@@ -6,45 +6,20 @@ actions     (n, p) int64
 groups      (n, p) int64: index of the group, −1 outsider, −2 nobody
 activities  (n, g) int64, −1 no such group
 
-The maps stand for a backbone's pooled features: 24 channels at stride 8 of a frame of 96 × 160. What can be seen of a person is painted over
-the ellipse of the box, farthest first, so that whoever stands in front hides whoever stands behind.
+The maps stand for a backbone's pooled features: on Court 24 channels at stride 8 of a frame of 96 × 160. What can be seen of a person is painted
+over the ellipse of the box, farthest first, so that whoever stands in front hides whoever stands behind.
 """
-
-import functools
-import importlib
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from projects.social_groups.config import Budget, Data
-from regard_lab import data
 from regard_lab.data.scenes import NOBODY, PLACES, UNIT, Scenes
 
 Split = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 Maps = NDArray[np.float32]
-PARTS = ("train", "validation", "test")
 ANGLE = "heading"  # the one trait that is an angle (in units of π), painted as its cosine and sine
-
-
-def splits(config: Data, budget: Budget, root: Path) -> dict[str, Split]:
-    """The train, validation and test splits, cut to the budget; painted once per process."""
-    key = (config.name, config.source, config.grid, config.channels, config.noise)
-    return _painted(key, budget.train_scenes, budget.test_scenes, root)
-
-
-def scenes_of(config: Data, root: Path) -> dict[str, Scenes]:
-    """The splits as they were prepared."""
-    loaded: dict[str, Scenes] = data.load(config.name, root, config.source)
-    return loaded
-
-
-def traits_of(name: str) -> tuple[str, ...]:
-    """The names of the traits of a set of scenes."""
-    traits: tuple[str, ...] = importlib.import_module(data.module_name(name)).TRAITS
-    return traits
 
 
 def tensors(scenes: Scenes, painted: Maps) -> Split:
@@ -124,17 +99,3 @@ def maps(
         painted = painted * (1 - cover) + cover * one[:, :, None, None]
     painted += noise * np.random.default_rng(list(seed)).standard_normal(painted.shape, dtype=np.float32)
     return painted
-
-
-@functools.lru_cache(maxsize=2)
-def _painted(
-    key: tuple[str, str, tuple[int, int], int, float], train_scenes: int | None, test_scenes: int | None, root: Path
-) -> dict[str, Split]:
-    name, source, grid, channels, noise = key
-    loaded = data.load(name, root, source)
-    most = {"train": train_scenes, "validation": test_scenes, "test": test_scenes}
-    split = {}
-    for index, part in enumerate(PARTS):
-        scenes = loaded[part][: most[part]]
-        split[part] = tensors(scenes, maps(scenes, traits_of(name), grid, channels, noise, seed=(index,)))
-    return split

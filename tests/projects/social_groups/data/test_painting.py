@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from projects.social_groups.data import channel_names, codes, maps
+from projects.social_groups.data.painting import channel_names, codes, maps
 from regard_lab.data.crowds import TRAITS
 from regard_lab.data.scenes import NOBODY, Scenes
 
