@@ -23,7 +23,7 @@ from regard_lab.experiment.cells import Cell, run_cell
 from regard_lab.experiment.composition import composed, explain, store_configs, usage
 from regard_lab.experiment.config import Composed, register_resolvers
 from regard_lab.experiment.project import Project
-from regard_lab.experiment.tables import check_config, load_table, make_cell
+from regard_lab.experiment.tables import check_config, data_source, load_table, make_cell
 
 NOT_USED = ("hydra.run.dir", "hydra.job.chdir", "hydra.output_subdir")
 
@@ -102,7 +102,7 @@ def train_one(project: Project, chosen: Composed, root: Path) -> dict[str, float
     """Check a config, fetch its data, train or reuse, and print the metrics, which are returned too."""
     check_config(project, chosen.config)
     for name in chosen.spec.data_sets:
-        data.ensure(name, root, chosen.config["data"]["source"])
+        data.ensure(name, root, data_source(chosen.config))
     cell = cell_of(project, chosen, root)  # only now do its data have their checksum
     end = run_cell(cell, root)
     if end.record is None:
@@ -123,5 +123,6 @@ def cell_of(project: Project, chosen: Composed, root: Path) -> Cell:
             return match
     seed = int(chosen.config["seed"])
     mark = combined_sha256([repr(sorted(chosen.config.items()))])[:8]
-    slug = f"{chosen.config['data']['name']}-seed{seed}-{mark}"
+    name = (chosen.config.get("data") or {}).get("name", chosen.experiment)  # a project need not read data
+    slug = f"{name}-seed{seed}-{mark}"
     return make_cell(project, chosen, "single", slug, seed, root, chosen.spec, {"config": mark})
