@@ -134,8 +134,12 @@ def without_options(name: str) -> Function | None:
     parameters = inspect.signature(getattr(functional, name)).parameters
     if any(each.default is each.empty for each in parameters.values() if each.kind is each.KEYWORD_ONLY):
         return None
-    causal, cross = "causal" in parameters, any(map(is_cross, cls.patterns))
-    return Function(name, naive, lambda s, on: {"causal": on} if causal else {}, causal=causal, self_only=not cross)
+    has_causal, cross = "causal" in parameters, any(map(is_cross, cls.patterns))
+
+    def options(s: Sizes, causal: bool) -> dict[str, Any]:
+        return {"causal": causal} if has_causal else {}
+
+    return Function(name, naive, options, causal=has_causal, self_only=not cross)
 
 
 FUNCTIONS = LISTED + tuple(

@@ -25,7 +25,7 @@ from regard_lab.experiment.config import Composed, register_resolvers
 from regard_lab.experiment.executors import check_devices
 from regard_lab.experiment.kept_runs import KEEP, KEPT, Keep
 from regard_lab.experiment.project import Project
-from regard_lab.experiment.tables import check_config, load_table, make_cell
+from regard_lab.experiment.tables import check_config, data_source, load_table, make_cell
 
 NOT_USED = ("hydra.run.dir", "hydra.job.chdir", "hydra.output_subdir")
 
@@ -120,7 +120,7 @@ def train_one(project: Project, chosen: Composed, root: Path, keep: Keep | None 
     """
     check_config(project, chosen.config)
     for name in chosen.spec.data_sets:
-        data.ensure(name, root, chosen.config["data"]["source"])
+        data.ensure(name, root, data_source(chosen.config))
     cell = cell_of(project, chosen, root)  # only now do its data have their checksum
     check_devices(cell.devices)
     folder = cell.folder(root)
@@ -151,5 +151,6 @@ def cell_of(project: Project, chosen: Composed, root: Path) -> Cell:
             return match
     seed = int(chosen.config["seed"])
     mark = combined_sha256([repr(sorted(chosen.config.items()))])[:8]
-    slug = f"{chosen.config['data']['name']}-seed{seed}-{mark}"
+    name = (chosen.config.get("data") or {}).get("name", chosen.experiment)  # a project need not read data
+    slug = f"{name}-seed{seed}-{mark}"
     return make_cell(project, chosen, "single", slug, seed, root, chosen.spec, {"config": mark})

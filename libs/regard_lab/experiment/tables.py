@@ -157,7 +157,16 @@ def make_cells(
 
 def checksums(spec: TableSpec, config: dict[str, Any], root: Path) -> dict[str, str]:
     """The checksum of each data set of a table: the pinned one, or that of the prepared set where none can be pinned."""
-    return {name: data.expected_checksum(name, root, config["data"]["source"]) for name in spec.data_sets}
+    return {name: data.expected_checksum(name, root, data_source(config)) for name in spec.data_sets}
+
+
+def data_source(config: dict[str, Any]) -> str:
+    """Where a config's data sets come from, its `data.source`."""
+    section = config.get("data") or {}
+    if "source" not in section:
+        raise UserError("an experiment with data sets needs a config with data.source, which says where they come from")
+    source: str = section["source"]
+    return source
 
 
 def check_config(project: Project, config: dict[str, Any], where: str = "") -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from regard_lab.experiment.results import Result, Row
@@ -35,20 +35,20 @@ class Record:
 
 @dataclass(frozen=True)
 class RunRecords:
-    """The records of a result, in the order of its rows. `shared`: sections of what is the same in all, if there are two or more."""
+    """The records of a result, in the order of its rows.
+
+    `shared`: sections of what is the same in all, if there are two or more. `floors`: the records of the floors, likewise.
+    """
 
     shared: list[tuple[str, Pairs]]
     records: list[Record]
+    floors: "RunRecords | None" = None
 
 
 def runs(result: Result) -> RunRecords:
-    """Every record of a result's rows; a cell without one has a `Record` that says so."""
-    return _listed(result, result.rows, result.records)
-
-
-def floor_runs(result: Result) -> RunRecords:
-    """Every record of a result's floors, likewise."""
-    return _listed(result, result.floors, result.floor_records)
+    """Every record of a result's rows and floors; a cell without one has a `Record` that says so."""
+    floors = _listed(result, result.floors, result.floor_records) if result.floors else None
+    return replace(_listed(result, result.rows, result.records), floors=floors)
 
 
 def _listed(result: Result, rows: list[Row], records: dict[str, dict[str, Any]]) -> RunRecords:

@@ -24,7 +24,7 @@ from regard_lab.report.dvc_files import metrics, plot
 from regard_lab.report.figures import Maker, Results, house_style, svg
 from regard_lab.report.formats import as_csv, as_markdown, as_tex
 from regard_lab.report.performance import Performance, performance
-from regard_lab.report.records import anchor, floor_runs, runs
+from regard_lab.report.records import anchor, runs
 from regard_lab.report.view import SHOWN, Fingerprint, PaperView, TableView, paper_view
 
 MANIFEST = "files.json"
@@ -92,8 +92,7 @@ def render(root: Path, fingerprint_of: Fingerprint, scales: Sequence[Scale] = SH
             for ending, write in FORMATS.items():
                 files[f"tables/{table.slug}.{ending}"] = write(table).encode()
             if table.results:
-                ours = [(scale, table.results[scale]) for scale in SHOWN if scale in table.results]
-                listed = [(scale, runs(result), floor_runs(result)) for scale, result in ours]
+                listed = [(scale, runs(table.results[scale])) for scale in SHOWN if scale in table.results]
                 files[f"records/{table.slug}.html"] = _page(
                     pages, "records.html", papers=all_papers, base="../", view=view, table=table, listed=listed
                 )

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 
 @pytest.fixture
 def peers(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(BENCHMARKS)  # as for a script that is run there
     module = load_file(BENCHMARKS / "peers.py")
     monkeypatch.setattr(module, "PACKAGES", ())
     monkeypatch.setattr(module, "LEAST", 1)
@@ -29,9 +31,13 @@ def zeros(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 def test_what_is_not_the_same_is_not_compared(peers: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def pairs(n: int) -> Iterator[Any]:
-        yield peers.Pair("itself", "torch", softmax, softmax, peers.heads(n), naive_softmax)
-        yield peers.Pair("zeros", "torch", softmax, zeros, peers.heads(n), naive_softmax, "theirs is 0")
-        yield peers.Pair("another thing", "torch", softmax, zeros, peers.heads(n), None, "said to be another")
+        yield peers.Pair("itself", "torch", softmax, softmax, import_module("peer_pairs").heads(n), naive_softmax)
+        yield peers.Pair(
+            "zeros", "torch", softmax, zeros, import_module("peer_pairs").heads(n), naive_softmax, "theirs is 0"
+        )
+        yield peers.Pair(
+            "another thing", "torch", softmax, zeros, import_module("peer_pairs").heads(n), None, "said to be another"
+        )
 
     monkeypatch.setattr(peers, "PAIRS", (pairs,))
     threads = torch.get_num_threads()
@@ -49,7 +55,7 @@ def test_what_is_not_the_same_is_not_compared(peers: Any, tmp_path: Path, monkey
 
 def test_ours_that_is_wrong_ends_the_run(peers: Any) -> None:
     with pytest.raises(RuntimeError, match=r"from the reference, more than 0\.0001: zeros"):
-        peers.held(peers.Pair("zeros", "torch", zeros, softmax, peers.heads(64), naive_softmax))
+        peers.held(peers.Pair("zeros", "torch", zeros, softmax, import_module("peer_pairs").heads(64), naive_softmax))
 
 
 def test_threads_beside_a_busy_process(monkeypatch: pytest.MonkeyPatch) -> None:

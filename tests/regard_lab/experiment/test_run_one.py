@@ -5,6 +5,7 @@ import pytest
 from regard_lab.common.errors import UserError
 from regard_lab.experiment.project import find_project
 from regard_lab.experiment.run_one import train
+from tests.editing import change
 from tests.regard_lab import toy
 
 
@@ -24,6 +25,16 @@ def test_an_experiment_alone_is_a_cell_beside_the_tables(root, capsys):
     out = said(root, capsys, "experiment=points", "slope=5")
     assert "height                       5" in out
     assert "runs/quick/toy/single/points-seed0-" in out
+
+
+def test_a_project_need_not_read_data(root, capsys):
+    change(root / "projects/toy/experiments/points.yaml", "data: {name: points, source: package}\n", "")
+    change(root / "projects/toy/config.py", "    data: Data\n", "")
+    assert "runs/quick/toy/single/points-seed0-" in said(root, capsys, "experiment=points")
+    assert toy.reproduce(root)["cells"] == {"run": 4, "reused": 0, "failed": 0, "not run": 0}
+    change(root / "projects/toy/experiments/points.yaml", "data_sets: {}", "data_sets: {imdb: null}")
+    with pytest.raises(UserError, match=r"needs a config with data\.source"):
+        train(find_project("toy", root), ["experiment=points"], root)
 
 
 def test_a_sweep_trains_each(root, capsys):

@@ -2,7 +2,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from regard_lab.experiment.results import Metric, Restamp, Row, result_path, write_result
-from regard_lab.report.records import flat, floor_runs, runs
+from regard_lab.report.records import flat, runs
 from tests.regard_lab.report.sample_site import LAPTOP, QUICK, lines, page, words
 
 
@@ -61,9 +61,11 @@ def test_floors_have_their_records_below_those_of_the_rows(root: Path) -> None:
         "wall_time_s": 0.25,
     }
     with_floor = replace(LAPTOP, floors=[floor], floor_records={"floor-majority-seed0": record})
-    (found,) = floor_runs(with_floor).records
+    listed = runs(with_floor)
+    assert listed.floors is not None
+    (found,) = listed.floors.records
     assert (found.cell, found.missing) == ("floor-majority-seed0", False)
-    assert runs(with_floor) == runs(LAPTOP)
+    assert replace(listed, floors=None) == runs(LAPTOP)
     write_result(result_path(root, "sample", "scores", "laptop"), with_floor)
     soup = page(root, "records/sample-scores.html")
     shown = words(soup.find(id="laptop-floor-majority-seed0"))
