@@ -138,7 +138,7 @@ def far_device(monkeypatch: pytest.MonkeyPatch) -> Iterator[FarMode]:
     """Within the block the best device is the far one, for whatever has imported `best_device`."""
     for module in list(sys.modules.values()):
         if getattr(module, "__name__", "").startswith(("projects.", "regard_lab.")) and hasattr(module, "best_device"):
-            monkeypatch.setattr(module, "best_device", lambda: FAR)
+            monkeypatch.setattr(module, "best_device", lambda **_: FAR)
     monkeypatch.setattr(torch, "Generator", FarGenerator)
     monkeypatch.setattr(torch, "tensor", _tensor)
     monkeypatch.setattr(torch.inference_mode, "__enter__", _enter_inference)

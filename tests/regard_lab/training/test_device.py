@@ -12,7 +12,10 @@ def test_the_accelerator_if_there_is_one(monkeypatch):
     gpu = torch.device("cuda", 1)
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: gpu)
-    assert device.best_device() == gpu
+    assert device.best_device(float64=True) == device.best_device() == gpu
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("mps"))
+    assert device.best_device() == torch.device("mps")
+    assert device.best_device(float64=True) == torch.device("cpu")
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
     assert device.best_device() == torch.device("cpu")
 
