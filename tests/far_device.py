@@ -86,11 +86,12 @@ class FarTensor(Tensor):
 
 
 class FarMode(TorchDispatchMode):
-    """Runs operations on what far tensors stand for. `seen` are the names of all operations."""
+    """Runs operations on what far tensors stand for. `seen` are the names of all operations, `far` is how many were of far tensors."""
 
     def __init__(self) -> None:
         super().__init__()
         self.seen: set[str] = set()
+        self.far = 0
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
@@ -99,6 +100,7 @@ class FarMode(TorchDispatchMode):
             self.seen.add(name)
         leaves = tree_flatten((args, kwargs))[0]
         far = any(isinstance(leaf, FarTensor) for leaf in leaves)
+        self.far += far
         target = kwargs.get("device")
         to_far = target is not None and torch.device(target).type == FAR.type
         if target is not None and to_far:
@@ -138,7 +140,7 @@ def far_device(monkeypatch: pytest.MonkeyPatch) -> Iterator[FarMode]:
     """Within the block the best device is the far one, for whatever has imported `best_device`."""
     for module in list(sys.modules.values()):
         if getattr(module, "__name__", "").startswith(("projects.", "regard_lab.")) and hasattr(module, "best_device"):
-            monkeypatch.setattr(module, "best_device", lambda: FAR)
+            monkeypatch.setattr(module, "best_device", lambda **_: FAR)
     monkeypatch.setattr(torch, "Generator", FarGenerator)
     monkeypatch.setattr(torch, "tensor", _tensor)
     monkeypatch.setattr(torch.inference_mode, "__enter__", _enter_inference)
@@ -200,6 +202,7 @@ def run_far(run: Callable[[Any, Path], Any], config: Any, folder: Path, monkeypa
         mode.seen.clear()
         far.score(far.model, batch)["loss"].backward()
         steps.update(mode.seen)
+        mode.far = 0
         with _disable_current_modes():
             return trained(task, train, *others)
 
@@ -207,4 +210,5 @@ def run_far(run: Callable[[Any, Path], Any], config: Any, folder: Path, monkeypa
     with far_device(monkeypatch) as mode:
         run(config, folder)
     assert steps
+    assert mode.far > 0, "what follows the training has stayed on the CPU"
     return steps & NOT_DETERMINISTIC

@@ -12,6 +12,7 @@ Exit status: 0 everything requested holds, 1 a property fails, 2 the request can
 """
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,9 @@ LEGEND = "✓ holds   ✗ fails   – not claimed, or not declared"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status, as in the module's docstring."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal without ✓ gets a stand-in, and the work is not lost
+            stream.reconfigure(errors="replace")
     options = parser().parse_args(arguments)
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # a user's own module, also when started by an installed script

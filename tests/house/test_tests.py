@@ -31,6 +31,7 @@ ELSEWHERE = {
     "regard/mechanisms/efficient": "regard/mechanisms/test_optimised_efficient_super.py",  # the three are compared
     "regard/mechanisms/super": "regard/mechanisms/test_optimised_efficient_super.py",
     "regard/signatures": "regard/test_types.py",
+    "regard_lab": "regard_lab/experiment/test_kept_runs.py",
     "regard_lab/gate": "regard_lab/evidence/test_gate.py",  # the command and the rule in one
     "regard_lab/data/data_set": "regard_lab/data/test_data.py",  # protocols, which mypy checks
     "regard_lab/experiment/run_result": "regard_lab/experiment/test_cells.py",  # a dataclass without a method

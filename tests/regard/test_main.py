@@ -1,5 +1,6 @@
 """`python -m regard list | certify`, in this process where that will do, and a user's own mechanism from outside the repository."""
 
+import io
 import shutil
 import subprocess
 import sys
@@ -188,3 +189,12 @@ def test_options_reach_the_mechanism() -> None:
     assert outcomes[0].detail.startswith("4 entries")  # four weights and no bias
     with pytest.raises(ValueError, match="there is no property 'paddin'; there are shape and dtype, batch"):
         certify("softmax", properties=["paddin"])
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_without_the_signs_gets_stand_ins(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding))
+    assert main(["certify", "efficient", "--pattern", "noncausal_self"]) == 0
+    sys.stdout.flush()
+    assert b"?" in raw.getvalue()  # the sign of what holds

@@ -215,7 +215,7 @@ class Ray:
             cores = {} if address else {"num_cpus": workers}
             self._ray.init(address=address, include_dashboard=False, log_to_driver=False, **cores)
         there = float(self._ray.cluster_resources().get("GPU", 0))
-        share = devices if address or devices > 1 else min(1.0, there / workers)
+        share = max(1, devices) if address or devices > 1 else min(1.0, there / workers)
         self._needs = {"num_gpus": share} if there else {}
 
     def __enter__(self) -> "Ray":

@@ -69,7 +69,12 @@ def trained_classifier(config: Config, root: Path) -> TrainedClassifier:
     scores: dict[str, Any] = files.read_json(folder / SCORES)
     tokens, labels = texts.splits["test"]
     return TrainedClassifier(
-        model.to(best_device()).eval(), tokens, labels, texts.words, scores["test_accuracy"], scores["epochs"]
+        model.to(best_device(float64=True)).eval(),
+        tokens,
+        labels,
+        texts.words,
+        scores["test_accuracy"],
+        scores["epochs"],
     )
 
 

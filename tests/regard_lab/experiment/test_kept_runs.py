@@ -50,7 +50,7 @@ def test_a_kept_run_is_measured_again_with_other_values_and_loaded(root, kept, c
     assert not (kept / "checkpoints").exists()
     assert evaluate(kept, {}, root) == said
     assert evaluate_words(project, [str(kept)], root) == 0
-    assert capsys.readouterr().out.count("equal") == 2
+    assert capsys.readouterr().out.count("equal") == 3
     assert evaluate(kept, {"slope": 5.0}, root)["height"] > 10 * said["height"]
     assert evaluate_words(project, [str(kept), "slope=5.0"], root) == 0
     model = regard_lab.load(kept)

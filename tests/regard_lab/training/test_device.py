@@ -12,7 +12,10 @@ def test_the_accelerator_if_there_is_one(monkeypatch):
     gpu = torch.device("cuda", 1)
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: gpu)
-    assert device.best_device() == gpu
+    assert device.best_device(float64=True) == device.best_device() == gpu
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("mps"))
+    assert device.best_device() == torch.device("mps")
+    assert device.best_device(float64=True) == torch.device("cpu")
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
     assert device.best_device() == torch.device("cpu")
 
@@ -22,7 +25,7 @@ def test_a_far_tensor_has_numbers_and_meets_no_near_one(monkeypatch):
     with far_device(monkeypatch) as mode:
         far = near.to(FAR)
         assert isinstance(far, FarTensor)
-        assert device.best_device() == torch.device("cpu")  # only those that have imported it are told
+        assert device.best_device() == FAR
         assert torch.equal((far @ far.mT).cpu(), near @ near.mT)
         assert (far * torch.tensor(2.0)).cpu().sum() == 30  # a number may come from anywhere
         assert far[torch.tensor([1])].cpu().tolist() == [[3, 4, 5]]  # and so may an index

@@ -82,20 +82,23 @@ def _captured(choice: Choice, root: Path) -> Captured:
 def encoder(choice: Choice, root: Path) -> Subject:
     """Reviews of exactly `tokens` tokens, longer ones cut; the result is the mean of the last layer, MiniLM's embedding of a text."""
     assert choice.checkpoint is not None
-    model, tokenizer = pretrained(choice.checkpoint, root).to(best_device()), tokenizer_of(choice.checkpoint, root)
+    model, tokenizer = (
+        pretrained(choice.checkpoint, root).to(best_device(float64=True)),
+        tokenizer_of(choice.checkpoint, root),
+    )
     texts = data.load(choice.data, root, choice.source)["test"].texts
     ids = token_rows(tokenizer, texts, choice.tokens, choice.seed * choice.examples, choice.examples)
-    ids = ids.to(best_device())
+    ids = ids.to(best_device(float64=True))
     return Subject(lambda: model(ids).last_hidden_state.mean(1), functools.partial(attending, model))
 
 
 def vision_transformer(choice: Choice, root: Path) -> Subject:
     """Pictures resized to `tokens` − 1 patches; the result is the class token of the last layer, DINOv2's embedding of a picture."""
     assert choice.checkpoint is not None
-    model = pretrained(choice.checkpoint, root).to(best_device())
+    model = pretrained(choice.checkpoint, root).to(best_device(float64=True))
     side = math.isqrt(choice.tokens - 1)
     pictures = pictures_of(data.load(choice.data, root, choice.source)["test"].images, choice)
-    x = standardised(pictures, side * model.config.patch_size).to(best_device())
+    x = standardised(pictures, side * model.config.patch_size).to(best_device(float64=True))
     return Subject(
         lambda: model(x).last_hidden_state[:, 0], functools.partial(attending, model), (side, side), pictures
     )

@@ -69,7 +69,7 @@ def generator(network: Network, state: State, attention: "TrainingAttention | At
         model = Generator(network, attend)
     model.load_state_dict(state, assign=True)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    model.to(best_device()).eval()
+    model.to(best_device(float64=True)).eval()
     offer(model)
     return model
 

@@ -268,7 +268,7 @@ def test_two_devices_train_one_generator_on_latents_of_their_own(tmp_path):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1200,
         check=False,
     )
     assert ran.returncode == 0, ran.stderr[-2000:]
