@@ -33,7 +33,7 @@ from regard_lab.experiment.run_result import RunResult
 Array = NDArray[Any]
 REACHES = tuple(step / 25 for step in range(1, 26))  # of a mean height of two boxes, or of the frame's height
 FRAME = 1.5  # width of a frame over its height
-WIDTH, HEADS, LAYERS, EPOCHS, BATCH, RATE = 64, 4, 2, 30, 32, 1e-3  # of the set transformer
+WIDTH, HEADS, LAYERS, EPOCHS, BATCH, RATE = 64, 4, 2, 15, 32, 1e-3  # of the set transformer
 
 
 @dataclass(frozen=True)
@@ -249,15 +249,15 @@ def set_loss(
 
 @torch.no_grad()
 def set_guesses(network: SetTransformer, actors: Actors, tensors: tuple[Tensor, ...]) -> list[Scene]:
-    """The groups of each scene; the surest guess names the scene's activity, so that both heads are judged."""
+    """The groups of each scene; the surest guess has the scene's activity and the largest group, so that both heads are judged."""
     network.eval()
     pairs, actor, whole = network(*tensors[:2])
     scenes: list[Scene] = []
     for n, truth in enumerate(actors.known):
         linked = (pairs[n] > 0).numpy() & actors.there[n][:, None] & actors.there[n][None]
-        guesses = [
-            Guess(tuple((0.99 * actor[n, sorted(group)].mean(0).softmax(-1)).tolist()), group) for group in joined(linked)
-        ]
+        groups = joined(linked)
+        scores = [0.5 + 0.49 * actor[n, sorted(group)].mean(0).softmax(-1) for group in groups]  # each is said to be a group
+        guesses = [Guess(tuple(score.tolist()), group) for score, group in zip(scores, groups, strict=True)]
         named = one_hot(int(whole[n].argmax()), whole.shape[-1])
-        scenes.append(([*guesses, Guess(named, frozenset())], truth))
+        scenes.append(([*guesses, Guess(named, max(groups, key=len, default=frozenset()))], truth))
     return scenes
