@@ -15,6 +15,9 @@ AttentionDesign = Literal[
 ]
 
 
+Probe = Literal[
+    "none", "distance", "person", "count", "position", "looks", "floor", "rules", "ceiling", "given_members", "given_persons"
+]
 PointOrder = Literal["x", "y", "random"]
 
 
@@ -104,7 +107,8 @@ class Weights:
 class Budget:
     """What a scale spends beside epochs: scenes for training and for each other split (null: all), and how steps are timed.
 
-    Of a generated set, `fresh_epochs` epochs have scenes of their own before scenes recur; 1: every epoch has the prepared ones. A time is the least of `repeats` calls with `timing_batch` scenes.
+    Of a generated set, `fresh_epochs` epochs have scenes of their own before scenes recur; 1: every epoch has the prepared ones. A time is the
+    least of `repeats` calls with `timing_batch` scenes.
     """
 
     train_scenes: PositiveInt | None
@@ -116,14 +120,14 @@ class Budget:
 
 @dataclass
 class Config:
-    """Everything that makes a cell what it is. `probe` is what a row of the table of shortcuts asks."""
+    """Everything that makes a cell what it is. `probe` is what a row of the tables of shortcuts and of the ladder asks."""
 
     data: Data
     model: Model
     weights: Weights
     training: Training
     budget: Budget
-    probe: Literal["none", "distance", "person", "count", "position", "looks", "floor", "rules", "ceiling"]
+    probe: Probe
     seed: int
     scale: str
 

@@ -11,7 +11,7 @@ from projects.social_groups.config import Config
 from projects.social_groups.data.splits import scenes_of
 from projects.social_groups.tasks import metrics
 from projects.social_groups.tasks.evaluation import truths
-from projects.social_groups.tasks.metrics import Guess, Truth
+from projects.social_groups.tasks.metrics import Guess, Scene, Truth
 from regard_lab.data.scenes import Scenes
 from regard_lab.experiment.run_result import RunResult
 
@@ -45,13 +45,18 @@ def _scored(config: Config, grouping: Grouping) -> RunResult:
     most = int(np.bincount(train.activities[train.activities >= 0].astype(np.int64)).argmax())
     named = tuple(float(activity == most) for activity in range(config.data.activities))
     known = truths(torch.from_numpy(test.groups.astype(np.int64)), torch.from_numpy(test.activities.astype(np.int64)))
-    scenes = [
-        ([Guess(named, guess.members) for guess in grouping(test, n, truth)], truth) for n, truth in enumerate(known)
-    ]
+    return judged(
+        [([Guess(named, guess.members) for guess in grouping(test, n, truth)], truth) for n, truth in enumerate(known)]
+    )
+
+
+def judged(scenes: list[Scene]) -> RunResult:
+    """The metrics of guesses in %, by the functions that judge a trained network."""
+    grouped = [scene for scene in scenes if scene[1].groups]
     shares = {
-        "scene_acc": metrics.mean(scenes, metrics.scene_right),
-        "gid_acc": metrics.mean(scenes, metrics.group_right),
-        "gid_acc_half": metrics.mean(scenes, lambda guesses, truth: metrics.group_right(guesses, truth, 0.5)),
+        "scene_acc": metrics.mean(grouped, metrics.scene_right),
+        "gid_acc": metrics.mean(grouped, metrics.group_right),
+        "gid_acc_half": metrics.mean(grouped, lambda guesses, truth: metrics.group_right(guesses, truth, 0.5)),
         "membership_acc": metrics.mean(scenes, lambda guesses, truth: metrics.persons_right(guesses, truth, False)),
         "social_acc": metrics.mean(scenes, lambda guesses, truth: metrics.persons_right(guesses, truth, True)),
         "member_f1": metrics.member_f1(scenes),

@@ -216,16 +216,17 @@ def scores(
         threshold: The score from which a query is a group, in metrics of whole scenes.
 
     Returns:
-        Metrics in %, and `size_error` in members.
+        Metrics in %, and `size_error` in members. Those of a scene's activity and of its best group are over scenes that have a group.
     """
     kinds = scenes_by_boxes(predicted, boxes, groups, activities)
     true, count = kinds["true"], predicted.activities.shape[-1]
+    grouped = {kind: [scene for scene in scenes if scene[1].groups] for kind, scenes in kinds.items()}
     shares = {
-        "scene_acc": metrics.mean(true, metrics.scene_right),
-        "gid_acc": metrics.mean(true, metrics.group_right),
-        "gid_acc_noisy": metrics.mean(kinds["noisy"], metrics.group_right),
-        "gid_acc_detected": metrics.mean(kinds["detected"], metrics.group_right),
-        "gid_acc_half": metrics.mean(true, lambda guesses, truth: metrics.group_right(guesses, truth, 0.5)),
+        "scene_acc": metrics.mean(grouped["true"], metrics.scene_right),
+        "gid_acc": metrics.mean(grouped["true"], metrics.group_right),
+        "gid_acc_noisy": metrics.mean(grouped["noisy"], metrics.group_right),
+        "gid_acc_detected": metrics.mean(grouped["detected"], metrics.group_right),
+        "gid_acc_half": metrics.mean(grouped["true"], lambda guesses, truth: metrics.group_right(guesses, truth, 0.5)),
         "group_map": metrics.group_map(true, count, 1.0),
         "group_map_half": metrics.group_map(true, count, 0.5),
         "membership_acc": metrics.mean(true, lambda g, t: metrics.persons_right(g, t, False, threshold)),

@@ -86,7 +86,7 @@ def score(
 ) -> dict[str, Tensor]:
     """The weighted loss of groups and persons, and its terms; each is a mean over true groups or persons, summed over layers.
 
-    `scene_acc` is the share of scenes whose activity the last layer names, as the metric of that name has it.
+    `scene_acc` is the share of scenes with a group whose activity the last layer names, as the metric of that name has it.
     """
     maps, boxes, actions, groups, activities = batch
     group_output, person_output = model(maps)
@@ -95,7 +95,8 @@ def score(
     terms = group_losses(group_output, targets, weights)
     terms |= person_losses(person_output, boxes, actions, groups >= -1, weights)
     loss = torch.stack([getattr(weights, name) * value for name, value in terms.items()]).sum()
-    return {"loss": loss, **terms, "scene_acc": scene_hits(group_output.activities[-1].detach(), targets).mean()}
+    hits, grouped = scene_hits(group_output.activities[-1].detach(), targets), targets.real.any(1).float()
+    return {"loss": loss, **terms, "scene_acc": (hits * grouped).sum() / grouped.sum().clamp(min=1)}
 
 
 def scene_hits(logits: Tensor, targets: Targets) -> Tensor:
@@ -117,7 +118,8 @@ def majority(train: Scenes, groups: Tensor, activities: Tensor, kinds: int) -> f
     known = truths(torch.from_numpy(train.groups.astype(np.int64)), torch.from_numpy(train.activities.astype(np.int64)))
     right = [sum(kind in truth.scene_activities for truth in known) for kind in range(kinds)]
     most = right.index(max(right))
-    return 100 * float(np.mean([most in truth.scene_activities for truth in truths(groups, activities)]))
+    grouped = [truth for truth in truths(groups, activities) if truth.groups]
+    return 100 * float(np.mean([most in truth.scene_activities for truth in grouped])) if grouped else 0.0
 
 
 def exhibits(

@@ -75,5 +75,5 @@ def test_a_config_that_cannot_run_is_refused_with_the_numbers(override, message)
 
 def test_the_schema_names_the_designs_and_probes_that_there_are():
     assert set(get_args(AttentionDesign)) == set(DESIGNS)
-    probes = {*LEARNT, "none", "distance", "floor", "rules", "ceiling"}
+    probes = {*LEARNT, "none", "distance", "floor", "rules", "ceiling", "given_members", "given_persons"}
     assert set(get_args(get_type_hints(Config)["probe"])) == probes
