@@ -26,6 +26,7 @@ from regard_lab.training.recipe import Training
 
 FOLDER = Path(__file__).parent
 NONE = "none"  # in place of a mechanism's name: the layer is left out
+Options = dict[str, dict[str, Any]]  # mechanism -> options that it has in a task, where its defaults are not those of the task's length
 
 
 @dataclass
@@ -66,10 +67,16 @@ class Published:
 class Lstf:
     """An encoder–decoder that forecasts long sequences. Lengths count steps; the decoder is given the last `label_length` known ones.
 
-    `train_examples` and `held_out_examples` (of the validation and of the test split) are windows; null is all.
+    `features` as in Informer: "M" forecasts all series of a set together, "S" the one named `target`, from itself. `centre`: "last" takes the last
+    known value of each series off the window and adds it to the forecast (NLinear, Zeng et al. 2023), "none" does not, as Informer. `train_examples` and `held_out_examples` (of the validation and of the test
+    split) are windows; null is all.
     """
 
     sets: list[str]
+    features: Literal["M", "S"]
+    target: str | None
+    centre: Literal["none", "last"]
+    options: Options
     length: PositiveInt
     label_length: PositiveInt
     horizon: PositiveInt
@@ -84,12 +91,22 @@ class Lstf:
     training: Training
 
 
+Positions = Literal["absolute", "relative", "both"]
+
+
 @dataclass
 class Lm:
-    """A decoder of characters, trained on `context` of them, which can be quartered. Examples are windows of the context; null is all."""
+    """A decoder of subwords, trained on `context` of them, a multiple of eight. Examples are windows of the context; null is all.
 
-    set: str
-    context: Annotated[int, Field(ge=4, multiple_of=4)]
+    `positions` of every mechanism: "absolute" are sines added to the embeddings; "relative" are queries and keys turned by their places (rotary),
+    a mechanism's own relative positions where it has them, and nothing at the input; "both" are both.
+    """
+
+    sets: list[str]
+    vocabulary: Annotated[int, Field(ge=259)]  # 256 bytes and three special subwords
+    context: Annotated[int, Field(ge=8, multiple_of=8)]
+    positions: Positions
+    options: Options
     width: PositiveInt
     heads: PositiveInt
     feed_forward: PositiveInt
@@ -172,6 +189,8 @@ def check(config: Config) -> None:
             raise ValueError(f"{name}.heads must divide {name}.width, got {section.heads} and {section.width}")
         if section.width % 2:
             raise ValueError(f"sines and cosines of positions need an even width, got {name}.width={section.width}")
+    if config.lstf is not None and (config.lstf.features == "S") != (config.lstf.target is not None):
+        raise ValueError(f"lstf.target names the one series of features S, got {config.lstf.features} and {config.lstf.target}")
     if config.lstf is not None and config.lstf.label_length > config.lstf.length:
         raise ValueError(
             f"lstf.label_length is a part of lstf.length, got {config.lstf.label_length} and {config.lstf.length}"

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from projects.better_attention.config import Data
-from projects.better_attention.data.subwords import encode, learn_tokenizer
+from regard_lab.data.subwords import encode, learn_tokenizer
 from regard_lab import data
 
 

@@ -3,7 +3,7 @@
 import torch
 
 from projects.better_attention.config import Config, Translation, tokens_of
-from projects.better_attention.data.subwords import LEAST
+from regard_lab.data.subwords import LEAST
 from projects.better_attention.models.encoder import Encoder
 from projects.better_attention.models.language_model import CausalLanguageModel
 from projects.better_attention.models.translator import Translator

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from projects.better_attention.config import Data, Model, Translation
-from projects.better_attention.data.subwords import BEGIN, PADDING
+from regard_lab.data.subwords import BEGIN, PADDING
 from projects.better_attention.models.layers import (
     attention_layer,
     initialise_like_keras,

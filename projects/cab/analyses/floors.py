@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from projects.cab.config import Config
-from projects.cab.data import PADDING, cut_text, load_characters, sentence_pairs, series_windows
+from projects.cab.data.running_text import text_windows
+from projects.cab.data.sentences import PADDING, sentence_pairs
+from projects.cab.data.series import series_windows
 from regard_lab.evidence import floors
 from regard_lab.experiment.run_result import RunResult
 
@@ -44,7 +46,7 @@ def ridge(config: Config, folder: Path) -> RunResult:
 
 
 def _forecast(config: Config, forecast: Forecast) -> RunResult:
-    """Mean squared and mean absolute errors of a forecast of the test windows, for each data set."""
+    """Mean squared and mean absolute errors of a forecast of the test windows, for each data set, and under plain names for a single one."""
     task = config.lstf
     assert task is not None
     metrics: dict[str, float] = {}
@@ -53,33 +55,38 @@ def _forecast(config: Config, forecast: Forecast) -> RunResult:
         parts = {split: (part[0].double().numpy(), part[-1].double().numpy()) for split, part in windows.items()}
         errors = forecast(parts, task.horizon) - parts["test"][1]
         metrics |= {f"{name}_mse": float(np.mean(errors**2)), f"{name}_mae": float(np.mean(np.abs(errors)))}
+    if len(task.sets) == 1:
+        metrics |= {metric.removeprefix(f"{task.sets[0]}_"): value for metric, value in metrics.items()}
     return RunResult(metrics)
 
 
 def unigram(config: Config, folder: Path) -> RunResult:
-    """The frequencies of characters."""
-    return _characters(config, 1)
+    """The frequencies of subwords."""
+    return _subwords(config, 1)
+
+
+def bigram(config: Config, folder: Path) -> RunResult:
+    """Two subwords, smoothed."""
+    return _subwords(config, 2)
 
 
 def trigram(config: Config, folder: Path) -> RunResult:
-    """Three characters, smoothed."""
-    return _characters(config, 3)
+    """Three subwords, smoothed."""
+    return _subwords(config, 3)
 
 
 def fivegram(config: Config, folder: Path) -> RunResult:
-    """Five characters, smoothed."""
-    return _characters(config, 5)
+    """Five subwords, smoothed."""
+    return _subwords(config, 5)
 
 
-def _characters(config: Config, order: int) -> RunResult:
-    """Perplexity per character over the test windows, of which the first character is context alone."""
+def _subwords(config: Config, order: int) -> RunResult:
+    """Perplexity per subword over the test windows, of which the first subword is context alone."""
     task = config.lm
     assert task is not None
-    texts = load_characters(task.set, config.data.source)
-    sizes = {"train": task.train_examples, "test": task.held_out_examples}
-    train, test = (list(cut_text(texts[split], task.context, size)[0].numpy()) for split, size in sizes.items())
-    vocabulary = int(max(text.max() for text in texts.values())) + 1
-    return RunResult({"perplexity": math.exp(floors.ngram_loss(train, test, vocabulary, order, given=1))})
+    windows = text_windows(task, config.data.source)
+    train, test = (list(windows[split][0].numpy()) for split in ("train", "test"))
+    return RunResult({"perplexity": math.exp(floors.ngram_loss(train, test, task.vocabulary, order, given=1))})
 
 
 def target_unigram(config: Config, folder: Path) -> RunResult:

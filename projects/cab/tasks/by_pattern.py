@@ -34,11 +34,11 @@ def task_metrics(config: Config, attention: str | None = None) -> dict[str, floa
     section: object  # of the config; the task reads it there
     match config.pattern:
         case "noncausal_self" | "noncausal_cross":
-            section, metrics_of = config.lstf, forecasting.metrics_of
+            section, result_of = config.lstf, forecasting.result_of
         case "causal_self":
-            section, metrics_of = config.lm, language_modelling.metrics_of
+            section, result_of = config.lm, language_modelling.result_of
         case "causal_cross":
-            section, metrics_of = config.translation, translation.metrics_of
+            section, result_of = config.translation, translation.result_of
     if section is None:
         raise ValueError(f"the pattern {config.pattern} needs its task: choose table={TABLES[config.pattern]}")
-    return metrics_of(config, attention)
+    return result_of(config, attention).metrics

@@ -14,7 +14,7 @@ from tests.paths import ROOT
 
 SMALL = {
     "lstf": {"length": 12, "label_length": 6, "horizon": 6, "width": 8, "heads": 2, "feed_forward": 8},
-    "lm": {"context": 16, "width": 8, "heads": 2, "feed_forward": 8},
+    "lm": {"vocabulary": 264, "context": 16, "options.longshort": "{window:4,chunk:2}", "width": 8, "heads": 2, "feed_forward": 8},
     "translation": {"vocabulary": 20, "length": 8, "width": 8, "heads": 2, "feed_forward": 8},
 }
 
