@@ -118,6 +118,28 @@ class Lm:
 
 
 @dataclass
+class Mlm:
+    """An encoder that tells which subwords stood where a window of `length` shows others; `masked` is the share that it is asked for.
+
+    Examples are windows; null is all.
+    """
+
+    sets: list[str]
+    vocabulary: Annotated[int, Field(ge=259)]  # 256 bytes and three special subwords
+    length: PositiveInt
+    masked: Annotated[float, Field(gt=0, lt=1)]
+    options: Options
+    width: PositiveInt
+    heads: PositiveInt
+    feed_forward: PositiveInt
+    layers: PositiveInt
+    dropout: Share
+    train_examples: PositiveInt | None
+    held_out_examples: PositiveInt | None
+    training: Training
+
+
+@dataclass
 class Translation:
     """An encoder–decoder from English to Spanish; lengths and vocabulary count words. Examples are sentences; null is all."""
 
@@ -154,6 +176,37 @@ class Certification:
 
 
 @dataclass
+class Sr:
+    """A diffusion model that makes pictures of `high` × `high` pixels out of `low` × `low` ones.
+
+    Its UNet has `width` channels times each of `multipliers`, half the resolution after each but the last, `blocks` residual blocks at each, and
+    attention at the resolutions `attention_at`, in the middle always. `steps` of noise are from `first_noise` to `last_noise` in equal steps.
+    Examples are pictures; null is all.
+    """
+
+    set: str
+    low: PositiveInt
+    high: PositiveInt
+    width: PositiveInt
+    multipliers: list[PositiveInt]
+    blocks: PositiveInt
+    groups: PositiveInt
+    attention_at: list[PositiveInt]
+    heads: PositiveInt
+    dropout: Share
+    steps: PositiveInt
+    first_noise: Annotated[float, Field(gt=0, lt=1)]
+    last_noise: Annotated[float, Field(gt=0, lt=1)]
+    options: Options
+    train_examples: PositiveInt | None
+    held_out_examples: PositiveInt | None
+    training: Training
+
+
+TRAINED = ("lstf", "lm", "translation", "mlm")  # the sections of models of one width with sines for positions
+
+
+@dataclass
 class Config:
     """Everything that makes a cell what it is."""
 
@@ -166,9 +219,11 @@ class Config:
     translation: Translation | None
     efficiency: Efficiency | None
     certification: Certification | None
-    constants: dict[str, dict[str, float]] | None
+    constants: dict[str, dict[str, dict[str, float]]] | None
     seed: int
     scale: str
+    mlm: Mlm | None = None
+    sr: Sr | None = None
 
 
 def check(config: Config) -> None:
@@ -181,8 +236,8 @@ def check(config: Config) -> None:
     """
     trained = {
         name: section
-        for name, section in (("lstf", config.lstf), ("lm", config.lm), ("translation", config.translation))
-        if section is not None
+        for name in TRAINED
+        if (section := getattr(config, name)) is not None
     }
     for name, section in trained.items():
         if section.width % section.heads:
@@ -195,6 +250,8 @@ def check(config: Config) -> None:
         raise ValueError(
             f"lstf.label_length is a part of lstf.length, got {config.lstf.label_length} and {config.lstf.length}"
         )
+    if config.sr is not None:
+        check_sr(config.sr)
     if config.efficiency is not None and len(set(config.efficiency.lengths)) < 3:
         raise ValueError(f"a parabola needs three lengths, got efficiency.lengths={config.efficiency.lengths}")
     if config.attention.name != NONE:
@@ -202,9 +259,27 @@ def check(config: Config) -> None:
         from regard.registry import UnsupportedPattern
 
         cls = find_class(config.attention.name)
-        if trained and config.pattern not in cls.patterns:
+        if (trained or config.sr) and config.pattern not in cls.patterns:
             known = f"it has {', '.join(cls.patterns)}"
             raise UnsupportedPattern(f"{config.attention.name!r} does not have the pattern {config.pattern!r}; {known}")
+
+
+def check_sr(task: Sr) -> None:
+    """What relates the sizes of a UNet.
+
+    Raises:
+        ValueError: Sizes that do not fit each other, with the numbers.
+    """
+    sides = [task.high // 2**level for level in range(len(task.multipliers))]
+    if task.high % task.low or task.high % 2 ** (len(sides) - 1):
+        raise ValueError(f"sr.low and {len(sides) - 1} halvings must divide sr.high, got {task.low} and {task.high}")
+    if lost := [side for side in task.attention_at if side not in sides]:
+        raise ValueError(f"sr.attention_at has {lost[0]}, but the UNet's resolutions are {', '.join(map(str, sides))}")
+    for part in ("groups", "heads"):
+        if wrong := [task.width * times for times in task.multipliers if task.width * times % getattr(task, part)]:
+            raise ValueError(f"sr.{part} must divide the channels, got {getattr(task, part)} and {wrong[0]}")
+    if task.first_noise > task.last_noise:
+        raise ValueError(f"sr.first_noise is above sr.last_noise, got {task.first_noise:g} and {task.last_noise:g}")
 
 
 def modules(config: Config) -> list[str]:
@@ -219,11 +294,12 @@ def modules_of(attention: str) -> list[str]:
 
 
 def frozen_constants(scale: str, pattern: str) -> DictConfig | None:
-    """The constants of our index in `constants.yaml`: metric -> mean and standard deviation; `None` where nothing is frozen."""
+    """The constants of our index in `constants.yaml`: table -> metric -> mean and standard deviation; `None` where nothing is frozen."""
     path = FOLDER / "constants.yaml"
     frozen = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
-    constants = ((frozen or {}).get(scale) or {}).get(pattern)
-    return OmegaConf.create(constants["metrics"]) if constants else None
+    tables = ((frozen or {}).get(scale) or {}).get(pattern) or {}
+    constants = {table: each["metrics"] for table, each in tables.items() if each["metrics"]}
+    return OmegaConf.create(constants) if constants else None
 
 
 def own_checksum(target: str) -> str:

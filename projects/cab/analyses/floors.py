@@ -5,11 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from scipy import sparse
 
 from projects.cab.config import Config
-from projects.cab.data.running_text import text_windows
+from projects.cab.data.masking import MASK
+from projects.cab.data.pictures import enlarged, picture_pairs, shrunk
+from projects.cab.data.running_text import masked_windows, text_windows
 from projects.cab.data.sentences import PADDING, sentence_pairs
 from projects.cab.data.series import series_windows
+from projects.cab.tasks.super_resolution import quality_of
 from regard_lab.evidence import floors
 from regard_lab.experiment.run_result import RunResult
 
@@ -87,6 +91,80 @@ def _subwords(config: Config, order: int) -> RunResult:
     windows = text_windows(task, config.data.source)
     train, test = (list(windows[split][0].numpy()) for split in ("train", "test"))
     return RunResult({"perplexity": math.exp(floors.ngram_loss(train, test, task.vocabulary, order, given=1))})
+
+
+def masked_unigram(config: Config, folder: Path) -> RunResult:
+    """The frequencies of subwords, at those that are asked for."""
+    return _masked(config, sides=False)
+
+
+def masked_neighbours(config: Config, folder: Path) -> RunResult:
+    """Both neighbours as the model sees them, each by its bigrams: p(w | left) p(w | right) / p(w), brought to a sum of one."""
+    return _masked(config, sides=True)
+
+
+def _masked(config: Config, *, sides: bool) -> RunResult:
+    """Perplexity and accuracy per subword that is asked for of the test windows."""
+    task = config.mlm
+    assert task is not None
+    parts = masked_windows(task, config.data.source)
+    train = parts["train"][0].numpy().astype(np.int64)
+    seen, chosen, windows = (part.numpy().astype(np.int64) for part in parts["test"])
+    unigrams = np.bincount(train.ravel(), minlength=task.vocabulary) + 1.0
+    unigrams /= unigrams.sum()
+    after, before = (
+        neighbour_counts(train[:, : -1], train[:, 1:], task.vocabulary),
+        neighbour_counts(train[:, 1:], train[:, : -1], task.vocabulary),
+    )
+    nats, right = [], []
+    for row, places in enumerate(chosen):
+        logs = np.tile(np.log(unigrams), (len(places), 1))
+        if sides:
+            for counts, step in ((after, -1), (before, 1)):
+                there = places + step
+                known = (there >= 0) & (there < windows.shape[1])
+                known[known] = seen[row, there[known]] != MASK
+                logs[known] += np.log(witten_bell(counts, seen[row, there[known]], unigrams) / unigrams)
+            logs -= np.log(np.exp(logs).sum(1, keepdims=True))
+        answers = windows[row, places]
+        nats.append(-logs[np.arange(len(places)), answers])
+        right.append(logs.argmax(1) == answers)
+    return RunResult({"perplexity": math.exp(float(np.mean(nats))), "accuracy": 100 * float(np.mean(right))})
+
+
+def neighbour_counts(given: floors.Ints, follows: floors.Ints, vocabulary: int) -> sparse.csr_matrix:
+    """How often each subword stands beside each: `(vocabulary, vocabulary)`, a row per given one."""
+    ones = np.ones(given.size)
+    return sparse.csr_matrix((ones, (given.ravel(), follows.ravel())), shape=(vocabulary, vocabulary))
+
+
+def witten_bell(counts: sparse.csr_matrix, given: floors.Ints, unigrams: floors.Floats) -> floors.Floats:
+    """p(w | given) for every w, `(len(given), vocabulary)`, interpolated with unigrams (Witten and Bell 1991)."""
+    rows = np.asarray(counts[given].todense())
+    kinds = (rows > 0).sum(1, keepdims=True)
+    total = rows.sum(1, keepdims=True)
+    seen = total > 0
+    smoothed = (rows + np.where(seen, kinds, 1) * unigrams) / np.where(seen, total + kinds, 1)
+    return np.asarray(smoothed)
+
+
+def bicubic(config: Config, folder: Path) -> RunResult:
+    """The small picture, enlarged by cubic interpolation: what a model sees."""
+    return _enlarged(config, "bicubic")
+
+
+def nearest(config: Config, folder: Path) -> RunResult:
+    """The small picture in larger pixels."""
+    return _enlarged(config, "nearest")
+
+
+def _enlarged(config: Config, mode: str) -> RunResult:
+    """PSNR and SSIM of the test pictures."""
+    task = config.sr
+    assert task is not None
+    _, wanted = picture_pairs(task, config.data.source)["test"]
+    quality = quality_of(enlarged(shrunk(wanted, task.low), task.high, mode), wanted)
+    return RunResult({name: float(values.mean()) for name, values in quality.items()})
 
 
 def target_unigram(config: Config, folder: Path) -> RunResult:

@@ -6,10 +6,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from projects.cab.config import Lm
+from projects.cab.config import Lm, Mlm
+from projects.cab.data.masking import masked
 from regard_lab import data
 from regard_lab.data.subsets import drawn
 from regard_lab.data.subwords import encode, learn_tokenizer
+
+HELD_OUT_SEED = 15  # of the masks of validation and test, the same for every model
 
 
 def text_windows(task: Lm, source: str) -> dict[str, tuple[Tensor]]:
@@ -19,6 +22,30 @@ def text_windows(task: Lm, source: str) -> dict[str, tuple[Tensor]]:
         split: cut_text(text, task.context, sizes.get(split, task.held_out_examples))
         for split, text in load_subwords(tuple(task.sets), source, task.vocabulary).items()
     }
+
+
+def masked_windows(task: Mlm, source: str) -> dict[str, tuple[Tensor, ...]]:
+    """The windows of each split for a masked language model, as many as the task asks for.
+
+    Args:
+        task: Data sets, sizes and the share that is masked.
+        source: The kind of source that the sets come from.
+
+    Returns:
+        Of training, windows `(n, length)`; of validation and test, windows as the model sees them `(n, length)`, the places that it is asked for
+        `(n, k)`, and the windows.
+    """
+    splits: dict[str, tuple[Tensor, ...]] = {}
+    for split, text in load_subwords(tuple(task.sets), source, task.vocabulary).items():
+        size = task.train_examples if split == "train" else task.held_out_examples
+        windows = cut_text(text, task.length, size)[0][:, :-1].contiguous()
+        if split == "train":
+            splits[split] = (windows,)
+        else:
+            draws = torch.Generator().manual_seed(HELD_OUT_SEED)
+            seen, chosen = masked(windows.long(), task.masked, task.vocabulary, draws)
+            splits[split] = (seen.to(windows.dtype), chosen, windows)
+    return splits
 
 
 def cut_text(text: Tensor, context: int, size: int | None) -> tuple[Tensor]:

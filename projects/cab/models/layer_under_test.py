@@ -73,19 +73,19 @@ class AttentionLayers:
         self.options = {**(options or {}).get(attention.name, {}), **attention.options}
         self.tested: list[nn.Module] = []
 
-    def layer(self, pattern: Pattern, *, width: int | None = None, heads: int | None = None) -> nn.Module:
+    def layer(self, pattern: Pattern, *, width: int | None = None, length: int | None = None) -> nn.Module:
         """A layer of that pattern: the mechanism if it is the pattern under test, else softmax attention.
 
         Args:
             pattern: Of the layer.
             width: Of the layer, where a model has several. Default: None, the model's.
-            heads: The same.
+            length: Its longest source, where layers differ. Default: None, the model's.
         """
-        sizes = {"width": width or self.width, "heads": heads or self.heads}
+        sizes = {"width": width or self.width, "heads": self.heads}
         if pattern != self.pattern:
             return softmax_layer(pattern, **sizes)
         attention = Attention(self.attention.name, self.attention.sha256, self.options)
-        tested = layer_under_test(attention, pattern, **sizes, length=self.length, relative=self.relative)
+        tested = layer_under_test(attention, pattern, **sizes, length=length or self.length, relative=self.relative)
         self.tested.append(tested)
         return tested
 

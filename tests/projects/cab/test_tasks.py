@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from projects.cab.config import PROJECT
-from projects.cab.tasks import forecasting, language_modelling, translation
-from projects.cab.tasks.by_pattern import INDEX_METRICS, TABLES, task_metrics
-from projects.cab.tasks.cached_training import Measured
+from projects.cab.tasks import forecasting, language_modelling, masked_language_modelling, super_resolution, translation
+from projects.cab.tasks.by_pattern import TASKS, task_metrics
 from regard_lab.experiment.composition import compose
 from tests.paths import ROOT
 from tests.projects.cab.cab_data import config_of
@@ -17,6 +16,8 @@ TRAIN = {
     "lstf_self": forecasting.train,
     "lstf_cross": forecasting.train,
     "lm": language_modelling.train,
+    "mlm": masked_language_modelling.train,
+    "sr": super_resolution.train,
     "translation": translation.train,
 }
 
@@ -37,7 +38,7 @@ def test_the_loss_of_a_translation_leaves_padding_out():
 
 
 @pytest.mark.parametrize(
-    ("table", "attention"), [("lstf_self", "lara"), ("lstf_cross", "smyrf"), ("lm", "abc"), ("translation", "abc")]
+    ("table", "attention"), [("lstf_self", "lara"), ("lstf_cross", "smyrf"), ("lm", "abc"), ("mlm", "nystrom"), ("sr", "lara"), ("translation", "abc")]
 )
 def test_a_cell_from_data_to_metrics(made_up, tmp_path, table, attention):
     spec = table_metrics(table)
@@ -100,20 +101,22 @@ def test_perplexity_at_every_context_is_over_the_same_text(monkeypatch):
     assert asked[3] == (8, 24)
 
 
-def test_a_pattern_asks_its_own_task(monkeypatch):
-    for name, module in (("lstf", forecasting), ("lm", language_modelling), ("translation", translation)):
-        monkeypatch.setattr(
-            module, "result_of", lambda config, attention, name=name: Measured({"task": name, "of": attention})
-        )
-    asked = {pattern: task_metrics(config_of(f"pattern={pattern}"), "abc")["task"] for pattern in TABLES}
-    assert asked == {
-        "noncausal_self": "lstf",
-        "causal_self": "lm",
-        "noncausal_cross": "lstf",
-        "causal_cross": "translation",
+def test_a_pattern_has_the_papers_tasks_so_far_as_they_are_here():
+    assert {pattern: [task.table for task in tasks] for pattern, tasks in TASKS.items()} == {
+        "noncausal_self": ["sr", "mlm"],
+        "causal_self": ["lm"],
+        "noncausal_cross": ["lstf_cross"],
+        "causal_cross": ["translation"],
     }
-    assert INDEX_METRICS["causal_cross"] == translation.INDEX_METRICS
+    for pattern, tasks in TASKS.items():
+        for task in tasks:
+            composed = compose(PROJECT, ROOT, [f"table={task.table}", "scale=quick"])
+            assert composed.config["pattern"] == pattern
+            assert set(task.metrics) <= set(composed.spec.metrics)
+            assert composed.config[task.section] is not None
+
+
+def test_a_task_without_its_section_is_refused():
     config = config_of("table=lm")
-    config.pattern = "causal_cross"
-    with pytest.raises(ValueError, match="the pattern causal_cross needs its task: choose table=translation"):
-        task_metrics(config)
+    with pytest.raises(ValueError, match="needs its task: choose table=translation"):
+        task_metrics(config, TASKS["causal_cross"][0])
