@@ -26,7 +26,9 @@ from regard_lab.training.recipe import Training
 
 FOLDER = Path(__file__).parent
 NONE = "none"  # in place of a mechanism's name: the layer is left out
-Options = dict[str, dict[str, Any]]  # mechanism -> options that it has in a task, where its defaults are not those of the task's length
+Options = dict[
+    str, dict[str, Any]
+]  # mechanism -> options that it has in a task, where its defaults are not those of the task's length
 
 
 @dataclass
@@ -68,8 +70,8 @@ class Lstf:
     """An encoder–decoder that forecasts long sequences. Lengths count steps; the decoder is given the last `label_length` known ones.
 
     `features` as in Informer: "M" forecasts all series of a set together, "S" the one named `target`, from itself. `centre`: "last" takes the last
-    known value of each series off the window and adds it to the forecast (NLinear, Zeng et al. 2023), "none" does not, as Informer. `train_examples` and `held_out_examples` (of the validation and of the test
-    split) are windows; null is all.
+    known value of each series off the window and adds it to the forecast (NLinear, Zeng et al. 2023), "none" does not, as Informer.
+    `train_examples` and `held_out_examples` (of the validation and of the test split) are windows; null is all.
     """
 
     sets: list[str]
@@ -234,26 +236,24 @@ def check(config: Config) -> None:
         UnsupportedPattern: The mechanism does not have the pattern under test.
         UnknownMechanism: No mechanism has this name.
     """
-    trained = {
-        name: section
-        for name in TRAINED
-        if (section := getattr(config, name)) is not None
-    }
+    trained = {name: section for name in TRAINED if (section := getattr(config, name)) is not None}
     for name, section in trained.items():
         if section.width % section.heads:
             raise ValueError(f"{name}.heads must divide {name}.width, got {section.heads} and {section.width}")
         if section.width % 2:
             raise ValueError(f"sines and cosines of positions need an even width, got {name}.width={section.width}")
     if config.lstf is not None and (config.lstf.features == "S") != (config.lstf.target is not None):
-        raise ValueError(f"lstf.target names the one series of features S, got {config.lstf.features} and {config.lstf.target}")
+        raise ValueError(
+            f"lstf.target names the one series of features S, got {config.lstf.features} and {config.lstf.target}"
+        )
     if config.lstf is not None and config.lstf.label_length > config.lstf.length:
         raise ValueError(
             f"lstf.label_length is a part of lstf.length, got {config.lstf.label_length} and {config.lstf.length}"
         )
     if config.sr is not None:
         check_sr(config.sr)
-    if config.efficiency is not None and len(set(config.efficiency.lengths)) < 3:
-        raise ValueError(f"a parabola needs three lengths, got efficiency.lengths={config.efficiency.lengths}")
+    if config.efficiency is not None and len(set(config.efficiency.lengths)) < 2:
+        raise ValueError(f"a crossing needs two lengths, got efficiency.lengths={config.efficiency.lengths}")
     if config.attention.name != NONE:
         from regard.loading import find_class
         from regard.registry import UnsupportedPattern

@@ -25,7 +25,7 @@ from regard_lab.experiment.experiment_file import check_scale
 from regard_lab.experiment.results import DECIDING, Result, Scale, read_result, result_path
 from regard_lab.gate import judgement_of
 
-HEAD = """# The frozen constants of our compositional index, by scale, pattern and table: written by `python -m projects.cab.freeze_constants`, not by hand.
+HEAD = """# The frozen constants of our index, by scale, pattern and table: written by `python -m projects.cab.freeze_constants`, not by hand.
 # Those of quick come from a quick run and mean as little as it does.
 """
 

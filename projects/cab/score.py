@@ -134,10 +134,12 @@ def shown(metric: Metric) -> str:
 def gate_warnings(patterns: Sequence[Pattern], scale: Scale, root: Path) -> list[str]:
     """One line for each table of the patterns that has not passed its gate: ranks there mean nothing."""
     lines = []
-    for pattern, name in ((pattern, name) for pattern in patterns for name in tables_of(pattern)):
+    for pattern, name in [(each, table) for each in patterns for table in tables_of(each)]:
         judgement = judgement_of(PROJECT.name, name, scale, root) if scale in DECIDING else None
         if judgement is not None and judgement.status != "passed":
-            lines.append(f"\n{pattern}: {name} has not passed its gate, so its order is no ranking. {judgement.sentence}")
+            lines.append(
+                f"\n{pattern}: {name} has not passed its gate, so its order is no ranking. {judgement.sentence}"
+            )
     return lines
 
 

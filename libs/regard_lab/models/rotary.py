@@ -1,6 +1,6 @@
 """Rotary positions (Su et al. 2021): what a query and a key see of each other depends on how far apart they are.
 
-    q_t, k_t -> R_t q_t, R_t k_t        R_t rotates the coordinates i and i + d/2 by the angle t / base^(2 i / d)
+q_t, k_t -> R_t q_t, R_t k_t        R_t rotates the coordinates i and i + d/2 by the angle t / base^(2 i / d)
 """
 
 import torch

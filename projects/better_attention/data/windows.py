@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from projects.better_attention.config import Data
-from regard_lab.data.subwords import encode, learn_tokenizer
 from regard_lab import data
+from regard_lab.data.subwords import encode, learn_tokenizer
 
 
 def windows(config: Data, root: Path) -> dict[str, Tensor]:

@@ -113,8 +113,8 @@ def _masked(config: Config, *, sides: bool) -> RunResult:
     unigrams = np.bincount(train.ravel(), minlength=task.vocabulary) + 1.0
     unigrams /= unigrams.sum()
     after, before = (
-        neighbour_counts(train[:, : -1], train[:, 1:], task.vocabulary),
-        neighbour_counts(train[:, 1:], train[:, : -1], task.vocabulary),
+        neighbour_counts(train[:, :-1], train[:, 1:], task.vocabulary),
+        neighbour_counts(train[:, 1:], train[:, :-1], task.vocabulary),
     )
     nats, right = [], []
     for row, places in enumerate(chosen):

@@ -113,7 +113,9 @@ class SuperResolution(nn.Module):
                 channels = width * times
             if place:
                 self.up.append(nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(channels, channels, 3, padding=1)))
-        self.output = nn.Sequential(nn.GroupNorm(groups, channels), nn.SiLU(), nn.Conv2d(channels, COLOURS, 3, padding=1))
+        self.output = nn.Sequential(
+            nn.GroupNorm(groups, channels), nn.SiLU(), nn.Conv2d(channels, COLOURS, 3, padding=1)
+        )
 
     def forward(self, seen: Tensor, noisy: Tensor, level: Tensor) -> Tensor:
         """The enlarged small picture and the noisy one, both `(b, 3, s, s)`, and γ `(b,)` -> the noise `(b, 3, s, s)`."""

@@ -1,9 +1,9 @@
 """Which tasks stand for which pattern, as in the paper, so far as they are trained here.
 
-    noncausal self     speech, summarisation, super-resolution, masked language model     (forecasts and point clouds are not in its index)
-    causal self        speech, summarisation, language model
-    noncausal cross    point clouds, forecasts
-    causal cross       speech, summarisation                                              (here translation in place of both)
+noncausal self     speech, summarisation, super-resolution, masked language model     (forecasts and point clouds are not in its index)
+causal self        speech, summarisation, language model
+noncausal cross    point clouds, forecasts
+causal cross       speech, summarisation                                              (here translation in place of both)
 """
 
 from collections.abc import Callable, Mapping
@@ -57,12 +57,8 @@ TASKS: dict[Pattern, tuple[PatternTask, ...]] = {
             "lm", "lm", language_modelling.INDEX_METRICS, language_modelling.result_of, {"positions": "absolute"}
         ),
     ),
-    "noncausal_cross": (
-        PatternTask("lstf_cross", "lstf", forecasting.INDEX_METRICS, forecasting.result_of),
-    ),
-    "causal_cross": (
-        PatternTask("translation", "translation", translation.INDEX_METRICS, translation.result_of),
-    ),
+    "noncausal_cross": (PatternTask("lstf_cross", "lstf", forecasting.INDEX_METRICS, forecasting.result_of),),
+    "causal_cross": (PatternTask("translation", "translation", translation.INDEX_METRICS, translation.result_of),),
 }
 
 

@@ -158,5 +158,3 @@ def each_item(
 def as_items(values: Tensor) -> list[float]:
     """Values by item, with six significant figures, to be kept."""
     return [float(f"{value:.6g}") for value in values.tolist()]
-
-

@@ -15,7 +15,14 @@ from tests.paths import ROOT
 
 SMALL = {
     "lstf": {"length": 12, "label_length": 6, "horizon": 6, "width": 8, "heads": 2, "feed_forward": 8},
-    "lm": {"vocabulary": 264, "context": 16, "options.longshort": "{window:4,chunk:2}", "width": 8, "heads": 2, "feed_forward": 8},
+    "lm": {
+        "vocabulary": 264,
+        "context": 16,
+        "options.longshort": "{window:4,chunk:2}",
+        "width": 8,
+        "heads": 2,
+        "feed_forward": 8,
+    },
     "mlm": {"vocabulary": 264, "length": 16, "width": 8, "heads": 2, "feed_forward": 8},
     "sr": {"options": "{}"},
     "translation": {"vocabulary": 20, "length": 8, "width": 8, "heads": 2, "feed_forward": 8},
@@ -27,7 +34,9 @@ def config_of(*overrides: str) -> Config:
     table = next((word for word in overrides if word.startswith("table=")), "")
     config = compose(PROJECT, ROOT, [table or "experiment=index"]).config
     there = [
-        word for word in overrides if (section := word.partition(".")[0]) not in SMALL or config.get(section) is not None
+        word
+        for word in overrides
+        if (section := word.partition(".")[0]) not in SMALL or config.get(section) is not None
     ]
     return typed(Config, compose(PROJECT, ROOT, there if table else ["experiment=index", *there]).config)
 
@@ -49,7 +58,9 @@ def pictures(split: str) -> Images:
     """Slopes of colour, 32 × 32."""
     count = {"train": 20, "validation": 8, "test": 8}[split]
     place = np.arange(32)
-    slopes = [np.add.outer(place * (1 + each % 5), place * (each % 3))[..., None] * [1, 1, 0.5] for each in range(count)]
+    slopes = [
+        np.add.outer(place * (1 + each % 5), place * (each % 3))[..., None] * [1, 1, 0.5] for each in range(count)
+    ]
     return Images(np.clip(np.stack(slopes), 0, 255).astype(np.uint8), np.arange(count))
 
 

@@ -45,14 +45,16 @@ def test_a_task_gives_the_index_what_it_measures(made_up, tmp_path):
     assert index.index(config, tmp_path).metrics["over_none"] == pytest.approx((none - own) / 2)
 
 
-def test_a_crossing_by_hand():
-    parabola = {n: float(n * n) for n in (1, 2, 4, 8)}
-    line = {n: 3.0 * n + 4.0 for n in (1, 2, 4, 8)}
-    assert efficiency.crossing(parabola, line) == pytest.approx(4.0)  # n² = 3 n + 4
-    assert efficiency.crossing(parabola, {n: n - 10.0 for n in (1, 2, 4)}) == 0.0  # below it everywhere
-    assert efficiency.crossing({n: -cost for n, cost in parabola.items()}, line) == efficiency.LONGEST
-    assert efficiency.crossing(parabola, {n: 1e7 * n for n in (1, 2, 4)}) == efficiency.LONGEST
-    assert efficiency.without_first({1: 5.0, 2: 6.0}) == {2: 6.0}
+def test_a_length_from_which_it_pays_by_hand():
+    softmax = {n: float(n * n) for n in (32, 64, 128)}
+    assert efficiency.pays_from(softmax, {n: 64.0 * n for n in softmax}) == pytest.approx(
+        64.0
+    )  # where the costs are equal
+    assert efficiency.pays_from(softmax, {n: 96.0 * n for n in softmax}) == pytest.approx(
+        96.0
+    )  # powers of n in between
+    assert efficiency.pays_from(softmax, dict.fromkeys(softmax, 1.0)) == 32.0  # there or before, and no less
+    assert efficiency.pays_from(softmax, {n: 1e3 * n for n in softmax}) == efficiency.LONGEST
 
 
 @pytest.mark.slow

@@ -37,7 +37,10 @@ def result_of(values: dict[str, list[float]], status: str = "ok") -> Result:
 
 def test_constants_are_those_of_the_mechanisms_means_without_none_variants_and_other_settings():
     result = result_of({"a": [1.0, 3.0], "b": [4.0, 4.0], "none": [100.0, 90.0]})
-    others = [{"attention": "a", "positions": "relative"}, {"attention": "a", "variant": "released", "positions": "absolute"}]
+    others = [
+        {"attention": "a", "positions": "relative"},
+        {"attention": "a", "variant": "released", "positions": "absolute"},
+    ]
     for key in others:
         result.rows.append(Row(key, {"perplexity": Metric.of([50.0], "")}, "ok", "", [0], []))
     found = constants_of(result, LM, None)
@@ -111,7 +114,9 @@ def test_the_command_writes_one_scale_keeps_the_others_and_says_what_it_refuses(
     assert "causal_self      lm           perplexity: 2 mechanisms, 1 seed(s)" in said
     frozen = yaml.safe_load((tmp_path / "constants.yaml").read_text())
     assert frozen["quick"] == {"causal_self": {"lm": {"metrics": {}}}}
-    assert frozen["laptop"]["causal_self"]["lm"]["metrics"] == {"perplexity": {"mean": 2.0, "sd": pytest.approx(2**0.5)}}
+    assert frozen["laptop"]["causal_self"]["lm"]["metrics"] == {
+        "perplexity": {"mean": 2.0, "sd": pytest.approx(2**0.5)}
+    }
     assert frozen["laptop"]["noncausal_self"]["mlm"]["metrics"] == {}
     monkeypatch.setattr("projects.cab.config.FOLDER", tmp_path)
     assert frozen_constants("laptop", "noncausal_self") is None
@@ -119,4 +124,6 @@ def test_the_command_writes_one_scale_keeps_the_others_and_says_what_it_refuses(
     monkeypatch.setattr("sys.argv", ["freeze_constants", "--scale", "laptop", "--anyway"])
     assert freeze_constants.main() == 0
     frozen = yaml.safe_load((tmp_path / "constants.yaml").read_text())
-    assert frozen["laptop"]["noncausal_self"]["mlm"]["metrics"] == {"perplexity": {"mean": 2.0, "sd": pytest.approx(2**0.5)}}
+    assert frozen["laptop"]["noncausal_self"]["mlm"]["metrics"] == {
+        "perplexity": {"mean": 2.0, "sd": pytest.approx(2**0.5)}
+    }

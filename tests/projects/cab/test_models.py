@@ -42,7 +42,13 @@ def test_relative_positions_turn_queries_and_keys_of_every_mechanism_that_has_th
     def layer(name: str, relative: bool | None, **options: int) -> torch.nn.Module:
         attention = Attention(name, "", options)
         return AttentionLayers(
-            attention, "causal_self", width=8, heads=2, length=7, options={"longshort": {"window": 4}}, relative=relative
+            attention,
+            "causal_self",
+            width=8,
+            heads=2,
+            length=7,
+            options={"longshort": {"window": 4}},
+            relative=relative,
         ).layer("causal_self")
 
     x = torch.randn(1, 7, 8).double()

@@ -38,7 +38,15 @@ def test_the_loss_of_a_translation_leaves_padding_out():
 
 
 @pytest.mark.parametrize(
-    ("table", "attention"), [("lstf_self", "lara"), ("lstf_cross", "smyrf"), ("lm", "abc"), ("mlm", "nystrom"), ("sr", "lara"), ("translation", "abc")]
+    ("table", "attention"),
+    [
+        ("lstf_self", "lara"),
+        ("lstf_cross", "smyrf"),
+        ("lm", "abc"),
+        ("mlm", "nystrom"),
+        ("sr", "lara"),
+        ("translation", "abc"),
+    ],
 )
 def test_a_cell_from_data_to_metrics(made_up, tmp_path, table, attention):
     spec = table_metrics(table)

@@ -81,7 +81,9 @@ def split(pictures: Iterable[tuple[str, bytes]]) -> dict[str, Images]:
     """
     contents = dict(sorted(pictures))
     if len(contents) < 2 * HELD_OUT + 1:
-        raise UserError(f"{2 * HELD_OUT + 1} photographs are needed, {HELD_OUT} of them held out twice, got {len(contents)}")
+        raise UserError(
+            f"{2 * HELD_OUT + 1} photographs are needed, {HELD_OUT} of them held out twice, got {len(contents)}"
+        )
     order = np.random.default_rng(SEED).permutation(len(contents))
     members = {
         "train": sorted(order[2 * HELD_OUT :]),
