@@ -26,6 +26,9 @@ from regard_lab.training.recipe import Training
 
 FOLDER = Path(__file__).parent
 NONE = "none"  # in place of a mechanism's name: the layer is left out
+Options = dict[
+    str, dict[str, Any]
+]  # mechanism -> options that it has in a task, where its defaults are not those of the task's length
 
 
 @dataclass
@@ -66,10 +69,16 @@ class Published:
 class Lstf:
     """An encoder–decoder that forecasts long sequences. Lengths count steps; the decoder is given the last `label_length` known ones.
 
+    `features` as in Informer: "M" forecasts all series of a set together, "S" the one named `target`, from itself. `centre`: "last" takes the last
+    known value of each series off the window and adds it to the forecast (NLinear, Zeng et al. 2023), "none" does not, as Informer.
     `train_examples` and `held_out_examples` (of the validation and of the test split) are windows; null is all.
     """
 
     sets: list[str]
+    features: Literal["M", "S"]
+    target: str | None
+    centre: Literal["none", "last"]
+    options: Options
     length: PositiveInt
     label_length: PositiveInt
     horizon: PositiveInt
@@ -84,12 +93,44 @@ class Lstf:
     training: Training
 
 
+Positions = Literal["absolute", "relative", "both"]
+
+
 @dataclass
 class Lm:
-    """A decoder of characters, trained on `context` of them, which can be quartered. Examples are windows of the context; null is all."""
+    """A decoder of subwords, trained on `context` of them, a multiple of eight. Examples are windows of the context; null is all.
 
-    set: str
-    context: Annotated[int, Field(ge=4, multiple_of=4)]
+    `positions` of every mechanism: "absolute" are sines added to the embeddings; "relative" are queries and keys turned by their places (rotary),
+    a mechanism's own relative positions where it has them, and nothing at the input; "both" are both.
+    """
+
+    sets: list[str]
+    vocabulary: Annotated[int, Field(ge=259)]  # 256 bytes and three special subwords
+    context: Annotated[int, Field(ge=8, multiple_of=8)]
+    positions: Positions
+    options: Options
+    width: PositiveInt
+    heads: PositiveInt
+    feed_forward: PositiveInt
+    layers: PositiveInt
+    dropout: Share
+    train_examples: PositiveInt | None
+    held_out_examples: PositiveInt | None
+    training: Training
+
+
+@dataclass
+class Mlm:
+    """An encoder that tells which subwords stood where a window of `length` shows others; `masked` is the share that it is asked for.
+
+    Examples are windows; null is all.
+    """
+
+    sets: list[str]
+    vocabulary: Annotated[int, Field(ge=259)]  # 256 bytes and three special subwords
+    length: PositiveInt
+    masked: Annotated[float, Field(gt=0, lt=1)]
+    options: Options
     width: PositiveInt
     heads: PositiveInt
     feed_forward: PositiveInt
@@ -137,6 +178,37 @@ class Certification:
 
 
 @dataclass
+class Sr:
+    """A diffusion model that makes pictures of `high` × `high` pixels out of `low` × `low` ones.
+
+    Its UNet has `width` channels times each of `multipliers`, half the resolution after each but the last, `blocks` residual blocks at each, and
+    attention at the resolutions `attention_at`, in the middle always. `steps` of noise are from `first_noise` to `last_noise` in equal steps.
+    Examples are pictures; null is all.
+    """
+
+    set: str
+    low: PositiveInt
+    high: PositiveInt
+    width: PositiveInt
+    multipliers: list[PositiveInt]
+    blocks: PositiveInt
+    groups: PositiveInt
+    attention_at: list[PositiveInt]
+    heads: PositiveInt
+    dropout: Share
+    steps: PositiveInt
+    first_noise: Annotated[float, Field(gt=0, lt=1)]
+    last_noise: Annotated[float, Field(gt=0, lt=1)]
+    options: Options
+    train_examples: PositiveInt | None
+    held_out_examples: PositiveInt | None
+    training: Training
+
+
+TRAINED = ("lstf", "lm", "translation", "mlm")  # the sections of models of one width with sines for positions
+
+
+@dataclass
 class Config:
     """Everything that makes a cell what it is."""
 
@@ -149,9 +221,11 @@ class Config:
     translation: Translation | None
     efficiency: Efficiency | None
     certification: Certification | None
-    constants: dict[str, dict[str, float]] | None
+    constants: dict[str, dict[str, dict[str, float]]] | None
     seed: int
     scale: str
+    mlm: Mlm | None = None
+    sr: Sr | None = None
 
 
 def check(config: Config) -> None:
@@ -162,30 +236,50 @@ def check(config: Config) -> None:
         UnsupportedPattern: The mechanism does not have the pattern under test.
         UnknownMechanism: No mechanism has this name.
     """
-    trained = {
-        name: section
-        for name, section in (("lstf", config.lstf), ("lm", config.lm), ("translation", config.translation))
-        if section is not None
-    }
+    trained = {name: section for name in TRAINED if (section := getattr(config, name)) is not None}
     for name, section in trained.items():
         if section.width % section.heads:
             raise ValueError(f"{name}.heads must divide {name}.width, got {section.heads} and {section.width}")
         if section.width % 2:
             raise ValueError(f"sines and cosines of positions need an even width, got {name}.width={section.width}")
+    if config.lstf is not None and (config.lstf.features == "S") != (config.lstf.target is not None):
+        raise ValueError(
+            f"lstf.target names the one series of features S, got {config.lstf.features} and {config.lstf.target}"
+        )
     if config.lstf is not None and config.lstf.label_length > config.lstf.length:
         raise ValueError(
             f"lstf.label_length is a part of lstf.length, got {config.lstf.label_length} and {config.lstf.length}"
         )
-    if config.efficiency is not None and len(set(config.efficiency.lengths)) < 3:
-        raise ValueError(f"a parabola needs three lengths, got efficiency.lengths={config.efficiency.lengths}")
+    if config.sr is not None:
+        check_sr(config.sr)
+    if config.efficiency is not None and len(set(config.efficiency.lengths)) < 2:
+        raise ValueError(f"a crossing needs two lengths, got efficiency.lengths={config.efficiency.lengths}")
     if config.attention.name != NONE:
         from regard.loading import find_class
         from regard.registry import UnsupportedPattern
 
         cls = find_class(config.attention.name)
-        if trained and config.pattern not in cls.patterns:
+        if (trained or config.sr) and config.pattern not in cls.patterns:
             known = f"it has {', '.join(cls.patterns)}"
             raise UnsupportedPattern(f"{config.attention.name!r} does not have the pattern {config.pattern!r}; {known}")
+
+
+def check_sr(task: Sr) -> None:
+    """What relates the sizes of a UNet.
+
+    Raises:
+        ValueError: Sizes that do not fit each other, with the numbers.
+    """
+    sides = [task.high // 2**level for level in range(len(task.multipliers))]
+    if task.high % task.low or task.high % 2 ** (len(sides) - 1):
+        raise ValueError(f"sr.low and {len(sides) - 1} halvings must divide sr.high, got {task.low} and {task.high}")
+    if lost := [side for side in task.attention_at if side not in sides]:
+        raise ValueError(f"sr.attention_at has {lost[0]}, but the UNet's resolutions are {', '.join(map(str, sides))}")
+    for part in ("groups", "heads"):
+        if wrong := [task.width * times for times in task.multipliers if task.width * times % getattr(task, part)]:
+            raise ValueError(f"sr.{part} must divide the channels, got {getattr(task, part)} and {wrong[0]}")
+    if task.first_noise > task.last_noise:
+        raise ValueError(f"sr.first_noise is above sr.last_noise, got {task.first_noise:g} and {task.last_noise:g}")
 
 
 def modules(config: Config) -> list[str]:
@@ -200,11 +294,12 @@ def modules_of(attention: str) -> list[str]:
 
 
 def frozen_constants(scale: str, pattern: str) -> DictConfig | None:
-    """The constants of our index in `constants.yaml`: metric -> mean and standard deviation; `None` where nothing is frozen."""
+    """The constants of our index in `constants.yaml`: table -> metric -> mean and standard deviation; `None` where nothing is frozen."""
     path = FOLDER / "constants.yaml"
     frozen = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
-    constants = ((frozen or {}).get(scale) or {}).get(pattern)
-    return OmegaConf.create(constants["metrics"]) if constants else None
+    tables = ((frozen or {}).get(scale) or {}).get(pattern) or {}
+    constants = {table: each["metrics"] for table, each in tables.items() if each["metrics"]}
+    return OmegaConf.create(constants) if constants else None
 
 
 def own_checksum(target: str) -> str:

@@ -15,7 +15,7 @@ import torch
 from tqdm import tqdm
 
 from projects.cab.config import PROJECT
-from projects.cab.tasks.by_pattern import TABLES
+from projects.cab.tasks.by_pattern import tables_of
 from regard.certification import PROPERTIES, Outcome, certify
 from regard.common.patterns import ALL_PATTERNS, Pattern
 from regard.loading import BadRequest, find_class, key_and_value
@@ -34,7 +34,7 @@ from regard_lab.gate import judgement_of
 from regard_lab.reproduce import run_cells
 
 OWN = "own"
-METRICS = {"index": "", "over_none": "", "attention_parameters": "", "train_time_s": "s"}
+METRICS = {"index": "", "over_none": "", "tasks": "", "attention_parameters": "", "train_time_s": "s"}
 
 
 def patterns_of(target: str, wanted: Sequence[str]) -> list[Pattern]:
@@ -132,13 +132,13 @@ def shown(metric: Metric) -> str:
 
 
 def gate_warnings(patterns: Sequence[Pattern], scale: Scale, root: Path) -> list[str]:
-    """One line for each pattern whose table has not passed its gate: ranks there mean nothing."""
+    """One line for each table of the patterns that has not passed its gate: ranks there mean nothing."""
     lines = []
-    for pattern in patterns:
-        judgement = judgement_of(PROJECT.name, TABLES[pattern], scale, root) if scale in DECIDING else None
+    for pattern, name in [(each, table) for each in patterns for table in tables_of(each)]:
+        judgement = judgement_of(PROJECT.name, name, scale, root) if scale in DECIDING else None
         if judgement is not None and judgement.status != "passed":
             lines.append(
-                f"\n{pattern}: {TABLES[pattern]} has not passed its gate, so its order is no ranking. {judgement.sentence}"
+                f"\n{pattern}: {name} has not passed its gate, so its order is no ranking. {judgement.sentence}"
             )
     return lines
 
@@ -149,7 +149,7 @@ def report(table: Result, others: Result | None, scale: str, warnings: Sequence[
     lines = [f"{'':<{width + 6}}{'index':>18}{'over no attention':>22}"]
     for row in table.rows:
         (pattern,) = (known for known in ALL_PATTERNS if known == row.key["pattern"])
-        lines.append(f"{pattern} ({TABLES[pattern]})")
+        lines.append(f"{pattern} ({', '.join(tables_of(pattern))})")
         if row.status != "ok" or not row.metrics:
             lines.append(f"    {row.status}: {row.reason}")
             continue

@@ -9,8 +9,8 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from projects.better_attention.config import Data
-from projects.better_attention.data.subwords import BEGIN, END, PADDING, encode, learn_tokenizer
 from regard_lab import data
+from regard_lab.data.subwords import BEGIN, END, PADDING, encode, learn_tokenizer
 
 
 @dataclass(frozen=True)

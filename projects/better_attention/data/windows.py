@@ -15,9 +15,9 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from projects.better_attention.config import Data
-from projects.better_attention.data.subwords import encode, learn_tokenizer
 from regard_lab import data
 from regard_lab.common.files import read_json, write_json
+from regard_lab.data.subwords import encode, learn_tokenizer
 from regard_lab.experiment.artefacts import artefact
 
 TEXTS = 1_000  # encoded at once

@@ -3,10 +3,10 @@
 import torch
 
 from projects.better_attention.config import Config, Translation, tokens_of
-from projects.better_attention.data.subwords import LEAST
 from projects.better_attention.models.encoder import Encoder
 from projects.better_attention.models.language_model import CausalLanguageModel
 from projects.better_attention.models.translator import Translator
+from regard_lab.data.subwords import LEAST
 
 # Any training split of ours is smaller; a number of tokens beyond it is a slip in a config.
 MOST_TOKENS = 65_536

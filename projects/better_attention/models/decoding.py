@@ -8,8 +8,8 @@ Every step recomputes the whole prefix: for short sentences and small models tha
 import torch
 from torch import Tensor
 
-from projects.better_attention.data.subwords import BEGIN, END, PADDING
 from projects.better_attention.models.translator import Translator
+from regard_lab.data.subwords import BEGIN, END, PADDING
 
 
 @torch.inference_mode()

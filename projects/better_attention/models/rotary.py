@@ -17,23 +17,7 @@ from torch import Tensor
 from regard.attention import Attention
 from regard.mechanisms.softmax import softmax
 from regard.registry import mechanism_class
-
-
-def rotated(x: Tensor, start: int, base: float) -> Tensor:
-    """Each row rotated by its position.
-
-    Args:
-        x: `(b, h, n, d)`, d even.
-        start: The position of the first row.
-        base: Of the angles.
-    """
-    n, half = x.shape[2], x.shape[3] // 2
-    exponent = torch.arange(half, dtype=torch.float32, device=x.device) / half
-    positions = torch.arange(start, start + n, dtype=torch.float32, device=x.device)
-    angle = positions[:, None] * base**-exponent  # n d/2
-    cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
-    first, second = x[..., :half], x[..., half:]
-    return torch.cat([first * cos - second * sin, second * cos + first * sin], -1)
+from regard_lab.models.rotary import rotated
 
 
 class Rotary(Attention):

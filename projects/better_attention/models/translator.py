@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from projects.better_attention.config import Data, Model, Translation
-from projects.better_attention.data.subwords import BEGIN, PADDING
 from projects.better_attention.models.layers import (
     attention_layer,
     initialise_like_keras,
@@ -18,6 +17,7 @@ from projects.better_attention.models.layers import (
 )
 from regard.attention import Attention
 from regard.common.patterns import Pattern
+from regard_lab.data.subwords import BEGIN, PADDING
 
 
 def attention(model: Model, pattern: Pattern, length: int) -> Attention:

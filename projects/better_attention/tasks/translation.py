@@ -14,10 +14,10 @@ from torch.nn import functional as F
 
 from projects.better_attention.config import Config
 from projects.better_attention.data.pairs import Parallel, bilingual
-from projects.better_attention.data.subwords import PADDING, decode
 from projects.better_attention.models.decoding import beam_search, greedy
 from projects.better_attention.models.translator import Translator
 from projects.better_attention.tasks.training import Trained, train_model
+from regard_lab.data.subwords import PADDING, decode
 from regard_lab.experiment.run_result import RunResult
 
 EVALUATION_BATCH = 128

@@ -6,7 +6,6 @@ and fused, which is what is used today.
 """
 
 import functools
-import math
 import statistics
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,44 +16,50 @@ import torch
 from projects.cab.config import Config, Efficiency
 from regard.bench import memory
 from regard.bench.cases import LIBRARY, PLAIN, Case, Inputs, prepare
-from regard.bench.fits import polynomial
+from regard.bench.fits import crossing
 from regard.bench.timing import elapsed_s
 from regard_lab.experiment.run_result import RunResult
 
-LONGEST = 1_000_000  # stands for a crossing beyond it, and for none
+LONGEST = 1_000_000  # stands for none up to the longest measured length
+LEAST_MIB = 0.01  # what the count of memory can tell apart
 THREADS = 1
 
 
 def measure(config: Config, folder: Path) -> RunResult:
-    """Lengths from which the mechanism costs less (by fits), and its cost at the longest length over that of both forms of softmax attention."""
-    assert config.efficiency is not None
+    """Lengths from which the mechanism costs less, of a forward pass and of a step of training, and its cost at the longest length."""
+    sizes = config.efficiency
+    assert sizes is not None
     cases = {
-        "own": layer_case(config.attention.name, LIBRARY, config.efficiency),
-        "unfused": layer_case("softmax", PLAIN, config.efficiency),
-        "fused": layer_case("softmax", LIBRARY, config.efficiency),
+        "own": layer_case(config.attention.name, LIBRARY, sizes),
+        "unfused": layer_case("softmax", PLAIN, sizes),
+        "fused": layer_case("softmax", LIBRARY, sizes),
     }
-    times: dict[str, dict[int, float]] = {name: {} for name in cases}
+    steps = {f"{name}_training": replace(case, backward=True) for name, case in cases.items()}
+    times: dict[str, dict[int, float]] = {name: {} for name in (*cases, *steps)}
     peaks: dict[str, dict[int, float]] = {name: {} for name in cases}
-    for n in config.efficiency.lengths:
-        at_length = {name: replace(case, n=n) for name, case in cases.items()}
-        for name, time_s in timed(at_length, config.efficiency.repeats).items():
-            times[name][n] = 1e3 * time_s
-        for name, case in at_length.items():
-            peaks[name][n] = peak_mib(case)
-    longest = max(config.efficiency.lengths)
+    for n in sizes.lengths:
+        for kind in (cases, steps):
+            at_length = {name: replace(case, n=n) for name, case in kind.items()}
+            for name, time_s in timed(at_length, sizes.repeats).items():
+                times[name][n] = 1e3 * time_s
+        for name, case in cases.items():
+            peaks[name][n] = max(peak_mib(replace(case, n=n)), LEAST_MIB)
+    longest = max(sizes.lengths)
     own, unfused, fused = (times[name][longest] for name in ("own", "unfused", "fused"))
-    peak = {name: max(by_length[longest], 0.01) for name, by_length in peaks.items()}
+    peak = {name: by_length[longest] for name, by_length in peaks.items()}
     return RunResult(
         {
-            "time_length": crossing(times["unfused"], without_first(times["own"])),
-            "time_length_fused": crossing(times["fused"], without_first(times["own"])),
-            "memory_length": crossing(peaks["unfused"], peaks["own"]),
+            "time_length": pays_from(times["unfused"], times["own"]),
+            "time_length_fused": pays_from(times["fused"], times["own"]),
+            "training_length": pays_from(times["unfused_training"], times["own_training"]),
+            "training_length_fused": pays_from(times["fused_training"], times["own_training"]),
+            "memory_length": pays_from(peaks["unfused"], peaks["own"]),
             "speed": unfused / own,
             "speed_fused": fused / own,
             "memory_ratio": peak["own"] / peak["unfused"],
             "memory_ratio_fused": peak["own"] / peak["fused"],
         },
-        exhibits={"lengths": config.efficiency.lengths, "time_ms": rounded(times), "peak_mib": rounded(peaks)},
+        exhibits={"lengths": sizes.lengths, "time_ms": rounded(times), "peak_mib": rounded(peaks)},
     )
 
 
@@ -99,29 +104,22 @@ def peak_mib(case: Case) -> float:
     return measured.extra_mib
 
 
-def crossing(softmax: Mapping[int, float], mechanism: Mapping[int, float]) -> float:
-    """CAB's efficiency length at any lengths: where a line through the mechanism's costs crosses a parabola through softmax attention's.
+def pays_from(softmax: Mapping[int, float], mechanism: Mapping[int, float]) -> float:
+    """The length from which the mechanism stays below softmax attention, interpolated between measured lengths (`regard.bench.fits.crossing`).
+
+    CAB's own efficiency length is where two fits cross; that lies below every measured length for the cheap ones, and moves by hundreds of tokens
+    with the noise of the longest.
 
     Args:
         softmax: Softmax attention's cost by length.
-        mechanism: The mechanism's.
+        mechanism: The mechanism's, at the same lengths.
 
     Returns:
-        The larger root in tokens; 0 where the line lies below the parabola from the first token on, `LONGEST` where it never does.
+        The length in tokens: the shortest measured one where the mechanism is below from there on (it may be so before), `LONGEST` where it is not
+        below at the longest.
     """
-    c, b, a = polynomial(list(softmax), list(softmax.values()), 2)
-    q, p = polynomial(list(mechanism), list(mechanism.values()), 1)
-    under = (b - p) ** 2 - 4 * a * (c - q)
-    if a <= 0:
-        return float(LONGEST)
-    if under < 0:
-        return 0.0
-    return min(max((p - b + math.sqrt(under)) / (2 * a), 0.0), float(LONGEST))
-
-
-def without_first(costs: Mapping[int, float]) -> dict[int, float]:
-    """All but the shortest length, as CAB fits its lines through times."""
-    return {n: cost for n, cost in costs.items() if n != min(costs)}
+    found = crossing({n: cost / mechanism[n] for n, cost in softmax.items()})
+    return float(LONGEST) if found is None else found
 
 
 def rounded(costs: Mapping[str, Mapping[int, float]]) -> dict[str, list[float]]:

@@ -5,9 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from scipy import sparse
 
 from projects.cab.config import Config
-from projects.cab.data import PADDING, cut_text, load_characters, sentence_pairs, series_windows
+from projects.cab.data.masking import MASK
+from projects.cab.data.pictures import enlarged, picture_pairs, shrunk
+from projects.cab.data.running_text import masked_windows, text_windows
+from projects.cab.data.sentences import PADDING, sentence_pairs
+from projects.cab.data.series import series_windows
+from projects.cab.tasks.super_resolution import quality_of
 from regard_lab.evidence import floors
 from regard_lab.experiment.run_result import RunResult
 
@@ -44,7 +50,7 @@ def ridge(config: Config, folder: Path) -> RunResult:
 
 
 def _forecast(config: Config, forecast: Forecast) -> RunResult:
-    """Mean squared and mean absolute errors of a forecast of the test windows, for each data set."""
+    """Mean squared and mean absolute errors of a forecast of the test windows, for each data set, and under plain names for a single one."""
     task = config.lstf
     assert task is not None
     metrics: dict[str, float] = {}
@@ -53,33 +59,112 @@ def _forecast(config: Config, forecast: Forecast) -> RunResult:
         parts = {split: (part[0].double().numpy(), part[-1].double().numpy()) for split, part in windows.items()}
         errors = forecast(parts, task.horizon) - parts["test"][1]
         metrics |= {f"{name}_mse": float(np.mean(errors**2)), f"{name}_mae": float(np.mean(np.abs(errors)))}
+    if len(task.sets) == 1:
+        metrics |= {metric.removeprefix(f"{task.sets[0]}_"): value for metric, value in metrics.items()}
     return RunResult(metrics)
 
 
 def unigram(config: Config, folder: Path) -> RunResult:
-    """The frequencies of characters."""
-    return _characters(config, 1)
+    """The frequencies of subwords."""
+    return _subwords(config, 1)
+
+
+def bigram(config: Config, folder: Path) -> RunResult:
+    """Two subwords, smoothed."""
+    return _subwords(config, 2)
 
 
 def trigram(config: Config, folder: Path) -> RunResult:
-    """Three characters, smoothed."""
-    return _characters(config, 3)
+    """Three subwords, smoothed."""
+    return _subwords(config, 3)
 
 
 def fivegram(config: Config, folder: Path) -> RunResult:
-    """Five characters, smoothed."""
-    return _characters(config, 5)
+    """Five subwords, smoothed."""
+    return _subwords(config, 5)
 
 
-def _characters(config: Config, order: int) -> RunResult:
-    """Perplexity per character over the test windows, of which the first character is context alone."""
+def _subwords(config: Config, order: int) -> RunResult:
+    """Perplexity per subword over the test windows, of which the first subword is context alone."""
     task = config.lm
     assert task is not None
-    texts = load_characters(task.set, config.data.source)
-    sizes = {"train": task.train_examples, "test": task.held_out_examples}
-    train, test = (list(cut_text(texts[split], task.context, size)[0].numpy()) for split, size in sizes.items())
-    vocabulary = int(max(text.max() for text in texts.values())) + 1
-    return RunResult({"perplexity": math.exp(floors.ngram_loss(train, test, vocabulary, order, given=1))})
+    windows = text_windows(task, config.data.source)
+    train, test = (list(windows[split][0].numpy()) for split in ("train", "test"))
+    return RunResult({"perplexity": math.exp(floors.ngram_loss(train, test, task.vocabulary, order, given=1))})
+
+
+def masked_unigram(config: Config, folder: Path) -> RunResult:
+    """The frequencies of subwords, at those that are asked for."""
+    return _masked(config, sides=False)
+
+
+def masked_neighbours(config: Config, folder: Path) -> RunResult:
+    """Both neighbours as the model sees them, each by its bigrams: p(w | left) p(w | right) / p(w), brought to a sum of one."""
+    return _masked(config, sides=True)
+
+
+def _masked(config: Config, *, sides: bool) -> RunResult:
+    """Perplexity and accuracy per subword that is asked for of the test windows."""
+    task = config.mlm
+    assert task is not None
+    parts = masked_windows(task, config.data.source)
+    train = parts["train"][0].numpy().astype(np.int64)
+    seen, chosen, windows = (part.numpy().astype(np.int64) for part in parts["test"])
+    unigrams = np.bincount(train.ravel(), minlength=task.vocabulary) + 1.0
+    unigrams /= unigrams.sum()
+    after, before = (
+        neighbour_counts(train[:, :-1], train[:, 1:], task.vocabulary),
+        neighbour_counts(train[:, 1:], train[:, :-1], task.vocabulary),
+    )
+    nats, right = [], []
+    for row, places in enumerate(chosen):
+        logs = np.tile(np.log(unigrams), (len(places), 1))
+        if sides:
+            for counts, step in ((after, -1), (before, 1)):
+                there = places + step
+                known = (there >= 0) & (there < windows.shape[1])
+                known[known] = seen[row, there[known]] != MASK
+                logs[known] += np.log(witten_bell(counts, seen[row, there[known]], unigrams) / unigrams)
+            logs -= np.log(np.exp(logs).sum(1, keepdims=True))
+        answers = windows[row, places]
+        nats.append(-logs[np.arange(len(places)), answers])
+        right.append(logs.argmax(1) == answers)
+    return RunResult({"perplexity": math.exp(float(np.mean(nats))), "accuracy": 100 * float(np.mean(right))})
+
+
+def neighbour_counts(given: floors.Ints, follows: floors.Ints, vocabulary: int) -> sparse.csr_matrix:
+    """How often each subword stands beside each: `(vocabulary, vocabulary)`, a row per given one."""
+    ones = np.ones(given.size)
+    return sparse.csr_matrix((ones, (given.ravel(), follows.ravel())), shape=(vocabulary, vocabulary))
+
+
+def witten_bell(counts: sparse.csr_matrix, given: floors.Ints, unigrams: floors.Floats) -> floors.Floats:
+    """p(w | given) for every w, `(len(given), vocabulary)`, interpolated with unigrams (Witten and Bell 1991)."""
+    rows = np.asarray(counts[given].todense())
+    kinds = (rows > 0).sum(1, keepdims=True)
+    total = rows.sum(1, keepdims=True)
+    seen = total > 0
+    smoothed = (rows + np.where(seen, kinds, 1) * unigrams) / np.where(seen, total + kinds, 1)
+    return np.asarray(smoothed)
+
+
+def bicubic(config: Config, folder: Path) -> RunResult:
+    """The small picture, enlarged by cubic interpolation: what a model sees."""
+    return _enlarged(config, "bicubic")
+
+
+def nearest(config: Config, folder: Path) -> RunResult:
+    """The small picture in larger pixels."""
+    return _enlarged(config, "nearest")
+
+
+def _enlarged(config: Config, mode: str) -> RunResult:
+    """PSNR and SSIM of the test pictures."""
+    task = config.sr
+    assert task is not None
+    _, wanted = picture_pairs(task, config.data.source)["test"]
+    quality = quality_of(enlarged(shrunk(wanted, task.low), task.high, mode), wanted)
+    return RunResult({name: float(values.mean()) for name, values in quality.items()})
 
 
 def target_unigram(config: Config, folder: Path) -> RunResult:

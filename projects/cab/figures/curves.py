@@ -1,13 +1,25 @@
 """Curves over a length: what a layer costs, and perplexity beyond the context of training."""
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 from projects.cab.figures.common import measured_rows, note
 from regard_lab.experiment.results import Result, Row
 from regard_lab.report.figures import LINES, Results, colour, house_style
 
-CONTEXTS = {"perplexity_quarter": "¼", "perplexity_half": "½", "perplexity": "1", "perplexity_double": "2"}
+CONTEXTS = {
+    "perplexity_eighth": 1,
+    "perplexity_quarter": 2,
+    "perplexity_three_eighths": 3,
+    "perplexity_half": 4,
+    "perplexity_five_eighths": 5,
+    "perplexity_three_quarters": 6,
+    "perplexity_seven_eighths": 7,
+    "perplexity": 8,
+    "perplexity_double": 16,
+}  # eighths of the context in training
+TICKS = {1: "⅛", 2: "¼", 4: "½", 8: "1", 16: "2"}
 
 
 def costs(results: Results) -> Figure | None:
@@ -36,22 +48,31 @@ def costs(results: Results) -> Figure | None:
 
 
 def contexts(results: Results) -> Figure | None:
-    """Perplexity of the language model at a quarter, half, once and twice the context that it was trained on; mean over seeds."""
+    """Perplexity of the language model from an eighth to twice the context of its training, by its positions; mean over seeds."""
     if (measured := measured_rows(results, "lm")) is None:
         return None
     result, rows = measured
+    rows = [row for row in rows if "positions" in row.key and set(CONTEXTS) <= set(row.metrics)]
+    if not rows:  # of a table as it was before, in characters and with sines alone
+        return None
+    kinds = list(dict.fromkeys(str(row.key["positions"]) for row in rows))
     with house_style():
-        figure = Figure(figsize=(6.4, 3.8), layout="constrained")
-        axes = figure.subplots()
-        for place, row in enumerate(rows):
-            values = [row.metrics[name].mean for name in CONTEXTS]
-            axes.plot(
-                range(len(values)), values, LINES[place % 2], color=colour(row.key), label=str(row.key["attention"])
-            )
-        axes.set_xticks(range(len(CONTEXTS)), list(CONTEXTS.values()))
-        axes.set_xlabel("context, over that of training")
-        axes.set_ylabel("perplexity per character")
-        figure.legend(loc="outside right center")
+        figure = Figure(figsize=(9.6, 3.8), layout="constrained")
+        shown: dict[str, Artist] = {}
+        for axes, kind in zip(figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0], kinds, strict=True):
+            own = [row for row in rows if row.key["positions"] == kind]
+            for place, row in enumerate(own):
+                name = " ".join(str(row.key[part]) for part in ("attention", "variant") if part in row.key)
+                values = [row.metrics[metric].mean for metric in CONTEXTS]
+                line = LINES[1 if "variant" in row.key else place % 2]
+                (shown[name],) = axes.plot(list(CONTEXTS.values()), values, line, color=colour(row.key), label=name)
+            axes.set_xscale("log", base=2)
+            axes.set_xticks(list(TICKS), list(TICKS.values()))
+            axes.minorticks_off()
+            axes.set_title(f"{kind} positions", fontsize=9)
+            axes.set_xlabel("context, over that of training")
+        figure.axes[0].set_ylabel("perplexity per subword")
+        figure.legend(list(shown.values()), list(shown), loc="outside right center")
         note(figure, result)
     return figure
 

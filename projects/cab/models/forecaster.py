@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from projects.cab.config import Attention, Lstf
-from projects.cab.data import CLOCK
+from projects.cab.data.series import CLOCK
 from projects.cab.models.blocks import CrossBlock, SelfBlock, positions
 from projects.cab.models.layer_under_test import AttentionLayers, softmax_layer
 from regard.common.patterns import Pattern
@@ -31,11 +31,14 @@ class Forecaster(nn.Module):
     def __init__(self, task: Lstf, attention: Attention, pattern: Pattern, channels: int) -> None:
         super().__init__()
         self.label_length, self.horizon, width = task.label_length, task.horizon, task.width
+        self.centred = task.centre == "last"
         self.values = nn.ModuleList(nn.Conv1d(channels, width, 3, padding=1, padding_mode="circular") for _ in range(2))
         self.clocks = nn.ModuleList(nn.Linear(CLOCK, width) for _ in range(2))
         self.register_buffer("positions", positions(max(task.length, task.label_length + task.horizon), width), False)
 
-        self.layers = AttentionLayers(attention, pattern, width=width, heads=task.heads, length=task.length)
+        self.layers = AttentionLayers(
+            attention, pattern, width=width, heads=task.heads, length=task.length, options=task.options
+        )
         self.encoder = nn.ModuleList(
             SelfBlock(self.layers.layer("noncausal_self"), width=width, hidden=task.feed_forward, dropout=task.dropout)
             for _ in range(task.encoder_layers)
@@ -56,6 +59,8 @@ class Forecaster(nn.Module):
 
     def forward(self, known: Tensor, clock: Tensor, coming: Tensor) -> Tensor:
         """Known values `(b, length, c)`, clocks `(b, length, 4)` and `(b, horizon, 4)` -> forecast `(b, horizon, c)`."""
+        level = known[:, -1:] if self.centred else torch.zeros_like(known[:, -1:])
+        known = known - level
         source = self.embed(0, known, clock)
         for number, block in enumerate(self.encoder):
             source = block(source)
@@ -69,7 +74,7 @@ class Forecaster(nn.Module):
         for block in self.decoder:
             x = block(x, source)
         forecast: Tensor = self.output(self.norms[1](x))
-        return forecast[:, self.label_length :]
+        return forecast[:, self.label_length :] + level
 
     def embed(self, side: int, values: Tensor, clock: Tensor) -> Tensor:
         """Values and clock as the encoder's (`side` 0) or the decoder's (1) input, with positions."""
@@ -78,12 +83,14 @@ class Forecaster(nn.Module):
 
 
 class Distil(nn.Module):
-    """Half the length between two blocks of the encoder: convolution, ELU, maximum over neighbours (Informer, equation 5)."""
+    """Half the length between two blocks of the encoder: convolution, batch normalisation, ELU, maximum over neighbours (Informer, equation 5,
+    with the normalisation of its released code)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.convolution = nn.Conv1d(width, width, 3, padding=1, padding_mode="circular")
+        self.norm = nn.BatchNorm1d(width)
 
     def forward(self, x: Tensor) -> Tensor:
         """`(b, n, w)` -> `(b, ⌈n / 2⌉, w)`."""
-        return F.max_pool1d(F.elu(self.convolution(x.mT)), 3, stride=2, padding=1).mT
+        return F.max_pool1d(F.elu(self.norm(self.convolution(x.mT))), 3, stride=2, padding=1).mT

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from projects.cab.config import Attention, Translation
-from projects.cab.data import PADDING
+from projects.cab.data.sentences import PADDING
 from projects.cab.models.blocks import CrossBlock, SelfBlock, embedded, positions
 from projects.cab.models.layer_under_test import AttentionLayers
 from regard.common.patterns import Pattern

@@ -1,28 +1,78 @@
-"""Which task stands for which pattern."""
+"""Which tasks stand for which pattern, as in the paper, so far as they are trained here.
 
-from projects.cab.config import Config
-from projects.cab.tasks import forecasting, language_modelling, translation
+noncausal self     speech, summarisation, super-resolution, masked language model     (forecasts and point clouds are not in its index)
+causal self        speech, summarisation, language model
+noncausal cross    point clouds, forecasts
+causal cross       speech, summarisation                                              (here translation in place of both)
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from projects.cab.config import NONE, Config
+from projects.cab.tasks import (
+    forecasting,
+    language_modelling,
+    masked_language_modelling,
+    super_resolution,
+    translation,
+)
+from projects.cab.tasks.cached_training import Measured
 from regard.common.patterns import Pattern
 
-TABLES: dict[Pattern, str] = {
-    "noncausal_self": "lstf_self",
-    "causal_self": "lm",
-    "noncausal_cross": "lstf_cross",
-    "causal_cross": "translation",
-}
-INDEX_METRICS: dict[Pattern, tuple[str, ...]] = {
-    "noncausal_self": forecasting.INDEX_METRICS,
-    "causal_self": language_modelling.INDEX_METRICS,
-    "noncausal_cross": forecasting.INDEX_METRICS,
-    "causal_cross": translation.INDEX_METRICS,
+VARIANT = "variant"  # the part of a row's key that names a released variant
+
+
+@dataclass(frozen=True)
+class PatternTask:
+    """A task for a pattern.
+
+    Attributes:
+        table: Whose rows are the mechanisms in this task.
+        section: Of the config.
+        metrics: Those that enter the index.
+        result_of: What the task measures for a config, with another mechanism if one is named.
+        setting: The part of a row's key that is the setting of the index, where the table has several.
+    """
+
+    table: str
+    section: str
+    metrics: tuple[str, ...]
+    result_of: Callable[[Config, str | None], Measured]
+    setting: Mapping[str, str] = field(default_factory=dict)
+
+    def counts(self, key: Mapping[str, Any]) -> bool:
+        """Is a row one of the mechanisms over which the index's constants are taken: a definition, in the setting of the index?"""
+        return self.setting.items() <= key.items() and VARIANT not in key and key["attention"] != NONE
+
+
+TASKS: dict[Pattern, tuple[PatternTask, ...]] = {
+    "noncausal_self": (
+        PatternTask("sr", "sr", super_resolution.INDEX_METRICS, super_resolution.result_of),
+        PatternTask("mlm", "mlm", masked_language_modelling.INDEX_METRICS, masked_language_modelling.result_of),
+    ),
+    "causal_self": (
+        PatternTask(
+            "lm", "lm", language_modelling.INDEX_METRICS, language_modelling.result_of, {"positions": "absolute"}
+        ),
+    ),
+    "noncausal_cross": (PatternTask("lstf_cross", "lstf", forecasting.INDEX_METRICS, forecasting.result_of),),
+    "causal_cross": (PatternTask("translation", "translation", translation.INDEX_METRICS, translation.result_of),),
 }
 
 
-def task_metrics(config: Config, attention: str | None = None) -> dict[str, float]:
-    """What the task of the config's pattern measures.
+def tables_of(pattern: Pattern) -> list[str]:
+    """The tables of a pattern's tasks."""
+    return [task.table for task in TASKS[pattern]]
+
+
+def task_metrics(config: Config, task: PatternTask, attention: str | None = None) -> dict[str, float]:
+    """What a task measures.
 
     Args:
         config: Its section for that task must be there.
+        task: One of the config's pattern.
         attention: A mechanism's name in place of the configured one, or `none`.
 
     Returns:
@@ -31,14 +81,6 @@ def task_metrics(config: Config, attention: str | None = None) -> dict[str, floa
     Raises:
         ValueError: The config has no section for the task.
     """
-    section: object  # of the config; the task reads it there
-    match config.pattern:
-        case "noncausal_self" | "noncausal_cross":
-            section, metrics_of = config.lstf, forecasting.metrics_of
-        case "causal_self":
-            section, metrics_of = config.lm, language_modelling.metrics_of
-        case "causal_cross":
-            section, metrics_of = config.translation, translation.metrics_of
-    if section is None:
-        raise ValueError(f"the pattern {config.pattern} needs its task: choose table={TABLES[config.pattern]}")
-    return metrics_of(config, attention)
+    if getattr(config, task.section) is None:
+        raise ValueError(f"the pattern {config.pattern} needs its task: choose table={task.table}")
+    return task.result_of(config, attention).metrics

@@ -1,7 +1,7 @@
-"""Language modelling of characters, for causal self attention. Every layer is under test.
+"""Language modelling of subwords, for causal self attention. Every layer is under test.
 
-A model is asked for contexts that it was not trained on too: a quarter, a half and twice its own. Perplexity is per character, over text cut into
-windows of the context, without any text before a window.
+A model is asked for contexts that it was not trained on too: each eighth of its own, and twice its own. Perplexity is per subword, over text cut
+into windows of the context, without any text before a window; the text is the same at every context.
 """
 
 import math
@@ -12,59 +12,84 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from projects.cab.config import Config, Lm
-from projects.cab.data import cut_text, load_characters
+from projects.cab.data.running_text import cut_text, load_subwords, text_windows
 from projects.cab.models.language_model import LanguageModel
 from projects.cab.tasks.cached_training import (
+    Measured,
     TrainingRun,
-    cached_metrics,
+    as_items,
+    cached_result,
+    curves_of,
+    each_item,
     evaluation_batches,
-    save_metrics,
+    run_result,
+    save,
+    seconds_of,
     train_model,
 )
 from regard_lab.experiment.run_result import RunResult
-from regard_lab.training.trainer import evaluate
+from regard_lab.training.trainer import Task
 
 INDEX_METRICS = ("perplexity",)
-CONTEXTS = {"quarter": 0.25, "half": 0.5, "full": 1.0, "double": 2.0}  # of the context in training
+EIGHTHS = {
+    "eighth": 1,
+    "quarter": 2,
+    "three_eighths": 3,
+    "half": 4,
+    "five_eighths": 5,
+    "three_quarters": 6,
+    "seven_eighths": 7,
+    "full": 8,
+    "double": 16,
+}  # of the context in training
 
 
 def train(config: Config, folder: Path) -> RunResult:
-    """Perplexity at four contexts, the parameters of the layers under test, and the seconds of training."""
-    return RunResult(metrics_of(config))
+    """Perplexity at nine contexts, the parameters of the layers under test, and the seconds of training."""
+    return run_result(result_of(config))
 
 
-def metrics_of(config: Config, attention: str | None = None) -> dict[str, float]:
-    """The task's metrics, with another mechanism if one is named."""
+def result_of(config: Config, attention: str | None = None) -> Measured:
+    """What the task measures, with another mechanism if one is named."""
     assert config.lm is not None
-    return cached_metrics(config, fit_language_model, config.lm, [config.lm.set], attention=attention)
+    return cached_result(config, fit_language_model, config.lm, config.lm.sets, attention=attention)
 
 
 def fit_language_model(run: TrainingRun[Lm], folder: Path) -> None:
-    """Train the model and leave its metrics."""
+    """Train the model and leave what it measures."""
     task = run.task
-    texts = load_characters(task.set, run.source)
-    vocabulary = int(max(text.max() for text in texts.values())) + 1
+    parts = text_windows(task, run.source)
     torch.manual_seed(run.seed)
-    model = LanguageModel(task, run.attention, run.pattern, vocabulary, round(CONTEXTS["double"] * task.context))
-    sizes = {"train": task.train_examples}
-    parts = {
-        split: cut_text(text, task.context, sizes.get(split, task.held_out_examples)) for split, text in texts.items()
-    }
-    trained, seconds = train_model(model, score, parts, task.training, run.seed, folder)
-    metrics = {"attention_parameters": float(model.layers.parameter_count()), "train_time_s": seconds}
-    tested = len(parts["test"][0]) * task.context  # characters, the same at every context
-    for name, share in CONTEXTS.items():
-        context = round(share * task.context)
-        windows = cut_text(texts["test"], context, tested // context)
-        scores = evaluate(trained, evaluation_batches(windows, task.training))
-        metrics["perplexity" if name == "full" else f"perplexity_{name}"] = math.exp(scores["loss"])
+    model = LanguageModel(task, run.attention, run.pattern, task.context * EIGHTHS["double"] // 8)
+    trained, history = train_model(model, score, parts, task.training, run.seed, folder)
+    metrics = {"attention_parameters": float(model.layers.parameter_count()), "train_time_s": seconds_of(history)}
+    text = load_subwords(tuple(task.sets), run.source, task.vocabulary)["test"]
+    windows = len(parts["test"][0])
+    items = []
+    for name, eighths in EIGHTHS.items():
+        nats = window_nats(trained, task, text, eighths, windows)
+        metrics["perplexity" if name == "full" else f"perplexity_{name}"] = math.exp(float(nats.mean()))
+        if name == "full":
+            items = as_items(nats)
     metrics["full_over_quarter"] = metrics["perplexity"] / metrics["perplexity_quarter"]
     metrics["double_over_full"] = metrics["perplexity_double"] / metrics["perplexity"]
-    save_metrics(folder, metrics)
+    save(folder, Measured(metrics, curves_of(history), {"nats": items}))
+
+
+def window_nats(trained: Task, task: Lm, text: Tensor, eighths: int, windows: int) -> Tensor:
+    """Nats per subword of each window of a context of `eighths`, over as much text as `windows` of the training context hold."""
+    context = task.context * eighths // 8
+    cut = cut_text(text, context, max(1, windows * task.context // context) if task.held_out_examples else None)
+    return each_item(trained, nats_by_window, evaluation_batches(cut, task.training))["nats"]
 
 
 def score(model: nn.Module, batch: tuple[Tensor]) -> dict[str, Tensor]:
-    """Nats per character of windows `(b, n + 1)`."""
+    """Nats per subword of windows `(b, n + 1)`."""
+    return {"loss": nats_by_window(model, batch)["nats"].mean()}
+
+
+def nats_by_window(model: nn.Module, batch: tuple[Tensor]) -> dict[str, Tensor]:
+    """Nats per subword of each window, `(b,)`."""
     (window,) = batch
     window = window.long()
-    return {"loss": F.cross_entropy(model(window[:, :-1]).flatten(0, 1), window[:, 1:].flatten())}
+    return {"nats": F.cross_entropy(model(window[:, :-1]).mT, window[:, 1:], reduction="none").mean(1)}

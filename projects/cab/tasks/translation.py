@@ -10,13 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from projects.cab.config import Config, Translation
-from projects.cab.data import PADDING, sentence_pairs
+from projects.cab.data.sentences import PADDING, sentence_pairs
 from projects.cab.models.translator import Translator
 from projects.cab.tasks.cached_training import (
+    Measured,
     TrainingRun,
-    cached_metrics,
+    cached_result,
+    curves_of,
     evaluation_batches,
-    save_metrics,
+    run_result,
+    save,
+    seconds_of,
     train_model,
 )
 from regard_lab.experiment.run_result import RunResult
@@ -27,13 +31,13 @@ INDEX_METRICS = ("perplexity",)
 
 def train(config: Config, folder: Path) -> RunResult:
     """Perplexity and accuracy of the next word on test sentences, the parameters of the layers under test, and the seconds of training."""
-    return RunResult(metrics_of(config))
+    return run_result(result_of(config))
 
 
-def metrics_of(config: Config, attention: str | None = None) -> dict[str, float]:
-    """The task's metrics, with another mechanism if one is named."""
+def result_of(config: Config, attention: str | None = None) -> Measured:
+    """What the task measures, with another mechanism if one is named."""
     assert config.translation is not None
-    return cached_metrics(config, fit_translator, config.translation, [config.translation.set], attention=attention)
+    return cached_result(config, fit_translator, config.translation, [config.translation.set], attention=attention)
 
 
 def fit_translator(run: TrainingRun[Translation], folder: Path) -> None:
@@ -42,17 +46,15 @@ def fit_translator(run: TrainingRun[Translation], folder: Path) -> None:
     parts = sentence_pairs(task, run.source)
     torch.manual_seed(run.seed)
     model = Translator(task, run.attention, run.pattern)
-    trained, seconds = train_model(model, score, parts, task.training, run.seed, folder)
+    trained, history = train_model(model, score, parts, task.training, run.seed, folder)
     scores = evaluate(trained, evaluation_batches(parts["test"], task.training))
-    save_metrics(
-        folder,
-        {
-            "perplexity": math.exp(scores["nats"] / scores["words"]),
-            "accuracy": 100 * scores["right"] / scores["words"],
-            "attention_parameters": float(model.layers.parameter_count()),
-            "train_time_s": seconds,
-        },
-    )
+    metrics = {
+        "perplexity": math.exp(scores["nats"] / scores["words"]),
+        "accuracy": 100 * scores["right"] / scores["words"],
+        "attention_parameters": float(model.layers.parameter_count()),
+        "train_time_s": seconds_of(history),
+    }
+    save(folder, Measured(metrics, curves_of(history)))
 
 
 def score(model: nn.Module, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from projects.cab.config import PROJECT, Config
+from regard_lab.data.images import Images
 from regard_lab.data.pairs import Pairs
 from regard_lab.data.series import Series
 from regard_lab.data.texts import Texts
@@ -14,7 +15,16 @@ from tests.paths import ROOT
 
 SMALL = {
     "lstf": {"length": 12, "label_length": 6, "horizon": 6, "width": 8, "heads": 2, "feed_forward": 8},
-    "lm": {"context": 16, "width": 8, "heads": 2, "feed_forward": 8},
+    "lm": {
+        "vocabulary": 264,
+        "context": 16,
+        "options.longshort": "{window:4,chunk:2}",
+        "width": 8,
+        "heads": 2,
+        "feed_forward": 8,
+    },
+    "mlm": {"vocabulary": 264, "length": 16, "width": 8, "heads": 2, "feed_forward": 8},
+    "sr": {"options": "{}"},
     "translation": {"vocabulary": 20, "length": 8, "width": 8, "heads": 2, "feed_forward": 8},
 }
 
@@ -24,7 +34,9 @@ def config_of(*overrides: str) -> Config:
     table = next((word for word in overrides if word.startswith("table=")), "")
     config = compose(PROJECT, ROOT, [table or "experiment=index"]).config
     there = [
-        word for word in overrides if (section := word.partition(".")[0]) not in SMALL or config[section] is not None
+        word
+        for word in overrides
+        if (section := word.partition(".")[0]) not in SMALL or config.get(section) is not None
     ]
     return typed(Config, compose(PROJECT, ROOT, there if table else ["experiment=index", *there]).config)
 
@@ -42,10 +54,22 @@ def pairs(split: str) -> Pairs:
     return Pairs.of((" ".join(row), " ".join(f"{word}o" for word in row)) for row in rows)
 
 
+def pictures(split: str) -> Images:
+    """Slopes of colour, 32 × 32."""
+    count = {"train": 20, "validation": 8, "test": 8}[split]
+    place = np.arange(32)
+    slopes = [
+        np.add.outer(place * (1 + each % 5), place * (each % 3))[..., None] * [1, 1, 0.5] for each in range(count)
+    ]
+    return Images(np.clip(np.stack(slopes), 0, 255).astype(np.uint8), np.arange(count))
+
+
 def load(name: str, root: Path, source: str) -> dict:
     splits = ("train", "validation", "test")
     if name in ("household_power", "appliances"):
         return {split: series(name, split) for split in splits}
+    if name == "wallpapers":
+        return {split: pictures(split) for split in splits}
     if name == "libreoffice_help":
         return {split: pairs(split) for split in splits}
     return {split: Texts.of([("It is a truth universally acknowledged. " * 40, 0)]) for split in splits}

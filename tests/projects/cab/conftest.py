@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from projects.cab import data
+from projects.cab.data import running_text, sentences, series
+from regard_lab import data
 from tests.paths import ROOT
 from tests.projects.cab.cab_data import SMALL, load
 
@@ -13,8 +14,8 @@ from tests.projects.cab.cab_data import SMALL, load
 @pytest.fixture
 def made_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[str]]:
     """Made-up sets in an empty folder; gives the overrides that make the models small enough for them."""
-    caches = (data.load_series, data.load_characters, data.load_pairs)
-    monkeypatch.setattr(data.data, "load", load)
+    caches = (series.load_series, running_text.load_subwords, sentences.load_pairs)
+    monkeypatch.setattr(data, "load", load)
     (tmp_path / "libs").symlink_to(ROOT / "libs")  # where the fingerprint of an artefact looks for code
     (tmp_path / "projects").symlink_to(ROOT / "projects")
     monkeypatch.chdir(tmp_path)

@@ -4,36 +4,57 @@ import pytest
 
 from projects.cab.analyses import certification, efficiency, index
 from projects.cab.config import NONE
-from projects.cab.tasks.by_pattern import task_metrics
+from projects.cab.tasks.by_pattern import TASKS, task_metrics
 from regard.common.patterns import ALL_PATTERNS
 from regard_lab.common.errors import DataMissing
 from tests.projects.cab.cab_data import config_of
 
 
-def test_the_index_by_hand_and_the_gain_over_none(made_up, tmp_path):
-    config = config_of("table=index", "pattern=causal_self", "attention.name=local", *made_up)
-    config.constants = {"perplexity": {"mean": 10.0, "sd": 2.0}}
-    own, none = (task_metrics(config, name)["perplexity"] for name in (None, NONE))
+def test_the_index_is_a_mean_over_tasks_and_the_gain_over_none(monkeypatch, tmp_path):
+    """Two tasks, one of two metrics: each counts as much as the other. A metric without constants does not count."""
+    found = {
+        None: {"sr": {"psnr": 25.0, "ssim": 0.7}, "mlm": {"perplexity": 8.0, "accuracy": 40.0}},
+        NONE: {"sr": {"psnr": 24.0, "ssim": 0.5}, "mlm": {"perplexity": 14.0, "accuracy": 20.0}},
+        "softmax": {"sr": {"psnr": 24.0, "ssim": 0.6}, "mlm": {"perplexity": 10.0, "accuracy": 30.0}},
+    }
+    monkeypatch.setattr(index, "task_metrics", lambda config, task, attention=None: found[attention][task.table])
+    config = config_of("table=index", "pattern=noncausal_self", "attention.name=local")
+    sr = {"psnr": {"mean": 24.0, "sd": 0.5}, "ssim": {"mean": 0.6, "sd": 0.1}}
+    mlm = {"perplexity": {"mean": 10.0, "sd": 2.0}}
+    config.constants = {"sr": sr, "mlm": mlm}
     measured = index.index(config, tmp_path).metrics
-    assert measured["index"] == pytest.approx((10 - own) / 2)
-    assert measured["over_none"] == pytest.approx((none - own) / 2)
-    softmax = task_metrics(config, "softmax")["perplexity"]
-    assert index.benefit(config, tmp_path).metrics["benefit"] == pytest.approx((none - softmax) / 2)
+    assert measured["index"] == pytest.approx(((2 + 1) / 2 + 1) / 2)
+    assert measured["over_none"] == pytest.approx(1.25 - ((0 - 1) / 2 - 2) / 2)
+    assert measured["tasks"] == 2
+    assert index.benefit(config, tmp_path).metrics["benefit"] == pytest.approx(0 - (-1.25))
+    config.constants = {"mlm": mlm}
+    measured = index.index(config, tmp_path).metrics
+    assert (measured["index"], measured["tasks"]) == (pytest.approx(1), 1)
     config.constants = None
     with pytest.raises(
-        DataMissing, match=r"no constants are frozen for causal_self at scale quick: run the tables .*freeze_constants"
+        DataMissing, match=r"no constants are frozen for noncausal_self at scale quick: run the tables sr, mlm .*freeze"
     ):
         index.index(config, tmp_path)
 
 
-def test_a_crossing_by_hand():
-    parabola = {n: float(n * n) for n in (1, 2, 4, 8)}
-    line = {n: 3.0 * n + 4.0 for n in (1, 2, 4, 8)}
-    assert efficiency.crossing(parabola, line) == pytest.approx(4.0)  # n² = 3 n + 4
-    assert efficiency.crossing(parabola, {n: n - 10.0 for n in (1, 2, 4)}) == 0.0  # below it everywhere
-    assert efficiency.crossing({n: -cost for n, cost in parabola.items()}, line) == efficiency.LONGEST
-    assert efficiency.crossing(parabola, {n: 1e7 * n for n in (1, 2, 4)}) == efficiency.LONGEST
-    assert efficiency.without_first({1: 5.0, 2: 6.0}) == {2: 6.0}
+def test_a_task_gives_the_index_what_it_measures(made_up, tmp_path):
+    config = config_of("table=index", "pattern=causal_self", "attention.name=local", *made_up)
+    (task,) = TASKS["causal_self"]
+    config.constants = {"lm": {"perplexity": {"mean": 10.0, "sd": 2.0}}}
+    own, none = (task_metrics(config, task, name)["perplexity"] for name in (None, NONE))
+    assert index.index(config, tmp_path).metrics["over_none"] == pytest.approx((none - own) / 2)
+
+
+def test_a_length_from_which_it_pays_by_hand():
+    softmax = {n: float(n * n) for n in (32, 64, 128)}
+    assert efficiency.pays_from(softmax, {n: 64.0 * n for n in softmax}) == pytest.approx(
+        64.0
+    )  # where the costs are equal
+    assert efficiency.pays_from(softmax, {n: 96.0 * n for n in softmax}) == pytest.approx(
+        96.0
+    )  # powers of n in between
+    assert efficiency.pays_from(softmax, dict.fromkeys(softmax, 1.0)) == 32.0  # there or before, and no less
+    assert efficiency.pays_from(softmax, {n: 1e3 * n for n in softmax}) == efficiency.LONGEST
 
 
 @pytest.mark.slow

@@ -6,19 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from projects.cab.data import (
-    BEGIN,
-    END,
-    PADDING,
-    UNKNOWN,
-    clock_of,
-    cut_series,
-    cut_text,
-    fits,
-    numbered,
-    vocabulary_of,
-    words_of,
-)
+from projects.cab.data.running_text import cut_text
+from projects.cab.data.sentences import BEGIN, END, PADDING, UNKNOWN, fits, numbered, vocabulary_of, words_of
+from projects.cab.data.series import clock_of, cut_series
 
 
 def test_windows_of_a_series_by_hand():
@@ -42,7 +32,7 @@ def test_the_clock_by_hand():
 
 def test_windows_of_a_text_by_hand():
     (windows,) = cut_text(torch.arange(8), 3, None)
-    assert windows.tolist() == [[0, 1, 2, 3], [3, 4, 5, 6]]  # each character is predicted once
+    assert windows.tolist() == [[0, 1, 2, 3], [3, 4, 5, 6]]  # each subword is predicted once
     with pytest.raises(ValueError, match="no window of 8"):
         cut_text(torch.arange(8), 8, None)
 

@@ -3,6 +3,7 @@
 import pytest
 
 from projects.cab.figures import FIGURES
+from projects.cab.figures.curves import CONTEXTS
 from regard.common.patterns import ALL_PATTERNS
 from regard_lab.experiment.results import Metric, Result, Row
 from regard_lab.report.figures import Results
@@ -62,12 +63,23 @@ def test_the_index_ranks_the_mechanisms_of_each_pattern():
     assert not axes["causal_cross"].lines
 
 
-def test_contexts_go_from_a_quarter_to_twice():
-    metrics = {"perplexity_quarter": 8.0, "perplexity_half": 7.0, "perplexity": 6.0, "perplexity_double": 9.0}
-    figure = FIGURES["contexts"](Results([result("lm", [({"attention": "local"}, metrics)])]))
-    (line,) = figure.axes[0].lines
-    assert line.get_ydata().tolist() == [8.0, 7.0, 6.0, 9.0]
-    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["¼", "½", "1", "2"]
+def test_contexts_go_from_an_eighth_to_twice_by_positions():
+    values = [9.0, 8.0, 7.5, 7.0, 6.8, 6.5, 6.2, 6.0, 9.5]
+    metrics = dict(zip(CONTEXTS, values, strict=True))
+    rows = [
+        ({"attention": "abc", "positions": "absolute"}, metrics),
+        ({"attention": "abc", "variant": "released", "positions": "absolute"}, metrics),
+        ({"attention": "local", "positions": "relative"}, metrics),
+    ]
+    figure = FIGURES["contexts"](Results([result("lm", rows)]))
+    absolute, relative = figure.axes
+    assert [line.get_label() for line in absolute.lines] == ["abc", "abc released"]
+    (line,) = relative.lines
+    assert line.get_ydata().tolist() == values
+    assert line.get_xdata().tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 16]
+    assert [label.get_text() for label in relative.get_xticklabels()] == ["⅛", "¼", "½", "1", "2"]
+    before = [({"attention": "abc"}, {"perplexity": 6.0})]
+    assert FIGURES["contexts"](Results([result("lm", before)])) is None
 
 
 def test_the_benefit_lies_between_its_two_dots():

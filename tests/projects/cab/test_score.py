@@ -35,11 +35,11 @@ class Nothing:
 def small(made_up, tmp_path, monkeypatch):
     """The command with made-up data and small models; certification with its first three properties; constants that are there."""
     (tmp_path / "mine.py").write_text(OWN)
-    few = [word for word in made_up if word.startswith(("lstf.", "lm.", "translation."))]
+    few = [word for word in made_up if word.startswith(("lstf.", "lm.", "mlm.", "sr.", "translation."))]
 
     def composed(project, root: Path, overrides: list[str]):
         found = compose(project, ROOT, [*overrides, *few])
-        found.config["constants"] = {"perplexity": {"mean": 10.0, "sd": 2.0}}
+        found.config["constants"] = {"translation": {"perplexity": {"mean": 10.0, "sd": 2.0}}}
         return found
 
     monkeypatch.setattr(score, "compose", composed)

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from projects.cab.config import PROJECT
-from projects.cab.tasks import forecasting, language_modelling, translation
-from projects.cab.tasks.by_pattern import INDEX_METRICS, TABLES, task_metrics
+from projects.cab.tasks import forecasting, language_modelling, masked_language_modelling, super_resolution, translation
+from projects.cab.tasks.by_pattern import TASKS, task_metrics
 from regard_lab.experiment.composition import compose
 from tests.paths import ROOT
 from tests.projects.cab.cab_data import config_of
@@ -16,14 +16,16 @@ TRAIN = {
     "lstf_self": forecasting.train,
     "lstf_cross": forecasting.train,
     "lm": language_modelling.train,
+    "mlm": masked_language_modelling.train,
+    "sr": super_resolution.train,
     "translation": translation.train,
 }
 
 
-def test_the_loss_of_a_language_model_is_of_the_next_character():
-    window = torch.tensor([[1, 2, 0, 2]], dtype=torch.uint8)
+def test_the_loss_of_a_language_model_is_of_the_next_subword():
+    window = torch.tensor([[1, 2, 0, 2]], dtype=torch.int16)
     logits = 100 * torch.nn.functional.one_hot(torch.tensor([[2, 0, 2]]), 3).float()  # sure, and right
-    assert float(language_modelling.score(lambda characters: logits, (window,))["loss"]) == pytest.approx(0, abs=1e-6)
+    assert float(language_modelling.score(lambda subwords: logits, (window,))["loss"]) == pytest.approx(0, abs=1e-6)
 
 
 def test_the_loss_of_a_translation_leaves_padding_out():
@@ -36,7 +38,15 @@ def test_the_loss_of_a_translation_leaves_padding_out():
 
 
 @pytest.mark.parametrize(
-    ("table", "attention"), [("lstf_self", "lara"), ("lstf_cross", "smyrf"), ("lm", "abc"), ("translation", "abc")]
+    ("table", "attention"),
+    [
+        ("lstf_self", "lara"),
+        ("lstf_cross", "smyrf"),
+        ("lm", "abc"),
+        ("mlm", "nystrom"),
+        ("sr", "lara"),
+        ("translation", "abc"),
+    ],
 )
 def test_a_cell_from_data_to_metrics(made_up, tmp_path, table, attention):
     spec = table_metrics(table)
@@ -45,7 +55,13 @@ def test_a_cell_from_data_to_metrics(made_up, tmp_path, table, attention):
     assert set(measured.metrics) == spec
     assert all(math.isfinite(value) for value in measured.metrics.values())
     again = TRAIN[table](config, tmp_path)
-    assert again.metrics == measured.metrics  # out of the artefact, its seconds too
+    assert again == measured  # out of the artefact, its seconds too
+    assert measured.curves.keys() == curves_of(table)
+    assert all(len(curve) == 1 for curve in measured.curves.values())  # of the one epoch
+
+
+def curves_of(table: str) -> set[str]:
+    return set(compose(PROJECT, ROOT, [f"table={table}", "scale=quick"]).spec.curves)
 
 
 def table_metrics(table: str) -> set[str]:
@@ -74,18 +90,41 @@ def test_the_published_sizes_run_a_step(made_up, tmp_path, table):
     assert all(math.isfinite(value) for value in TRAIN[table](config, tmp_path).metrics.values())
 
 
-def test_a_pattern_asks_its_own_task(monkeypatch):
-    for name, module in (("lstf", forecasting), ("lm", language_modelling), ("translation", translation)):
-        monkeypatch.setattr(module, "metrics_of", lambda config, attention, name=name: {"task": name, "of": attention})
-    asked = {pattern: task_metrics(config_of(f"pattern={pattern}"), "abc")["task"] for pattern in TABLES}
-    assert asked == {
-        "noncausal_self": "lstf",
-        "causal_self": "lm",
-        "noncausal_cross": "lstf",
-        "causal_cross": "translation",
+def test_perplexity_at_every_context_is_over_the_same_text(monkeypatch):
+    """Windows of each context hold as many subwords as those of the training context, but for what is left of one."""
+    task = config_of("table=lm", "lm.context=64").lm
+    task.held_out_examples = 3
+    asked = {}
+
+    def nats(trained, score, batches):
+        asked[eighths] = sum(len(batch[0]) for batch in batches), batches.dataset[0][0].numel() - 1
+        return {"nats": torch.zeros(1)}
+
+    monkeypatch.setattr(language_modelling, "each_item", nats)
+    for eighths in language_modelling.EIGHTHS.values():
+        language_modelling.window_nats(None, task, torch.zeros(64 * 20 + 1), eighths, 3)
+    assert asked[8] == (3, 64)
+    assert asked[2] == (12, 16)
+    assert asked[16] == (1, 128)
+    assert asked[3] == (8, 24)
+
+
+def test_a_pattern_has_the_papers_tasks_so_far_as_they_are_here():
+    assert {pattern: [task.table for task in tasks] for pattern, tasks in TASKS.items()} == {
+        "noncausal_self": ["sr", "mlm"],
+        "causal_self": ["lm"],
+        "noncausal_cross": ["lstf_cross"],
+        "causal_cross": ["translation"],
     }
-    assert INDEX_METRICS["causal_cross"] == translation.INDEX_METRICS
+    for pattern, tasks in TASKS.items():
+        for task in tasks:
+            composed = compose(PROJECT, ROOT, [f"table={task.table}", "scale=quick"])
+            assert composed.config["pattern"] == pattern
+            assert set(task.metrics) <= set(composed.spec.metrics)
+            assert composed.config[task.section] is not None
+
+
+def test_a_task_without_its_section_is_refused():
     config = config_of("table=lm")
-    config.pattern = "causal_cross"
-    with pytest.raises(ValueError, match="the pattern causal_cross needs its task: choose table=translation"):
-        task_metrics(config)
+    with pytest.raises(ValueError, match="needs its task: choose table=translation"):
+        task_metrics(config, TASKS["causal_cross"][0])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from projects.better_attention.config import PROJECT
 from projects.better_attention.data.pairs import bilingual
-from projects.better_attention.data.subwords import BEGIN, END, PADDING, decode
+from regard_lab.data.subwords import BEGIN, END, PADDING, decode
 from tests.configs import configs_of
 
 config_of = configs_of(PROJECT, default="table=translation")

@@ -8,7 +8,7 @@ import torch
 
 from projects.better_attention.config import PROJECT
 from projects.better_attention.data import windows as module
-from projects.better_attention.data.subwords import encode, learn_tokenizer
+from regard_lab.data.subwords import encode, learn_tokenizer
 from projects.better_attention.data.windows import type_of, windows
 from tests.configs import configs_of
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from projects.better_attention.config import FOUR, PROJECT
-from projects.better_attention.data.subwords import BEGIN, END, PADDING
+from regard_lab.data.subwords import BEGIN, END, PADDING
 from projects.better_attention.models.decoding import beam_search, greedy
 from projects.better_attention.models.translator import Translator
 from tests.configs import configs_of

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from projects.better_attention.config import FOUR, PROJECT
-from projects.better_attention.data.subwords import BEGIN, PADDING
+from regard_lab.data.subwords import BEGIN, PADDING
 from projects.better_attention.models.layers import attention_parameters
 from projects.better_attention.models.translator import Translator
 from tests.configs import configs_of

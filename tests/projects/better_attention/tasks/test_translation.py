@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from projects.better_attention.config import PROJECT
-from projects.better_attention.data.subwords import BEGIN, END, PADDING
+from regard_lab.data.subwords import BEGIN, END, PADDING
 from projects.better_attention.models.checks import check
 from projects.better_attention.models.translator import Translator
 from projects.better_attention.tasks import translation

@@ -1,6 +1,6 @@
 """Subwords: every text is known, and decoding restores it."""
 
-from projects.better_attention.data.subwords import BEGIN, END, PADDING, decode, encode, learn_tokenizer
+from regard_lab.data.subwords import BEGIN, END, PADDING, decode, encode, learn_tokenizer
 
 
 def test_subwords_give_back_every_text():

@@ -1,0 +1,1 @@
+"""How data enter the tasks: one file per kind of data."""
