@@ -119,9 +119,20 @@ class Attention(nn.Module):
         self.causal = is_causal(pattern) and not self.cross
         for name in self.maps:
             self.add_module(name, nn.Linear(width, width, bias=bias))
-        self.reset_parameters()
+        self.reset_projections()
 
     def reset_parameters(self) -> None:
+        """Start anew, in place, as a layer that is built now does: projections, own parameters, own draws.
+
+        A layer that was built on "meta" holds what its constructor would have given it after `to_empty` and this.
+        """
+        self.reset_projections()
+        self.reset_own()
+
+    def reset_own(self) -> None:
+        """Fill what the mechanism adds: its own parameters and what it has drawn. The constructor calls it last."""
+
+    def reset_projections(self) -> None:
         """Xavier-uniform projections, gain 1/√2 for queries, keys and values; zero biases (as in CAB's layers)."""
         for name in self.maps:
             linear = self.get_submodule(name)

@@ -47,10 +47,12 @@ def iterate_spans(q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None, *, c
         Spans in order.
     """
     n, wide = v.shape[2], torch.promote_types(v.dtype, torch.float32)
-    length = max(n, 1) if torch.compiler.is_compiling() else CHUNKS_PER_SPAN * chunk
+    length = CHUNKS_PER_SPAN * chunk
+    spans = [slice(None)]  # in a compiled graph; with numbers it would be one graph for each length
+    if not torch.compiler.is_compiling():
+        spans = [slice(start, start + length) for start in range(0, n, length)]
     before = torch.zeros(1, dtype=torch.bool, device=v.device)
-    for start in range(0, n, length):
-        at = slice(start, start + length)
+    for at in spans:
         mask = None if key_mask is None else key_mask[:, at]
         own_k, own_v, poisoned = zero_nonfinite_causal(*(zero_masked(x[:, :, at], mask).to(wide) for x in (k, v)))
         poisoned = poisoned | before

@@ -40,13 +40,17 @@ def extend_prefix_sum(
 ) -> tuple[Tensor, PrefixState]:
     """`prefix_sum` of n ≥ 1 rows that follow others, and the state before the next rows."""
     n = q.shape[2]
-    chunk = min(chunk, n)
+    chunk = chunk if torch.compiler.is_compiling() else min(chunk, n)
     padding = -n % chunk
     folded = (*q.shape[:2], (n + padding) // chunk, chunk)  # b h s chunk
     q, k, v = (_folded(x, padding, folded) for x in (q, k, v))
     state = q.new_zeros(*q.shape[:2], q.shape[-1], v.shape[-1]) if past is None else past.sums
     before: list[Tensor] = []
     if log_weight is None:
+        if torch.compiler.is_compiling():  # a loop would make one graph for each number of chunks
+            sums = torch.cat((state[:, :, None], k.mT @ v), 2).cumsum(2)
+            rows = (q @ k.mT).tril() @ v + q @ sums[:, :, :-1]
+            return rows.flatten(2, 3)[:, :, :n], PrefixState(sums[:, :, -1])
         for own in (k.mT @ v).unbind(2):  # b h d e
             before.append(state)
             state = state + own
@@ -62,15 +66,40 @@ def extend_prefix_sum(
     decay = (weight[..., None, :] - largest[..., :, None]).masked_fill(future, -torch.inf).exp()
     # A state is relative to the largest weight up to its chunk's end: `earlier` for the state before a chunk.
     earlier = torch.cat((start[:, :, None], last[:, :, :-1]), 2)
-    fading = (earlier - last).exp()[..., None, None]
     added = (k * (weight - last[..., None]).exp()[..., None]).mT @ v  # b h s d e
+    faded = q * (earlier[..., None] - largest).exp()[..., None]
+    if torch.compiler.is_compiling():
+        states = faded_sums(state, added, torch.cat((start[:, :, None], last), 2))
+        rows = (q @ k.mT * decay) @ v + faded @ states[:, :, :-1]
+        return rows.flatten(2, 3)[:, :, :n], PrefixState(states[:, :, -1], last[:, :, -1])
+    fading = (earlier - last).exp()[..., None, None]
     for fade, own in zip(fading.unbind(2), added.unbind(2), strict=True):
         before.append(state)
         state = torch.addcmul(own, state, fade)
-    faded = q * (earlier[..., None] - largest).exp()[..., None]
     rows = (q @ k.mT * decay) @ v + faded @ torch.stack(before, 2)
     return rows.flatten(2, 3)[:, :, :n], PrefixState(state, last[:, :, -1])
 
 
+def faded_sums(state: Tensor, added: Tensor, level: Tensor) -> Tensor:
+    """All states of a fading sum at once, by one product of triangles: for compiled graphs, where a loop is unrolled.
+
+        states_0 = state        states_s = states_{s−1} exp(level_{s−1} − level_s) + added_s
+
+    Args:
+        state: What stands before, `(b, h, d, e)`.
+        added: `(b, h, s, d, e)`.
+        level: Never falls, `(b, h, 1 + s)`.
+
+    Returns:
+        `(b, h, 1 + s, d, e)`.
+    """
+    both = torch.cat((state[:, :, None], added), 2)
+    future = torch.ones_like(level[0, 0]).bool()[:, None] & torch.ones_like(level[0, 0]).bool()
+    decay = (level[:, :, None, :] - level[..., None]).masked_fill(future.triu(1), -torch.inf).exp()
+    return (decay @ both.flatten(3)).unflatten(3, both.shape[3:])
+
+
 def _folded(x: Tensor, padding: int, shape: tuple[int, ...]) -> Tensor:
-    return (F.pad(x, (0, 0, 0, padding)) if padding else x).reshape(*shape, x.shape[-1])
+    return (F.pad(x, (0, 0, 0, padding)) if torch.compiler.is_compiling() or padding else x).reshape(
+        *shape, x.shape[-1]
+    )

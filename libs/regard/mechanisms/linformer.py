@@ -126,6 +126,9 @@ class LinformerAttention(Attention):
         super().__init__(width=width, heads=heads, pattern=pattern, bias=bias)
         self.length, self.rank = length, rank
         self.key_projection, self.value_projection = (nn.Parameter(torch.empty(rank, length)) for _ in range(2))
+        self.reset_own()
+
+    def reset_own(self) -> None:
         for projection in (self.key_projection, self.value_projection):
             nn.init.xavier_uniform_(projection)
 

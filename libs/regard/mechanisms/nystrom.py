@@ -186,6 +186,10 @@ class NystromAttention(Attention):
         if convolution is not None:
             self.convolution = nn.Conv2d(heads, heads, (convolution, 1), padding="same", groups=heads, bias=False)
 
+    def reset_own(self) -> None:
+        if self.convolution is not None:
+            self.convolution.reset_parameters()
+
     @classmethod
     def exact(cls, length: int) -> Mapping[str, Any]:
         return {"landmarks": length}

@@ -25,6 +25,8 @@ from regard.registry import mechanism
 
 def count_drawn(length: int, factor: int) -> int:
     """factor ⌈ln length⌉, at most `length`, as Informer has it; 0 for a length of 0 or 1."""
+    if torch.compiler.is_compiling():  # by comparisons: a logarithm would make one graph for each length
+        return min(length, factor * next(i for i in range(64) if length <= math.exp(i)))
     return min(length, factor * math.ceil(math.log(max(1, length))))
 
 
@@ -171,10 +173,11 @@ def probsparse(
         allowed = counts_drawn(wanted, factor)[:, None]  # b 1: a shorter row has fewer than `most`
         active = torch.arange(most, device=q.device) < allowed
 
-    scores = (q * (d**-0.5 if scale is None else scale)).take_along_dim(top, 2) @ k.mT
+    wide = torch.promote_types(v.dtype, torch.float32)
+    exact = wide if q.dtype == torch.float16 else q.dtype  # float16 ends at 65,504
+    scores = (q.to(exact) * (d**-0.5 if scale is None else scale)).take_along_dim(top, 2) @ k.to(exact).mT
     if key_mask is not None:
         scores = scores.masked_fill(~key_mask[:, None, None, :], torch.finfo(scores.dtype).min)
-    wide = torch.promote_types(v.dtype, torch.float32)
     mean = (v.sum(2, keepdim=True, dtype=wide) / real.clamp(min=1)[:, None, None, None]).to(v.dtype)  # b h 1 e
     attended = torch.where(active[:, None, :, None], scores.softmax(-1, dtype=wide).to(v.dtype) @ v, mean)
     out = mean.expand(-1, -1, n, -1).scatter(2, top.expand_as(attended), attended)
@@ -243,7 +246,13 @@ class ProbSparseAttention(Attention):
             check_count(seed, 0, "seed")
         super().__init__(width=width, heads=heads, pattern=pattern, bias=bias)
         self.factor = factor
+        self.given_seed = seed
         self.register_buffer("seed", torch.randint(2**31, ()) if seed is None else torch.tensor(seed))
+
+    def reset_own(self) -> None:
+        drawn = torch.randint(2**31, (), device=self.seed.device) if self.given_seed is None else self.given_seed
+        with torch.no_grad():
+            self.seed.copy_(torch.as_tensor(drawn))
 
     @classmethod
     def exact(cls, length: int) -> Mapping[str, Any]:

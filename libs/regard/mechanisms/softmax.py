@@ -11,11 +11,11 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from regard.attention import Attention, Call
 from regard.common.checks import check_heads, check_scale
+from regard.common.derivatives import fused_attention
 from regard.common.nonfinite import all_finite, row_nan_mark, zero_and_mark_causal
 from regard.common.patterns import ALL_PATTERNS, zero_masked
 from regard.registry import mechanism
@@ -70,12 +70,12 @@ def softmax(
     if causal and scale is not None and scale <= 0:
         q, scale = q * scale, 1.0  # torch hides the future by -inf first and scales then: 0 · -inf is NaN
     if key_mask is None:
-        return _marked(F.scaled_dot_product_attention(q, k, v, is_causal=causal, scale=scale), mark)
+        return _marked(fused_attention(q, k, v, is_causal=causal, scale=scale), mark)
     seen = key_mask[:, None, None, :]
     if causal:
         seen = seen & torch.ones(q.shape[2], k.shape[2], dtype=torch.bool, device=q.device).tril()
     blind = ~seen.any(-1, keepdim=True)  # a row that sees nothing would be NaN: let it see all, then set it to 0
-    out = F.scaled_dot_product_attention(q, k, v, attn_mask=seen | blind, scale=scale)
+    out = fused_attention(q, k, v, attn_mask=seen | blind, scale=scale)
     return _marked(out, mark).masked_fill(blind, 0)
 
 
@@ -144,5 +144,5 @@ def windowed(q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
         seen = seen & call.key_mask[:, None, None, :]
         k, v = zero_masked(k, call.key_mask), zero_masked(v, call.key_mask)
     blind = ~seen.any(-1, keepdim=True)
-    out = F.scaled_dot_product_attention(q, k, v, attn_mask=seen | blind, scale=call.scale)
+    out = fused_attention(q, k, v, attn_mask=seen | blind, scale=call.scale)
     return out.masked_fill(blind, 0)

@@ -116,8 +116,11 @@ class SuperAttention(Attention):
         super().__init__(width=width, heads=heads, pattern=pattern, bias=bias)
         self.length = length
         self.mixing = nn.Linear(length, length, bias=bias)
+        self.reset_own()
+
+    def reset_own(self) -> None:
         nn.init.xavier_uniform_(self.mixing.weight)
-        if bias:
+        if self.mixing.bias is not None:
             nn.init.zeros_(self.mixing.bias)
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None) -> Tensor:

@@ -20,7 +20,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from regard.common.chunking import iterate_spans
+from regard.common.derivatives import can_branch
 from regard.common.patterns import MASKED_LOGIT
+from regard.common.prefix_sum import faded_sums
 
 ROWWISE_CHUNK = 16  # the largest chunk of `cumulative_softmax`, whose weights are chunk² numbers per slot
 
@@ -61,7 +63,7 @@ def chunk_abc(
         if part.mask is not None:
             a, b = (x.masked_fill(~part.mask[:, None, :, None], MASKED_LOGIT) for x in (a, b))
         heads, result = (part.q * scale, part.k, part.v, a, b, pasts), None
-        if not torch.compiler.is_compiling():
+        if can_branch():
             result = _matmul_form(*heads, None if seen is None else seen[:, part.at], chunk)
         out, pasts = result or _rowwise_form(*heads, min(chunk, ROWWISE_CHUNK))
         poisoned = part.poisoned.any(-1, keepdim=True)  # a value's scores read all its features
@@ -79,7 +81,7 @@ def _nothing(x: Tensor, slots: int, dtype: torch.dtype) -> SlotState:
 def _folded(x: Tensor, chunk: int, value: float = 0.0) -> Tensor:
     """(b, h, t, ·) -> (b, h, s, chunk, ·), filled up at the end."""
     padding = -x.shape[2] % chunk
-    x = F.pad(x, (0, 0, 0, padding), value=value) if padding else x
+    x = F.pad(x, (0, 0, 0, padding), value=value) if torch.compiler.is_compiling() or padding else x
     return x.reshape(*x.shape[:2], x.shape[2] // chunk, chunk, x.shape[3])
 
 
@@ -163,12 +165,19 @@ def cumulative_softmax(logits: Tensor, x: Tensor, past: SlotState) -> tuple[Tens
     last = total[:, :, :, -1]  # b h s c
     earlier = torch.cat((start[:, :, None], last[:, :, :-1]), 2)
     added = (logits - last[:, :, :, None]).exp().mT @ x  # b h s c d
-    fading = (earlier - last).exp()[..., None]
     state, before = past.sums / past.total[..., None], []
-    for fade, own in zip(fading.unbind(2), added.unbind(2), strict=True):
-        before.append(state)
-        state = torch.addcmul(own, state, fade)
     reference = last[:, :, -1].detach()
     after = (last[:, :, -1] - reference).exp()  # 1, and the way of the gradient to L
     faded = (earlier[:, :, :, None] - total).exp()
+    if torch.compiler.is_compiling():  # a loop would make one graph for each number of chunks; per slot, as heads
+        levels = torch.cat((start[:, :, None], last), 2).transpose(2, 3)  # b h c (1 + s)
+        states = faded_sums(
+            state.flatten(0, 1)[..., None], added.flatten(0, 1).transpose(1, 2)[..., None], levels.flatten(0, 1)
+        )
+        states = states[..., 0].transpose(1, 2).unflatten(0, logits.shape[:2])  # b h (1 + s) c d
+        return within, faded, states[:, :, :-1], SlotState(reference, after, states[:, :, -1] * after[..., None])
+    fading = (earlier - last).exp()[..., None]
+    for fade, own in zip(fading.unbind(2), added.unbind(2), strict=True):
+        before.append(state)
+        state = torch.addcmul(own, state, fade)
     return within, faded, torch.stack(before, 2), SlotState(reference, after, state * after[..., None])

@@ -125,6 +125,9 @@ class AbcAttention(Attention):
         super().__init__(width=width, heads=heads, pattern=pattern, bias=bias)
         self.slots, self.variant = slots, variant
         self.key_slots, self.value_slots = (nn.Parameter(torch.empty(width // heads, slots)) for _ in range(2))
+        self.reset_own()
+
+    def reset_own(self) -> None:
         for slot in (self.key_slots, self.value_slots):
             nn.init.xavier_uniform_(slot, gain=1 / math.sqrt(2))
 

@@ -15,9 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from regard.common.derivatives import differentiable_gradients, wants_second
 from regard.common.nonfinite import any_in_window
 from regard.common.threads import share_out
+from regard.mechanisms.local.blocks import blocks
 
 PART_SCORES = 2**17  # scores that are in memory at one time, per thread: they and their rows fit into a core's cache
 
@@ -25,7 +28,8 @@ PART_SCORES = 2**17  # scores that are in memory at one time, per thread: they a
 def bands(
     q: Tensor, k: Tensor, v: Tensor, before: int, after: int, key_mask: Tensor | None, scale: float
 ) -> Tensor | None:
-    """Local attention of finite inputs, keys i − before … i + after for query i. Differentiable once.
+    """Local attention of finite inputs, keys i − before … i + after for query i. Its second derivative
+    is that of `blocks`.
 
     q, k `(b, h, n, d)`, v `(b, h, n, e)`, `key_mask` `(b, n)` or `None`, n ≥ 1 -> `(b, h, n, e)`; a query that may see no
     key gets 0. `None` if an input may not be finite: its sum is not, which is known for nothing, because rows that have
@@ -104,8 +108,21 @@ class _Bands(torch.autograd.Function):
         return out, total
 
     @staticmethod
+    def backward(ctx: Any, grad: Tensor, total: Tensor) -> tuple[Tensor | None, ...]:
+        if not wants_second():
+            return _Bands._gradients(ctx, grad)
+        q, k, v, key_mask = ctx.saved_tensors
+        before, after, scale, _ = ctx.options
+
+        def plain(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+            with sdpa_kernel(SDPBackend.MATH):
+                return blocks(q, k, v, before, after, key_mask, scale)
+
+        return *differentiable_gradients(plain, (q, k, v), grad), *(None,) * 5
+
+    @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+    def _gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, key_mask = ctx.saved_tensors
         before, after, scale, block = ctx.options
         plan = _Plan(q, k, v, before, after, key_mask, scale, block)

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from regard.common.derivatives import fused_attention
+
 
 def blocks(q: Tensor, k: Tensor, v: Tensor, before: int, after: int, key_mask: Tensor | None, scale: float) -> Tensor:
     """q, k (b, h, n, d), v (b, h, n, e), `key_mask` (b, n), all finite, n ≥ 1 -> (b, h, n, e).
@@ -29,7 +31,7 @@ def blocks(q: Tensor, k: Tensor, v: Tensor, before: int, after: int, key_mask: T
     ahead = torch.arange(-before, block + after, device=q.device) - torch.arange(block, device=q.device)[:, None]
     seen = ((ahead >= -before) & (ahead <= after)) & with_margins(kept).mT  # blocks block keys
     blind = ~seen.any(-1, keepdim=True)  # would be NaN: let it see all, then set it to 0
-    out = F.scaled_dot_product_attention(
+    out = fused_attention(
         queries, with_margins(rows(k)), with_margins(rows(v)), attn_mask=(seen | blind)[:, None], scale=scale
     )
     out = out.masked_fill(blind[:, None], 0).transpose(1, 2).flatten(0, 1)

@@ -12,6 +12,7 @@ from einops import rearrange, repeat
 from torch import Tensor
 
 from regard.common.checks import check_count, check_flag, check_heads, check_scale, check_tensor
+from regard.common.derivatives import fused_attention
 from regard.common.nonfinite import any_before, any_in_window, zero_nonfinite
 from regard.common.patterns import MASKED_LOGIT, Pattern
 
@@ -90,7 +91,7 @@ def block_noncausal_longshort(
     seen = F.pad(real, (margin, margin + padding)).unfold(1, window + 2 * margin, window)  # b g keys
     seen = F.pad(seen, (logits.shape[-1], 0), value=True)
     queries = rearrange(F.pad(q, (0, 0, 0, padding)), "b h (g i) d -> b (h g) i d", i=window)
-    out = F.scaled_dot_product_attention(
+    out = fused_attention(
         queries,
         with_compressed(keys),
         with_compressed(values),

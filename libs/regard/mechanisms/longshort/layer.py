@@ -126,6 +126,16 @@ class LongShortAttention(Attention):
             self.content_bias = nn.Parameter(torch.zeros(heads, width // heads))
             self.position_bias = nn.Parameter(torch.zeros(heads, width // heads))
 
+    def reset_own(self) -> None:
+        """As in construction: torch's own start for norms and maps, zero biases of the scores."""
+        names = ("full_norm", "compressed_norm", "compression", "window_positions", "compressed_positions")
+        for module in (getattr(self, name, None) for name in names):
+            if module is not None:
+                module.reset_parameters()
+        if self.positions:
+            nn.init.zeros_(self.content_bias)
+            nn.init.zeros_(self.position_bias)
+
     def options(self, x: Tensor) -> dict[str, Any]:
         """What `longshort` and `naive_longshort` take from the layer and its input x (b, n, w)."""
         options = {"x": x, "window": self.window, "causal": self.causal, "chunk": self.chunk}

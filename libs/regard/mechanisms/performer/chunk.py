@@ -3,7 +3,9 @@
     φ(x) = exp(W x̂ − ‖x̂‖² / 2)        x̂ = x d^(-1/4)        out_i = Σ_{j ≤ i} (φ(q_i) · φ(k_j)) v_j / Σ_{j ≤ i} φ(q_i) · φ(k_j)
 
 Factors of φ(q_i) cancel, so that it is taken relative to its largest feature, and without ‖q̂‖². φ(k_j) is taken
-relative to its largest too, which is a weight of key j then. Time O(n f (d + e)); memory beyond the result: what is
+relative to its largest too, which is a weight of key j then. The denominator is then relative to the largest feature of
+all keys so far, and where a query's features are not those of that key, it is next to nothing, for scores of 30 apart
+and more: then float64 is what holds it. Time O(n f (d + e)); memory beyond the result: what is
 carried to the backward pass, else that of one span.
 """
 
@@ -12,12 +14,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from regard.common.chunking import iterate_spans
+from regard.common.derivatives import can_branch
 from regard.common.prefix_sum import PrefixState, extend_prefix_sum
 from regard.mechanisms.performer.projection import feature_exponents
 
+LEAST = torch.finfo(torch.float32).tiny ** 0.5
+
 
 def chunk_performer(q: Tensor, k: Tensor, v: Tensor, *, projection: Tensor, key_mask: Tensor | None) -> Tensor:
-    """q, k (b, h, n, d), v (b, h, n, e), `key_mask` (b, n), n ≥ 1 -> (b, h, n, e); summed in float32 at least."""
+    """q, k (b, h, n, d), v (b, h, n, e), `key_mask` (b, n), n ≥ 1 -> (b, h, n, e); summed in float32 at least.
+
+    In float64 if a denominator is not exact in float32, which a compiled graph and `torch.func` cannot ask.
+    """
+    seen = None if key_mask is None else (key_mask.cumsum(1) > 0)[:, None, :, None]  # does the row see any key?
     past: PrefixState | None = None
     rows: list[Tensor] = []
     for part in iterate_spans(q, k, v, key_mask):
@@ -32,6 +41,17 @@ def chunk_performer(q: Tensor, k: Tensor, v: Tensor, *, projection: Tensor, key_
         values = F.pad(part.v, (0, 1), value=1)  # the last column sums to the denominator
         summed, past = extend_prefix_sum(past, phi_q, phi_k, values, log_weight=top)
         total = summed[..., -1:]
+        if total.dtype == torch.float32 and can_branch() and not _exact(total, part.poisoned, seen, part.at):
+            wide = (x.to(torch.float64) for x in (q, k, v))
+            return chunk_performer(*wide, projection=projection, key_mask=key_mask).to(v.dtype)
         out = summed[..., :-1] / total.masked_fill(total == 0, 1)
         rows.append(out.masked_fill(part.poisoned, torch.nan).to(v.dtype))
     return torch.cat(rows, 2)
+
+
+def _exact(total: Tensor, poisoned: Tensor, seen: Tensor | None, at: slice) -> bool:
+    """Are the denominators of the rows that have one large enough for their reciprocals to be gradients?"""
+    if float(total.detach().amin()) >= LEAST:
+        return True
+    small = ~(total.detach() >= LEAST) & total.isfinite() & ~poisoned.any(-1, keepdim=True)
+    return not bool((small if seen is None else small & seen[:, :, at]).any())

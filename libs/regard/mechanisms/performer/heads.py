@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from regard.common.derivatives import differentiable_gradients, wants_second
 from regard.common.threads import share_out
 
 PART_FEATURES = 2**19  # features of heads that are in memory at one time, per thread
@@ -46,7 +47,7 @@ def mixed(q: Tensor, k: Tensor, v: Tensor, W: Tensor, key_mask: Tensor | None, e
 def mixed_by_heads(
     q: Tensor, k: Tensor, v: Tensor, W: Tensor, key_mask: Tensor | None, epsilon: float, floor: float
 ) -> Tensor:
-    """`mixed` on CPU, some heads at a time; q, k and v may be in half precision. Differentiable once."""
+    """`mixed` on CPU, some heads at a time; q, k and v may be in half precision."""
     out: Tensor = _ByHeads.apply(q, k, v, W, key_mask, epsilon, floor)  # type: ignore[no-untyped-call]
     return out
 
@@ -129,14 +130,26 @@ class _ByHeads(torch.autograd.Function):
                     out[at] = both[..., :-1] * share
 
         share_out(b * h, work, q, k, v)
-        ctx.save_for_backward(q, k, v, W, kept_q, kept_k, total, highest, Sz, out)
+        ctx.save_for_backward(q, k, v, W, kept_q, kept_k, total, highest, Sz, out, key_mask)
         ctx.options = (epsilon, floor, size)
         return out
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        q, k, v, W, kept_q, kept_k, total, highest, Sz, out = ctx.saved_tensors
+        if not wants_second():
+            return _ByHeads._gradients(ctx, grad)
+        q, k, v, W, *_, key_mask = ctx.saved_tensors
+        epsilon, floor, _ = ctx.options
+
+        def plain(q: Tensor, k: Tensor, v: Tensor, W: Tensor) -> Tensor:
+            return mixed(q.to(W.dtype), k.to(W.dtype), v.to(W.dtype), W, key_mask, epsilon, floor).to(v.dtype)
+
+        return *differentiable_gradients(plain, (q, k, v, W), grad), None, None, None
+
+    @staticmethod
+    @once_differentiable
+    def _gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        q, k, v, W, kept_q, kept_k, total, highest, Sz, out, _ = ctx.saved_tensors
         epsilon, floor, size = ctx.options
         (b, h, n, d), m, f, e = q.shape, k.shape[2], W.shape[2], v.shape[3]
         grad_q, grad_k, grad_v = (_empty(x, x.shape[3], x.dtype) for x in (q, k, v))

@@ -131,9 +131,15 @@ class PerformerAttention(Attention):
         self.features, self.epsilon, self.variant = features, epsilon, variant
         self.register_buffer("projection", orthogonal_projection(heads, features, width // heads, generator=generator))
 
+    def reset_own(self) -> None:
+        self.redraw()
+
     def redraw(self, generator: torch.Generator | None = None) -> None:
         """Draw W anew, as Performers do from time to time in training."""
-        self.projection.copy_(orthogonal_projection(*self.projection.shape, generator=generator))
+        kind: dict[str, Any] = {"device": self.projection.device, "dtype": self.projection.dtype}
+        if generator is not None:
+            kind["device"] = generator.device
+        self.projection.copy_(orthogonal_projection(*self.projection.shape, generator=generator, **kind))
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None) -> Tensor:
         options: dict[str, Any] = {"projection": self.projection, "epsilon": self.epsilon, "variant": self.variant}
@@ -150,7 +156,7 @@ class PerformerAttention(Attention):
 
         Their shapes are `(b, h, f, e + 1)` and `(b, h, 1, 1)`.
         """
-        narrow, wide = v.dtype, torch.promote_types(v.dtype, torch.float32)
+        narrow, wide = v.dtype, torch.float64  # a later query may be far from the key that the sums are relative to
         v = F.pad(v.to(wide), (0, 1), value=1)
         (along_q, half_q), (along_k, half_k) = (feature_exponents(x.to(wide), self.projection.to(wide)) for x in (q, k))
         log_q, log_k = along_q - half_q, along_k - half_k

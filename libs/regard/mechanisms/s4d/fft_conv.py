@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+COMPILED_BLOCK = 64  # in a graph for all lengths, which has no square root of one
+
 
 def fft_convolve(u: Tensor, taps: Tensor, later: Tensor | None = None) -> Tensor:
     """Σ_{j ≤ i} taps_{i−j} u_j, plus Σ_{j > i} later_{j−i−1} u_j.
@@ -41,9 +43,10 @@ def exponential_kernel(step: Tensor, weights: Tensor, n: int) -> Tensor:
 
     With l = block · i + j, exponentials of √n values of i and √n of j suffice; a product over the modes gives the rest.
     """
-    block = math.isqrt(max(n, 1) - 1) + 1
+    block = COMPILED_BLOCK if torch.compiler.is_compiling() else math.isqrt(max(n, 1) - 1) + 1
     place = torch.arange(block, device=step.device)
-    coarse = weights[..., None] * (step[..., None] * (block * place)).exp()  # channels w modes i
+    blocks = torch.arange(-(-n // block), device=step.device) if torch.compiler.is_compiling() else place
+    coarse = weights[..., None] * (step[..., None] * (block * blocks)).exp()  # channels w modes i
     taps = coarse.mT @ (step[..., None] * place).exp()  # channels w i j
     real: Tensor = taps.real
     return 2 * real.flatten(2)[..., :n]
@@ -52,6 +55,8 @@ def exponential_kernel(step: Tensor, weights: Tensor, n: int) -> Tensor:
 def fast_fft_length(least: int) -> int:
     """The smallest length from `least` on that a fast Fourier transform likes.
 
-    It is of the form 2^a, 3 · 2^a, 5 · 2^a, 9 · 2^a or 15 · 2^a.
+    It is of the form 2^a, 3 · 2^a, 5 · 2^a, 9 · 2^a or 15 · 2^a; in a compiled graph, for all lengths, of 256 · a.
     """
+    if torch.compiler.is_compiling():
+        return -(-least // 256) * 256
     return min(odd << max(0, math.ceil(math.log2(least / odd))) for odd in (1, 3, 5, 9, 15))

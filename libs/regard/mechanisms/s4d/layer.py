@@ -128,24 +128,46 @@ class S4dLayer(Attention):
         check_choice(start, STARTS, "start")
         check_choice(variant, VARIANTS, "variant")
         super().__init__(width=width, heads=heads, pattern=pattern, bias=bias)
-        self.state, self.variant = state, variant
+        self.state, self.start, self.variant = state, start, variant
         self.bidirectional = not self.causal and variant == "paper"
         modes, kernels = state // 2, heads * (2 if self.bidirectional else 1)
-        m = torch.arange(modes)
-        a_imag = state / math.pi * (state / (2 * m + 1) - 1) if start == "inverse" else math.pi * m
-        a = torch.complex(torch.full((modes,), -0.5), a_imag)
-        b = torch.randn(modes, dtype=torch.cfloat)
-        b = b / (2 * (b / a).abs().square().sum()).sqrt()
-        c = torch.randn(kernels, width, modes, dtype=torch.cfloat) * b
-        smallest, largest = math.log(0.001), math.log(0.1)
-        self.log_dt = nn.Parameter(torch.rand(width) * (largest - smallest) + smallest)
-        self.a_log_real, self.a_imag = nn.Parameter(a.real.neg().log()), nn.Parameter(a_imag)
-        self.c_real, self.c_imag = nn.Parameter(c.real.clone()), nn.Parameter(c.imag.clone())
-        self.skip = nn.Parameter(torch.randn(heads, width))
+        self.log_dt = nn.Parameter(torch.empty(width))
+        self.a_log_real, self.a_imag = (nn.Parameter(torch.empty(modes)) for _ in range(2))
+        self.c_real, self.c_imag = (nn.Parameter(torch.empty(kernels, width, modes)) for _ in range(2))
+        self.skip = nn.Parameter(torch.empty(heads, width))
+        self.reset_system()
         self.output = nn.Linear(heads * width, width, bias=bias)
+        self.reset_output()
+
+    def reset_own(self) -> None:
+        self.reset_system()
+        self.reset_output()
+
+    def reset_output(self) -> None:
+        """Xavier-uniform, zero bias, as the projections of other layers."""
         nn.init.xavier_uniform_(self.output.weight)
-        if bias:
+        if self.output.bias is not None:
             nn.init.zeros_(self.output.bias)
+
+    @torch.no_grad()
+    def reset_system(self) -> None:
+        """A and B by `start`, C normal, Δ from 0.001 to 0.1 log-uniform, D normal; computed in float32 at least."""
+        modes, state, device = self.state // 2, self.state, self.log_dt.device
+        wide = torch.promote_types(self.log_dt.dtype, torch.float32)
+        m = torch.arange(modes, device=device).to(wide)
+        a_imag = state / math.pi * (state / (2 * m + 1) - 1) if self.start == "inverse" else math.pi * m
+        a = torch.complex(torch.full_like(a_imag, -0.5), a_imag)
+        b = torch.randn(modes, dtype=torch.cfloat, device=device)
+        b = b / (2 * (b / a).abs().square().sum()).sqrt()
+        c = torch.randn(self.c_real.shape, dtype=torch.cfloat, device=device) * b
+        smallest, largest = math.log(0.001), math.log(0.1)
+        drawn = torch.rand(self.log_dt.shape, device=device, dtype=wide)
+        self.log_dt.copy_(drawn * (largest - smallest) + smallest)
+        self.a_log_real.copy_(a.real.neg().log())
+        self.a_imag.copy_(a_imag)
+        self.c_real.copy_(c.real)
+        self.c_imag.copy_(c.imag)
+        self.skip.copy_(torch.randn(self.skip.shape, device=device, dtype=wide))
 
     def system(self) -> dict[str, Tensor]:
         """Δ, A and C as `s4d` takes them."""

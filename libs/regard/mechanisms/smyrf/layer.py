@@ -10,6 +10,7 @@ from torch import Tensor
 from regard.attention import Attention, Call, identity_values
 from regard.common.autocast import disable_autocast
 from regard.common.checks import check_count, check_flag, check_heads, check_mask, check_scale
+from regard.common.derivatives import refuse_transforms
 from regard.common.nonfinite import zero_nonfinite_causal
 from regard.common.patterns import Pattern, is_causal, zero_masked
 from regard.common.threads import share_out
@@ -78,6 +79,7 @@ def smyrf(
         ValueError: Shapes, devices or options that do not fit, with the numbers.
         TypeError: Arguments of the wrong type.
     """
+    refuse_transforms("SMYRF")
     check_heads(q, k, v, key_mask=key_mask, self_attention=causal)
     (b, h, n, d), m, e = q.shape, k.shape[2], v.shape[3]
     check_mask(query_mask, b, n, "query_mask", q.device)
@@ -178,6 +180,11 @@ class SmyrfAttention(Attention):
         self.sizes: dict[str, Any] = {"cluster_size": cluster_size, "key_cluster_size": key_cluster_size}
         self.sizes |= {"causal": self.causal, "scheme": scheme, "buckets": buckets, "dedup": dedup}
         self.register_buffer("directions", checked_directions(None, scheme, width // heads, rounds, buckets, generator))
+
+    def reset_own(self) -> None:
+        sizes = self.sizes["scheme"], self.width // self.heads, self.rounds, self.sizes["buckets"]
+        with torch.no_grad():
+            self.directions.copy_(checked_directions(None, *sizes, None, self.directions.device))
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None, query_mask: Tensor | None = None) -> Tensor:
         directions = None if self.redraw and self.training else self.directions
