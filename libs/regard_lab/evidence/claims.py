@@ -8,8 +8,8 @@ nothing is concluded from its rows. *not run*: there is no evidence at all.
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 from regard_lab.common.errors import UserError
 from regard_lab.common.formatting import Key, decimals, label, number, signed, step
@@ -18,24 +18,14 @@ from regard_lab.evidence.expression import evaluate
 from regard_lab.evidence.gate import Judgement
 from regard_lab.evidence.paper import Claim
 from regard_lab.evidence.statistics import Interval
+from regard_lab.evidence.verdict import WORDS, Verdict, Word
 from regard_lab.experiment.results import DECIDING, Result, Row, Scale
 
-Word = Literal["holds", "fails", "undecided", "gated", "not run"]
-WORDS: tuple[Word, ...] = ("holds", "fails", "undecided", "gated", "not run")
+__all__ = ["WORDS", "Verdict", "Word", "headline", "judge"]
+
 SEEDS = 3  # fewer are mechanics, not evidence
 ROUNDING = 1e-9  # relative; two ways of computing one exact count
 MOST_DECIMALS = 9  # an interval that needs more is of seeds that differ in their last bits only, or of tiny numbers
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the evidence at one scale says about a claim. `stale`: the result is not that of the current code."""
-
-    verdict: Word
-    sentence: str
-    statistic: dict[str, Any] = field(default_factory=dict)
-    scale: Scale | None = None
-    stale: bool = False
 
 
 class _Short(Exception):

@@ -2,7 +2,8 @@
 
 `paper.yaml` is about the paper: title, authors, year, arXiv number, summary, what is not reproduced and why, and the order of the tables:
 `tables` are those that are run, `other_tables` those with nothing to run (numbers from which others are computed, rows that a command adds).
-`claims`, which may be left out, is the order in which the report lists claims; those that it does not name follow, table by table.
+`groups` are the sentences of the paper (or, with `ours`, of its reproduction) that claims belong to, in the order of the report: name -> `says`,
+and `rule`: `all` members must hold (the default), or `any` of them for a best case that the paper does not name.
 
 A number that is not known is `null` or left out: it is shown as "not known" and compared with nothing.
 """
@@ -11,7 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from regard_lab.common.errors import UserError, nearest
 from regard_lab.common.formatting import Key
@@ -20,6 +21,28 @@ from regard_lab.evidence import expression
 from regard_lab.evidence.gate import Gate, read_after, read_gates
 from regard_lab.experiment.results import Scale
 from regard_lab.experiment.table_file import Column, PublishedRow, TableFile, read_table
+
+Kind = Literal["experiment", "timing", "arithmetic", "deterministic", "check"]
+KINDS: dict[Kind, str] = {  # the headline counts the first alone
+    "experiment": "trained or measured, with chance in it: what a reproduction is for",
+    "timing": "times and memory, measured on one machine",
+    "arithmetic": "true or false by algebra, counts or construction, or recomputed from published numbers",
+    "deterministic": "computed from what was trained, without chance",
+    "check": "of our own generators, tasks and controls, which must hold for the rest to mean something",
+}
+EXACT: tuple[Kind, ...] = ("arithmetic", "deterministic")  # decided case by case, without an interval
+Rule = Literal["all", "any"]
+
+
+@dataclass(frozen=True)
+class Group:
+    """A sentence whose members are claims: data sets, sizes, definitions. `ours`: the reproduction says it, not the paper."""
+
+    name: str
+    says: str
+    kind: Kind
+    rule: Rule = "all"
+    ours: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,11 +88,14 @@ class Claim:
     """
 
     id: str
+    kind: Kind
+    group: str
     says: str
     source: str
     check: str
     table: str
     metric: str
+    column: Column | None = None
     row: Key = field(default_factory=dict)
     against: Key | None = None
     rows: tuple[Key, ...] = ()
@@ -97,8 +123,9 @@ CHECKS: dict[str, tuple[set[str], set[str]]] = {  # required and optional fields
     "exponent": ({"row", "over"}, {"at_least", "at_most"}),
     "bound": ({"row"}, {"at_least", "at_most", "up_to"}),
 }
-EVERY = ("id", "says", "source", "check", "metric")
+EVERY = ("id", "kind", "group", "says", "source", "check", "metric")
 READ: dict[str, Callable[[Node], Any]] = {
+    "kind": lambda node: node.choice(*KINDS),
     "row": Node.key,
     "against": Node.key,
     "rows": lambda node: tuple(item.key() for item in node.items()),
@@ -121,6 +148,7 @@ class Paper:
     summary: str
     tables: dict[str, PublishedTable]
     claims: tuple[Claim, ...] = ()
+    groups: tuple[Group, ...] = ()
     not_reproduced: tuple[tuple[str, str], ...] = ()
 
 
@@ -132,7 +160,7 @@ def papers(root: Path) -> list[Paper]:
 def load_paper(project: Path) -> Paper:
     """Read a paper with its tables; whatever is wrong in their files is one `UserError` that names file and place."""
     top = read_yaml(project / "paper.yaml").fields(
-        ("title", "authors", "year", "arxiv", "summary", "tables"), ("other_tables", "claims", "not_reproduced")
+        ("title", "authors", "year", "arxiv", "summary", "tables"), ("other_tables", "groups", "not_reproduced")
     )
     files = {name: read_table(project, name) for name in _listed(project, top)}
     for key, node in (("tables", top["tables"]), ("other_tables", top.get("other_tables"))):
@@ -145,6 +173,7 @@ def load_paper(project: Path) -> Paper:
         for item in top["not_reproduced"].items():
             fields = item.fields(("what", "why"))
             omitted.append((fields["what"].text(), fields["why"].text()))
+    claims, groups = _claims(files.values(), tables, top.get("groups"))
     return Paper(
         name=project.name,
         title=top["title"].text(),
@@ -153,7 +182,8 @@ def load_paper(project: Path) -> Paper:
         arxiv=top["arxiv"].text(),
         summary=top["summary"].text(),
         tables=tables,
-        claims=_claims(files.values(), tables, top.get("claims")),
+        claims=claims,
+        groups=groups,
         not_reproduced=tuple(omitted),
     )
 
@@ -195,20 +225,38 @@ def published(file: TableFile) -> PublishedTable:
     )
 
 
-def _claims(files: Iterable[TableFile], tables: Mapping[str, PublishedTable], order: Node | None) -> tuple[Claim, ...]:
+def _claims(
+    files: Iterable[TableFile], tables: Mapping[str, PublishedTable], groups: Node | None
+) -> tuple[tuple[Claim, ...], tuple[Group, ...]]:
+    """The claims of all tables in the order of their groups, and the groups; each has the kind of its members."""
+    sentences = groups.entries() if groups else {}
     claims: dict[str, Claim] = {}
+    kinds: dict[str, Kind] = {}
     for file in files:
         for node in file.claims.items() if file.claims else []:
             claim = _claim(node, tables[file.name])
             if claim.id in claims:
                 raise node.error(f"the claim {claim.id!r} is here twice, or in {claims[claim.id].table} too")
+            if claim.group not in sentences:
+                raise node.error(f"paper.yaml has no group {claim.group!r}.{nearest(claim.group, sentences)}")
+            if kinds.setdefault(claim.group, claim.kind) != claim.kind:
+                raise node.error(
+                    f"the group {claim.group!r} has claims of kind {kinds[claim.group]!r} and {claim.kind!r}"
+                )
             claims[claim.id] = claim
-    first = order.items() if order else []
-    for node in first:
-        if node.text() not in claims:
-            raise node.error(f"there is no claim {node.text()!r}.{nearest(node.text(), claims)}")
-    named = {node.text(): claims[node.text()] for node in first}
-    return tuple((named | claims).values())
+    read = []
+    for name, node in sentences.items():
+        if name not in kinds:
+            raise node.error("no claim belongs to this group")
+        read.append(_group(name, node, kinds[name]))
+    order = [group.name for group in read]
+    return tuple(sorted(claims.values(), key=lambda claim: order.index(claim.group))), tuple(read)
+
+
+def _group(name: str, node: Node, kind: Kind) -> Group:
+    fields = node.fields(("says",), ("rule", "ours"))
+    rule: Rule = "any" if "rule" in fields and fields["rule"].choice("all", "any") == "any" else "all"
+    return Group(name, fields["says"].text(), kind, rule, "ours" in fields and fields["ours"].flag())
 
 
 def _claim(node: Node, table: PublishedTable) -> Claim:
@@ -217,7 +265,10 @@ def _claim(node: Node, table: PublishedTable) -> Claim:
         raise node.error("key 'check' is missing")
     required, optional = CHECKS[entries["check"].choice(*CHECKS)]
     fields = node.fields((*EVERY, *sorted(required)), (*sorted(optional), "note"))
-    claim = Claim(table=table.name, **{name: READ.get(name, Node.text)(item) for name, item in fields.items()})
+    column = table.column(entries["metric"].value) if "metric" in entries else None
+    claim = Claim(
+        table=table.name, column=column, **{name: READ.get(name, Node.text)(item) for name, item in fields.items()}
+    )
     complaint = _complaint(claim, table)
     if complaint:
         raise node.error(f"claim {claim.id!r}: {complaint}")

@@ -10,7 +10,9 @@ from regard_lab.common.formatting import Key, label, number, parts, signed, step
 from regard_lab.evidence.claims import WORDS, Verdict, headline, judge
 from regard_lab.evidence.gate import FLOOR, Judgement, judge_after
 from regard_lab.evidence.gate import judge as judge_gates
+from regard_lab.evidence.groups import judge_groups
 from regard_lab.evidence.paper import Claim, Paper, PublishedTable
+from regard_lab.evidence.verdict import Ledger
 from regard_lab.experiment.results import DECIDING, SCALES, DataUse, Metric, Result, Row, Scale, Status
 from regard_lab.experiment.table_file import Column, PublishedRow
 from regard_lab.report.figures import QUICK
@@ -245,6 +247,7 @@ class PaperView:
     paper: Paper
     tables: list[TableView]
     claims: list[ClaimView]
+    ledger: Ledger
 
     @property
     def counts(self) -> dict[str, int]:
@@ -277,8 +280,17 @@ def paper_view(paper: Paper, results: Mapping[tuple[str, Scale], Result], finger
         stale = {scale for scale, one in own.items() if fingerprint_of(paper.name, name, scale) != one.fingerprint}
         tables.append(TableView(paper.name, published, own, frozenset(stale), _judgements(name, paper, results)))
     by_name = {table.name: table for table in tables}
-    claims = [_claim_view(claim, by_name[claim.table]) for claim in paper.claims]
-    return PaperView(paper, tables, claims)
+    verdicts = {}
+    for claim in paper.claims:
+        table = by_name[claim.table]
+        verdicts[claim.id] = judge(claim, table.results, table.stale, table.judgements)
+    ledger = judge_groups(paper, verdicts)
+    claims = [
+        _claim_view(member.claim, member.verdicts, by_name[member.claim.table])
+        for group in ledger.groups
+        for member in group.members
+    ]
+    return PaperView(paper, tables, claims, ledger)
 
 
 def _judgements(name: str, paper: Paper, results: Mapping[tuple[str, Scale], Result]) -> dict[Scale, Judgement]:
@@ -295,8 +307,7 @@ def _judgements(name: str, paper: Paper, results: Mapping[tuple[str, Scale], Res
     return found
 
 
-def _claim_view(claim: Claim, table: TableView) -> ClaimView:
-    verdicts = judge(claim, table.results, table.stale, table.judgements)
+def _claim_view(claim: Claim, verdicts: list[Verdict], table: TableView) -> ClaimView:
     scales = [verdict.scale for verdict in verdicts if verdict.scale]
     uses = [use for scale in scales for use in table.results[scale].data if use.stands_in_for]
     return ClaimView(claim, verdicts, sorted({data_text(use) for use in uses}))

@@ -18,8 +18,8 @@ OLD: Key = {"attention": "old"}
 
 def claim(check: str, **more: Any) -> Claim:
     against = OLD if check in ("equivalence", "better") else None
-    return Claim(**{"id": "c", "says": "s", "source": "a", "check": check, "table": "scores", "metric": "accuracy",
-                    "row": NEW, "against": against, **more})  # fmt: skip
+    said = {"id": "c", "kind": "experiment", "group": "g", "says": "s", "source": "a", "check": check}
+    return Claim(**{**said, "table": "scores", "metric": "accuracy", "row": NEW, "against": against, **more})
 
 
 def two(new: list[float], old: list[float], **more: Any) -> Result:

@@ -136,6 +136,8 @@ def test_two_metrics_can_be_two_problems():
 
 
 CLAIM = Claim(
+    kind="experiment",
+    group="g",
     id="worse", says="SMYRF is worse.", source="", check="better", table="t", metric="accuracy",
     row={"attention": "softmax"}, against={"attention": "smyrf"},
 )  # fmt: skip

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from regard_lab.common.errors import UserError
-from regard_lab.evidence.paper import Paper, load_paper, papers
+from regard_lab.evidence.paper import Group, Paper, load_paper, papers
 from tests.paths import ROOT
 
 PAPER = """
@@ -28,17 +28,20 @@ published:
   - {row: {attention: dense, length: 2}, values: {memory: null}}
   - {row: {attention: fast}, values: {accuracy: 71}, approximate: true, sources: {accuracy: a reader}}
 """
-CLAIM = "{id: c, says: s, source: abstract, metric: accuracy, "
+CLAIM = "{id: c, kind: experiment, group: g, says: s, source: abstract, metric: accuracy, "
 EQUIVALENCE = (
     CLAIM + "check: equivalence, row: {attention: fast}, against: {attention: dense, length: 1}, margin: 1, reason: r"
 )
 FORMULA = CLAIM + "check: formula, row: {attention: dense, length: 2}, "
 
 
-def load(tmp_path: Path, paper: str = PAPER, table: str = TABLE, claims: str = "") -> Paper:
+GROUPS = "groups:\n  g: {says: s}\n"
+
+
+def load(tmp_path: Path, paper: str = PAPER, table: str = TABLE, claims: str = "", groups: str = GROUPS) -> Paper:
     project = tmp_path / "projects" / "sample"
     (project / "tables").mkdir(parents=True, exist_ok=True)
-    (project / "paper.yaml").write_text(paper)
+    (project / "paper.yaml").write_text(paper + groups * bool(claims))
     (project / "tables" / "scores.yaml").write_text(table + (f"claims:\n- {claims}\n" if claims else ""))
     return load_paper(project)
 
@@ -83,7 +86,7 @@ def test_a_paper_is_read(tmp_path: Path) -> None:
         ("tables: []", "tables: [score]", r"sample/tables/score\.yaml does not exist"),
         ("other_tables: [scores]", "", r"tables/scores\.yaml is not listed here"),
         ("tables: []\nother_tables: [scores]", "tables: [scores]", r"tables/scores\.yaml says nothing to run"),
-        ("other_tables: [scores]", "other_tables: [scores]\nclaims: [c]", r"claims\[0\]: there is no claim 'c'"),
+        ("other_tables: [scores]", "other_tables: [scores]\ngroups: {g: {says: s}}", r"groups\.g: no claim belongs"),
         ("why: no data", "because: no data", r"not_reproduced\[0\]: unknown key 'because'"),
     ],
 )
@@ -125,6 +128,21 @@ def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, old: str, new: st
 def test_a_claim_that_cannot_be_checked_is_refused(tmp_path: Path, claim: str, complaint: str) -> None:
     with pytest.raises(UserError, match=complaint):
         load(tmp_path, claims=claim)
+
+
+def test_claims_belong_to_groups_of_one_kind_and_stand_in_their_order(tmp_path: Path) -> None:
+    claim = EQUIVALENCE + "}"
+    second = claim.replace("id: c", "id: d").replace("group: g", "group: h").replace("kind: experiment", "kind: timing")
+    both = GROUPS.replace("  g:", "  h: {says: t, rule: any, ours: true}\n  g:")
+    paper = load(tmp_path, claims=claim + "\n- " + second, groups=both)
+    assert [one.id for one in paper.claims] == ["d", "c"]
+    assert paper.groups == (Group("h", "t", "timing", "any", True), Group("g", "s", "experiment"))
+    with pytest.raises(UserError, match=r"claims\[0\]: paper.yaml has no group 'g'"):
+        load(tmp_path, claims=claim, groups="groups: {other: {says: s}}")
+    with pytest.raises(UserError, match="the group 'g' has claims of kind 'experiment' and 'timing'"):
+        load(tmp_path, claims=claim + "\n- " + second.replace("group: h", "group: g"))
+    with pytest.raises(UserError, match=r"kind: .*'eksperiment'"):
+        load(tmp_path, claims=claim.replace("experiment", "eksperiment"))
 
 
 def test_an_input_decides_no_claim(tmp_path: Path) -> None:

@@ -16,6 +16,9 @@ arxiv: "0000.00001"
 summary: One line.
 tables: []
 other_tables: [scores, later]
+groups:
+  better: {says: New is better than old.}
+  fast: {says: Old is fast., ours: true}
 not_reproduced: [{what: Table 9, why: no data}]
 """
 TABLES = {
@@ -31,7 +34,7 @@ published:
   - {row: {attention: new}, values: {accuracy: 72}, approximate: [accuracy]}
   - {row: {attention: missing}, values: {}}
 claims:
-  - {id: better, says: New is better., source: abstract, check: better, metric: accuracy,
+  - {id: better, kind: experiment, group: better, says: New is better., source: abstract, check: better, metric: accuracy,
      row: {attention: new}, against: {attention: old}}
 """,
     "later": """
@@ -40,7 +43,8 @@ source: table 2
 columns: {speed: {label: speed, unit: ×}}
 published: [{row: {attention: old, length: 4}, values: {speed: 2}}]
 claims:
-  - {id: fast, says: Old is fast., source: section 2, check: bound, metric: speed, row: {attention: old, length: 4}, at_least: 1}
+  - {id: fast, kind: timing, group: fast, says: Old is fast., source: section 2, check: bound, metric: speed,
+     row: {attention: old, length: 4}, at_least: 1}
 """,
 }
 FIGURES = '''

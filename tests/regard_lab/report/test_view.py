@@ -67,9 +67,15 @@ def test_what_is_not_reproduced(root: Path) -> None:
     assert "Table 9 no data" in gaps
 
 
+def without_the_group_of_later(root: Path) -> None:
+    paper = root / "projects" / "sample" / "paper.yaml"
+    paper.write_text(paper.read_text().replace("  fast: {says: Old is fast., ours: true}\n", ""))
+
+
 def test_a_table_without_rows_lacks_nothing(root: Path) -> None:
     later = root / "projects" / "sample" / "tables" / "later.yaml"
     later.write_text(later.read_text().split("published:")[0])
+    without_the_group_of_later(root)
     soup = page(root)
     assert soup.select("#later")
     assert not soup.select("#later tbody tr")
@@ -79,6 +85,7 @@ def test_a_table_without_rows_lacks_nothing(root: Path) -> None:
 def test_an_input_is_shown_as_published_and_never_as_missing(root: Path) -> None:
     later = root / "projects" / "sample" / "tables" / "later.yaml"
     later.write_text("input: true\n" + later.read_text().split("claims:")[0])
+    without_the_group_of_later(root)
     soup = page(root)
     assert "Published numbers from which other tables are computed; nothing to run." in words(soup.select_one("#later"))
     assert words(soup.select_one("#later tbody td.run")) == "— no data input"
