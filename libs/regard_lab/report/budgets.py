@@ -9,11 +9,34 @@ from regard_lab.experiment.results import Result
 from regard_lab.report.records import flat
 
 # What is a size, by the last name of its config key, in the order of the page.
-SIZES = (
-    "train_examples train_texts train_scenes held_out_examples validation_texts test_texts test_scenes texts images "
-    "epochs chunks chunk_steps batch_size learning_rate vocabulary length context tokens image_size width heads blocks layers "
-    "encoder_layers decoder_layers feed_forward"
-).split()
+SIZES = [
+    "train_examples",
+    "train_texts",
+    "train_scenes",
+    "held_out_examples",
+    "validation_texts",
+    "test_texts",
+    "test_scenes",
+    "texts",
+    "images",
+    "epochs",
+    "chunks",
+    "chunk_steps",
+    "batch_size",
+    "learning_rate",
+    "vocabulary",
+    "length",
+    "context",
+    "tokens",
+    "image_size",
+    "width",
+    "heads",
+    "blocks",
+    "layers",
+    "encoder_layers",
+    "decoder_layers",
+    "feed_forward",
+]
 UNKNOWN = "not recorded"
 
 

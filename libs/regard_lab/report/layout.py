@@ -10,16 +10,17 @@ from regard_lab.experiment.table_file import Column
 from regard_lab.report.view import Entry, Line, TableView
 
 BASELINE: Key = {"attention": "softmax"}  # where no gate names a reference row
-BEST = "best"
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A row's metric minus its baseline's, with the 95 % interval where there is a spread; `n` pairs, or the smaller sample."""
+    """A row's metric minus its baseline's, with the ends of the 95 % interval where there is a spread; `title` says how it was taken."""
 
     text: str
     interval: str
     title: str
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -239,9 +240,8 @@ def difference(column: Column, own: Row | None, base: Row | None) -> Difference 
     digits = decimals((interval.high - interval.low) / 2)
     digits = column.digits if column.digits is not None else digits
     ends = ", ".join(number(end, digits) for end in (interval.low, interval.high))
-    return Difference(
-        signed(interval.estimate, digits), f"[{ends}]", f"minus the baseline's{f' in {unit}' if unit else ''}; {how}"
-    )
+    title = f"minus the baseline's{f', in {unit}' if unit else ''}; 95 % interval; {how}"
+    return Difference(signed(interval.estimate, digits), f"[{ends}]", title, interval.low, interval.high)
 
 
 def _spread(metric: Metric) -> bool:
@@ -265,7 +265,11 @@ def _named(record: Mapping[str, object]) -> Iterable[str]:
         return ()
     data, config = identity.get("data"), identity.get("config")
     listed = list(data) if isinstance(data, Mapping) else []
-    named = config.get("data", {}).get("name") if isinstance(config, Mapping) and isinstance(config.get("data"), Mapping) else None
+    named = (
+        config.get("data", {}).get("name")
+        if isinstance(config, Mapping) and isinstance(config.get("data"), Mapping)
+        else None
+    )
     return [named] if named in listed and len(listed) > 1 and _alone(config, named) else listed
 
 
