@@ -12,8 +12,10 @@
                     table, row, metric                   the mean of a row
                     table, row, metric, against          its mean minus that of another row, with the 95 % interval
                     table, row, metric, over             its mean over that of another row
+                    table, floor, metric                 what a floor of the table's gate reaches
                     count: <verdict>, kind: <kind>       how many groups of that kind have that verdict; `count: all` counts them all
-                  and for each `digits`, and `between`: [least, most] for which the sentence is true
+                  and for each `digits`; `form`: `full` (sign, unit, interval), `plain` (size and unit) or `number` (size alone); and
+                  `between`: [least, most] for which the sentence is true
 
 A sentence whose verdicts or values have moved is shown as such, and a test fails until somebody has read it again.
 """
@@ -25,9 +27,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from regard_lab.common.errors import nearest
-from regard_lab.common.formatting import Key, decimals, label, number, signed, step
+from regard_lab.common.formatting import decimals, label, number, signed, step
 from regard_lab.common.strict_yaml import Node, read_yaml
-from regard_lab.evidence.gate import STATUSES
+from regard_lab.evidence.gate import FLOOR, STATUSES
 from regard_lab.evidence.paper import KINDS
 from regard_lab.evidence.verdict import GROUP_WORDS, WORDS
 from regard_lab.experiment.results import Metric, Result, Row
@@ -37,6 +39,7 @@ from regard_lab.report.view import PaperView, TableView
 
 FILE = "findings.yaml"
 PLACEHOLDER = re.compile(r"\{([a-z0-9_]+)\}")
+FORMS = ("full", "plain", "number")
 DIGITS = re.compile(r"\d")
 T = TypeVar("T")
 
@@ -64,8 +67,22 @@ class Finding:
 
 @dataclass(frozen=True)
 class _Value:
-    text: str
+    """A number from a result; a difference shows its sign."""
+
     value: float
+    unit: str = ""
+    digits: int | None = None
+    interval: tuple[float, float] | None = None
+    difference: bool = False
+
+    def shown(self, form: str) -> str:
+        """The number in one of `FORMS`."""
+        if form != "full":
+            size = number(abs(self.value), self.digits)
+            return size if form == "number" else f"{size} {self.unit}".strip()
+        text = f"{(signed if self.difference else number)(self.value, self.digits)} {self.unit}".strip()
+        ends = [number(end, self.digits) for end in self.interval or ()]
+        return f"{text} [{', '.join(ends)}]" if ends else text
 
 
 def findings(project: Path, view: PaperView) -> list[Finding]:
@@ -98,7 +115,8 @@ def _finding(node: Node, view: PaperView, names: list[str]) -> Finding:
     values: dict[str, str] = {}
     for name, item in (fields["values"].entries() if "values" in fields else {}).items():
         found = _value(item, view)
-        values[name] = found.text
+        entries = item.entries()
+        values[name] = found.shown(entries["form"].choice(*FORMS) if "form" in entries else FORMS[0])
         if "between" in item.entries():
             least, most = (end.number() for end in item.entries()["between"].items())
             if not least <= found.value <= most:
@@ -157,79 +175,75 @@ def _known(node: Node, name: str, known: Mapping[str, T]) -> T:
 
 def _value(node: Node, view: PaperView) -> _Value:
     entries = node.entries()
-    optional = ("digits", "between")
+    optional = ("digits", "between", "form")
     digits = entries["digits"].whole() if "digits" in entries else None
     if "claim" in entries:
         return _of_claim(node.fields(("claim",), optional)["claim"], view, digits)
     if "count" in entries:
         fields = node.fields(("count",), ("kind", *optional))
         return _count(fields["count"].choice(*GROUP_WORDS, "all"), fields.get("kind"), view)
-    fields = node.fields(("table", "row", "metric"), ("against", "over", *optional))
+    where = ("floor",) if "floor" in entries else ("row",)
+    fields = node.fields(("table", "metric", *where), ("against", "over", *optional) if where == ("row",) else optional)
     table = _known(fields["table"], fields["table"].text(), {table.name: table for table in view.tables})
     column = table.published.column(fields["metric"].text())
     if column is None:
         raise fields["metric"].error(f"table {table.name} has no column {fields['metric'].text()!r}")
-    return _of_rows(fields, table, column, digits)
+    digits = column.digits if digits is None else digits
+    return _of_floor(fields, table, column, digits) if where == ("floor",) else _of_rows(fields, table, column, digits)
+
+
+def _of_floor(fields: Mapping[str, Node], table: TableView, column: Column, digits: int | None) -> _Value:
+    result = _result(table)
+    name = fields["floor"].text()
+    rows = [row for row in result.floors if row.key.get(FLOOR) == name and column.name in row.metrics] if result else []
+    if not rows:
+        raise fields["floor"].error(f"table {table.name} has no floor {name!r} with {column.name}")
+    return _Value(rows[0].metrics[column.name].mean, column.unit, digits)
 
 
 def _of_rows(fields: Mapping[str, Node], table: TableView, column: Column, digits: int | None) -> _Value:
     row, metric = _measured(fields["row"], table, column)
-    digits = column.digits if digits is None else digits
-    unit = f" {column.unit}" if column.unit else ""
     if "over" in fields:
-        ratio = metric.mean / _measured(fields["over"], table, column)[1].mean
-        return _Value(number(ratio, 2 if digits is None else digits), ratio)
+        return _Value(metric.mean / _measured(fields["over"], table, column)[1].mean, "", digits)
     if "against" not in fields:
-        return _Value(f"{number(metric.mean, digits)}{unit}", metric.mean)
+        return _Value(metric.mean, column.unit, digits)
     other, theirs = _measured(fields["against"], table, column)
     gap = difference(column, row, other)
-    value = metric.mean - theirs.mean
-    points = f" {step(column.unit)}" if column.unit else ""
-    interval = f" {gap.interval}" if gap and gap.interval else ""
-    return _Value(f"{gap.text if gap else signed(value, digits)}{points}{interval}", value)
+    interval = (gap.low, gap.high) if gap and gap.low is not None and gap.high is not None else None
+    return _Value(metric.mean - theirs.mean, step(column.unit), digits, interval, difference=True)
 
 
 def _measured(node: Node, table: TableView, column: Column) -> tuple[Row, Metric]:
-    result: Result | None = next((table.results[scale] for scale in table.results if scale != "quick"), None)
-    row = result.row(**_key(node)) if result else None
+    result = _result(table)
+    key = node.key()
+    row = result.row(**key) if result else None
     if row is None or column.name not in row.metrics:
-        raise node.error(
-            f"table {table.name} has no {column.name} of the row {label(_key(node))} at a scale that counts"
-        )
+        raise node.error(f"table {table.name} has no {column.name} of the row {label(key)} at a scale that counts")
     return row, row.metrics[column.name]
 
 
-def _key(node: Node) -> Key:
-    return node.key()
+def _result(table: TableView) -> Result | None:
+    return next((table.results[scale] for scale in table.results if scale != "quick"), None)
 
 
 def _of_claim(node: Node, view: PaperView, digits: int | None) -> _Value:
-    claim = _known(node, node.text(), {one.claim.id: one for one in view.claims})
-    statistic = claim.headline.statistic
+    one = _known(node, node.text(), {one.claim.id: one for one in view.claims})
+    claim, statistic = one.claim, one.headline.statistic
     if "estimate" not in statistic:
-        raise node.error(f"the claim {claim.claim.id!r} has no estimate: {claim.headline.sentence}")
+        raise node.error(f"the claim {claim.id!r} has no estimate: {one.headline.sentence}")
+    compares = claim.check in ("better", "equivalence", "monotone")
+    unit = claim.column.unit if claim.column else ""
+    unit = "%" if claim.relative else step(unit) if compares else unit
     estimate = float(statistic["estimate"])
-    column = next(
-        column
-        for table in view.tables
-        if table.name == claim.claim.table
-        for column in table.published.columns
-        if column.name == claim.claim.metric
-    )
-    compares = claim.claim.check in ("better", "equivalence", "monotone")
-    unit = "%" if claim.claim.relative else step(column.unit) if compares else column.unit
-    unit = f" {unit}" if unit else ""
+    if claim.check == "exponent":
+        unit = ""
     if "low" not in statistic or statistic["low"] == statistic["high"]:
-        return _Value(f"{(signed if compares else number)(estimate, digits)}{unit}", estimate)
+        return _Value(estimate, unit, digits, difference=compares)
     low, high = float(statistic["low"]), float(statistic["high"])
-    digits = decimals((high - low) / 2) if digits is None else digits
-    text = (signed if compares else number)(estimate, digits)
-    return _Value(f"{text}{unit} [{number(low, digits)}, {number(high, digits)}]", estimate)
+    return _Value(estimate, unit, decimals((high - low) / 2) if digits is None else digits, (low, high), compares)
 
 
 def _count(word: str, kind: Node | None, view: PaperView) -> _Value:
     of_kind = None if kind is None else kind.choice(*KINDS)
-    count = sum(
-        (word in ("all", group.verdict)) and (of_kind in (None, group.group.kind)) for group in view.ledger.groups
-    )
-    return _Value(str(count), count)
+    groups = [group for group in view.ledger.groups if of_kind in (None, group.group.kind)]
+    return _Value(sum(word in ("all", group.verdict) for group in groups))

@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -24,7 +25,7 @@ from regard_lab.report.formats import as_csv, as_markdown, as_tex
 from regard_lab.report.layout import layout
 from regard_lab.report.ledger import command, directions, entries, metrics_claimed
 from regard_lab.report.matrix import matrix
-from regard_lab.report.performance import performance
+from regard_lab.report.performance import Performance, performance
 from regard_lab.report.records import anchor, runs
 from regard_lab.report.view import SHOWN, Fingerprint, PaperView, TableView, paper_view
 
@@ -51,25 +52,46 @@ def read_results(paper: Paper, root: Path) -> dict[tuple[str, Scale], Result]:
     return results
 
 
-def render(root: Path, fingerprint_of: Fingerprint) -> Files:
-    """Every file of the report, by its path below `reports/`. Nothing is written.
+@dataclass(frozen=True)
+class Collected:
+    """All that the report and the READMEs say: papers with their verdicts, findings by paper, and measured times if there are any."""
+
+    papers: list[Paper]
+    views: list[PaperView]
+    found: dict[str, list[Finding]]
+    measured: Performance | None
+
+
+def collect(root: Path, fingerprint_of: Fingerprint) -> Collected:
+    """Read and judge everything. Nothing is written.
 
     Args:
         root: The folder of the repository.
         fingerprint_of: What a result's fingerprint would be now, by paper, table and scale; another one makes the result stale.
 
     Raises:
-        UserError: A paper, a table or a result that cannot be read.
+        UserError: A paper, a table, a result or findings that cannot be read.
     """
     all_papers = papers(root)
     if not all_papers:
         raise UserError(f"no projects/*/paper.yaml below {root.resolve()}; run this at the root of the repository")
-    measured = performance(root)
     views = [paper_view(paper, read_results(paper, root), fingerprint_of) for paper in all_papers]
+    found = {view.paper.name: findings(root / "projects" / view.paper.name, view) for view in views}
+    return Collected(all_papers, views, found, performance(root))
+
+
+def render(root: Path, fingerprint_of: Fingerprint) -> Files:
+    """Every file of the report, by its path below `reports/`; arguments and errors are those of `collect`. Nothing is written."""
+    return site_of(root, collect(root, fingerprint_of))
+
+
+def site_of(root: Path, collected: Collected) -> Files:
+    """Every file of the report, by its path below `reports/`, of what has been collected."""
+    views, found, measured = collected.views, collected.found, collected.measured
     document = _document(root)
     pages = _environment()
     pages.globals |= {
-        "papers": all_papers,
+        "papers": collected.papers,
         "has_performance": measured is not None,
         "has_defects": document is not None,
         "anchor": anchor,
@@ -81,7 +103,6 @@ def render(root: Path, fingerprint_of: Fingerprint) -> Files:
         "kinds": KINDS,
     }
     files: Files = {f"assets/{path.name}": path.read_bytes() for path in sorted(ASSETS.iterdir())}
-    found = {view.paper.name: findings(root / "projects" / view.paper.name, view) for view in views}
     listed = {view.paper.name: entries(view) for view in views}
     shown: set[str] = set()  # the files of the repository that get a page
     for view in views:
