@@ -231,9 +231,7 @@ def as_tensors(actors: Actors, actions: int) -> tuple[Tensor, ...]:
     )
 
 
-def set_loss(
-    network: SetTransformer, x: Tensor, there: Tensor, groups: Tensor, own: Tensor, scene: Tensor
-) -> Tensor:
+def set_loss(network: SetTransformer, x: Tensor, there: Tensor, groups: Tensor, own: Tensor, scene: Tensor) -> Tensor:
     """Cross entropies of pairs, of the actors' activities, and of the scene's."""
     pairs, actor, whole = network(x, there)
     both = there[:, :, None] & there[:, None] & ~torch.eye(x.shape[1], dtype=torch.bool)
@@ -256,7 +254,9 @@ def set_guesses(network: SetTransformer, actors: Actors, tensors: tuple[Tensor, 
     for n, truth in enumerate(actors.known):
         linked = (pairs[n] > 0).numpy() & actors.there[n][:, None] & actors.there[n][None]
         groups = joined(linked)
-        scores = [0.5 + 0.49 * actor[n, sorted(group)].mean(0).softmax(-1) for group in groups]  # each is said to be a group
+        scores = [
+            0.5 + 0.49 * actor[n, sorted(group)].mean(0).softmax(-1) for group in groups
+        ]  # each is said to be a group
         guesses = [Guess(tuple(score.tolist()), group) for score, group in zip(scores, groups, strict=True)]
         named = one_hot(int(whole[n].argmax()), whole.shape[-1])
         scenes.append(([*guesses, Guess(named, max(groups, key=len, default=frozenset()))], truth))
