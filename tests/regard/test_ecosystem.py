@@ -240,3 +240,25 @@ def test_probsparse_beyond_float16() -> None:
     out = regard.functional.probsparse(q.half(), k.half(), v.half(), factor=2)
     expected = regard.functional.probsparse(q.half().float(), k.half().float(), v.half().float(), factor=2)
     close(out.float(), expected, 2e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern"),
+    [(name, "causal_self") for name in ("cosformer", "performer", "abc", "s4d")]
+    + [("s4d", "noncausal_self"), ("probsparse", "noncausal_self")],
+)
+@pytest.mark.parametrize("n", [1, 7, 64, 65, 200])
+def test_the_forms_of_compiled_graphs_are_the_eager_ones(
+    name: str, pattern: Pattern, n: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compiled, chunks are summed without a loop, lengths are not logarithms, transforms have other lengths."""
+    layer, found = built(name, pattern).double(), []
+    for compiling in (False, True):
+        monkeypatch.setattr(torch.compiler, "is_compiling", lambda compiling=compiling: compiling)
+        x = inputs(pattern, torch.float64, n=n)[0].requires_grad_()
+        out = layer(x)
+        out.square().sum().backward()
+        assert x.grad is not None
+        found.append((out.detach(), x.grad))
+    for a, b in zip(*found, strict=True):
+        close(a, b, 1e-10)
