@@ -13,7 +13,7 @@ import importlib
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -195,8 +195,9 @@ def total(outputs: Any) -> Any:
 
     if isinstance(outputs, torch.Tensor):
         return outputs.sum() if outputs.requires_grad else 0
-    parts = outputs.values() if isinstance(outputs, dict) else outputs
-    return sum(total(part) for part in parts)
+    if is_dataclass(outputs):
+        outputs = vars(outputs)
+    return sum(total(part) for part in (outputs.values() if isinstance(outputs, dict) else outputs))
 
 
 @contextmanager
@@ -204,13 +205,12 @@ def kept_bytes(model: "nn.Module") -> "Iterator[list[int]]":
     """Counts the bytes that autograd keeps for the backward pass, each storage once, the model's own parameters not among them."""
     import torch
 
-    sizes, seen = [0], {id(parameter.untyped_storage()._cdata) for parameter in model.parameters()}
-    own = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
+    sizes, seen = [0], {parameter.untyped_storage()._cdata for parameter in model.parameters()}
     held: list[Any] = []  # a storage that is gone could give its address to another
 
     def note(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
-        if storage._cdata not in own and storage._cdata not in seen:
+        if storage._cdata not in seen:
             seen.add(storage._cdata)
             held.append(storage)
             sizes[0] += tensor.numel() * tensor.element_size()
@@ -244,8 +244,12 @@ def show(rows: Sequence[TableHours]) -> str:
         )
     sums = [sum(row.gpu_hours[precision] for row in rows) for precision in PEAK]
     lines.append(f"{'all':<36}{sum(row.petaflop for row in rows):>10,.0f}{sums[0]:>11,.2f}{sums[1]:>9,.2f}")
-    rates = " and ".join(f"{SHARE[one]:.0%} of {PEAK[one] / 1e12:.0f} TFLOPS ({one})" for one in PEAK)
-    return "\n".join([*lines, f"one H100 at {rates}"])
+    return "\n".join([*lines, f"one H100 at {rates()}"])
+
+
+def rates() -> str:
+    """The shares of peak that hours are stated at, in words."""
+    return " and ".join(f"{SHARE[one]:.0%} of {PEAK[one] / 1e12:.0f} TFLOPS ({one})" for one in PEAK)
 
 
 @command

@@ -12,7 +12,7 @@ from typing import Any
 
 import jinja2
 
-from regard_lab import data
+from regard_lab import data, hours
 from regard_lab.common.errors import UserError
 from regard_lab.common.files import read_json, write_atomically
 from regard_lab.evidence.claims import WORDS
@@ -86,6 +86,7 @@ def render(root: Path, fingerprint_of: Fingerprint) -> Files:
         views.append(view)
         figures = _draw(view, list(results.values()), root, files)
         context: dict[str, Any] = {"view": view, "figures": figures, "formats": list(FORMATS), "anchor": anchor}
+        context |= {"hours": hours.page_rows(paper.name, root), "rates": hours.rates()}
         files[f"{paper.name}.html"] = _page(pages, "paper.html", papers=all_papers, **context)
         for table in view.tables:
             for ending, write in FORMATS.items():
