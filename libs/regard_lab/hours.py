@@ -120,7 +120,7 @@ def measured(paper: str, table: str, root: Path) -> float | None:
     path = result_path(root, paper, table, "laptop")
     if not path.exists():
         return None
-    return sum(record.get("wall_time_s", 0.0) for record in read_result(path).records.values()) / 3600
+    return float(sum(record.get("wall_time_s", 0.0) for record in read_result(path).records.values())) / 3600
 
 
 def page_rows(paper: str, root: Path) -> list[dict[str, Any]]:
@@ -226,8 +226,8 @@ def attention_difference(
     """What `layers` layers of a mechanism multiply beyond as many of softmax attention, forward, on one example, by their formulas."""
     from regard import cost
 
-    sizes = {"width": width, "heads": heads, "n": n, "m": m}
-    return layers * (cost.flops(name, **sizes, **options) - cost.flops("softmax", **sizes))
+    own = cost.flops(name, width=width, heads=heads, n=n, m=m, **options)
+    return layers * (own - cost.flops("softmax", width=width, heads=heads, n=n, m=m))
 
 
 # Showing.

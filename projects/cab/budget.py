@@ -111,7 +111,7 @@ def sentences(config: Config, task: Translation) -> list[Work]:
 
 
 def count_of(
-    config: Config, build: "Callable[[], nn.Module]", shapes: list[tuple[tuple[int, ...], str]], name: str
+    config: Config, build: "Callable[[], nn.Module]", shapes: Sequence[tuple[tuple[int, ...], str]], name: str
 ) -> Count:
     """The counts of a task's model with softmax attention, once per task and set."""
     counted: Count = cached(

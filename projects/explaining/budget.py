@@ -1,7 +1,8 @@
 """What the tables of this project multiply and hold: the trainings of the classifiers, without what is analysed (see `regard_lab.hours`)."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from projects.explaining.config import Config
 from regard_lab.hours import Count, Work, cached, count
@@ -18,10 +19,7 @@ def works(table: str, cells: Sequence[Config]) -> list[Work]:
             continue
         seen.add(key)
         training, data = config.training, config.data
-        counted: Count = cached(
-            repr((data, config.model)),
-            lambda config=config: count(lambda: model_of(config), ((1, config.data.length), "long")),
-        )
+        counted: Count = cached(repr((data, config.model)), partial(counts, config))
         step = counted.forward + counted.backward
         if config.model.weights == "trained":
             done.append(
@@ -34,6 +32,11 @@ def works(table: str, cells: Sequence[Config]) -> list[Work]:
             )
         done.append(Work("texts, forward", training.epochs * data.validation_texts + data.test_texts, counted.forward))
     return done
+
+
+def counts(config: Config) -> Count:
+    """The classifier on one text."""
+    return count(lambda: model_of(config), ((1, config.data.length), "long"))
 
 
 def model_of(config: Config) -> "nn.Module":
@@ -51,8 +54,8 @@ def model_of(config: Config) -> "nn.Module":
         return Encoder(config.data, model)
     import transformers
 
-    small = {"hidden_size": 384, "intermediate_size": 1536, "num_hidden_layers": 6}
-    sizes = {"bert-base-uncased": {}, "minilm": small}
+    small: dict[str, Any] = {"hidden_size": 384, "intermediate_size": 1536, "num_hidden_layers": 6}
+    sizes: dict[str, dict[str, Any]] = {"bert-base-uncased": {}, "minilm": small}
     if model.checkpoint not in sizes:
         raise UserError(f"the sizes of {model.checkpoint} are not known here; known are {', '.join(sizes)}")
     body = transformers.BertModel(transformers.BertConfig(**sizes[model.checkpoint]), add_pooling_layer=False)

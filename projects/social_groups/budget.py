@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from projects.social_groups.config import Config
 from regard_lab.hours import Count, Work, cached, count, examples
@@ -17,7 +18,7 @@ def works(table: str, cells: Sequence[Config]) -> list[Work]:
     for config in cells:
         training, budget, data = config.training, config.budget, config.data
         plain = replace(config, model=replace(config.model, mechanism="softmax"))
-        counted: Count = cached(repr((data, plain.model)), lambda plain=plain: counts(plain))
+        counted: Count = cached(repr((data, plain.model)), partial(counts, plain))
         train, validation, test = (
             examples(data.source, data.name, split, most)
             for split, most in (("train", budget.train_scenes), ("validation", None), ("test", budget.test_scenes))
