@@ -134,7 +134,7 @@ class Adversaries(lightning.LightningModule):
         for pictures, labels in zip(*(tensor.chunk(parts) for tensor in batch), strict=True):
             with torch.no_grad():
                 fakes, fake_labels = self._fakes(size)
-            real_pictures = as_floats(pictures, self.network.image_size)
+            real_pictures = as_floats(pictures, self.network.image_size).to(fakes.dtype)  # Lightning casts floats alone
             scores = self.discriminator(torch.cat((real_pictures, fakes)), torch.cat((labels, fake_labels)))
             real, fake = scores.split((len(pictures), size))
             loss = F.relu(1 - real).mean() + F.relu(1 + fake).mean()
