@@ -74,7 +74,10 @@ def test_claims_show_verdict_and_statistic(root: Path) -> None:
     soup = page(root)
     better, fast = (words(soup.select_one(f"#claim-{name}")) for name in ("better", "fast"))
     assert better.startswith("✓ holds New is better.")
-    assert "Gain of new over old +3.10 points, 95 % interval [2.85, 3.35] points" in better
+    assert (
+        "Accuracy of new is 3.10 points higher than that of old, 95 % interval of the difference [2.85, 3.35] points"
+        in better
+    )
     assert "data: imdb, stands in for the real reviews" in better
     assert fast.startswith("– not run Old is fast.")
     assert words(soup.select_one("ul.counts")) == "experiment 1 ✓ holds timing 1 – not run"
