@@ -149,7 +149,7 @@ READ: dict[str, Callable[[Node], Any]] = {
 
 @dataclass(frozen=True)
 class Paper:
-    """A paper: `name` is that of its project; `not_reproduced` says what is left out, and why."""
+    """A paper: `name` is that of its project; `not_reproduced` says what is left out, and why; `code` is the address of the released code."""
 
     name: str
     title: str
@@ -161,6 +161,7 @@ class Paper:
     claims: tuple[Claim, ...] = ()
     groups: tuple[Group, ...] = ()
     not_reproduced: tuple[tuple[str, str], ...] = ()
+    code: str = ""
 
 
 def papers(root: Path) -> list[Paper]:
@@ -171,7 +172,8 @@ def papers(root: Path) -> list[Paper]:
 def load_paper(project: Path) -> Paper:
     """Read a paper with its tables; whatever is wrong in their files is one `UserError` that names file and place."""
     top = read_yaml(project / "paper.yaml").fields(
-        ("title", "authors", "year", "arxiv", "summary", "tables"), ("other_tables", "groups", "not_reproduced")
+        ("title", "authors", "year", "arxiv", "summary", "tables"),
+        ("code", "other_tables", "groups", "not_reproduced"),
     )
     files = {name: read_table(project, name) for name in _listed(project, top)}
     for key, node in (("tables", top["tables"]), ("other_tables", top.get("other_tables"))):
@@ -192,6 +194,7 @@ def load_paper(project: Path) -> Paper:
         year=top["year"].whole(),
         arxiv=top["arxiv"].text(),
         summary=top["summary"].text(),
+        code=top["code"].text() if "code" in top else "",
         tables=tables,
         claims=claims,
         groups=groups,

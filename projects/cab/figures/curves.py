@@ -1,12 +1,25 @@
 """Curves over a length: what a layer costs, and perplexity beyond the context of training."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.figure import Figure
 
 from projects.cab.figures.common import measured_rows, note
 from regard_lab.experiment.results import Result, Row
-from regard_lab.report.figures import LINES, Results, colour, house_style
+from regard_lab.report import hover
+from regard_lab.report.figures import (
+    LINES,
+    Results,
+    colour,
+    data_ticks,
+    house_style,
+    look,
+    plain_log_ticks,
+    seed_titles,
+)
 
+SMALL: dict[str, Any] = {"markersize": 3}
 CONTEXTS = {"perplexity_quarter": "¼", "perplexity_half": "½", "perplexity": "1", "perplexity_double": "2"}
 
 
@@ -22,12 +35,12 @@ def costs(results: Results) -> Figure | None:
         ):
             for row in rows:
                 lengths, own = curve(result, row, quantity, "own")
-                axes.loglog(lengths, own, color=colour(row.key), label=str(row.key["attention"]))
+                axes.loglog(lengths, own, marker=".", color=colour(row.key), label=str(row.key["attention"]))
             for form, line in (("unfused", "--"), ("fused", ":")):
                 lengths, values = curve(result, rows[0], quantity, form)
                 axes.loglog(lengths, values, line, color="black", linewidth=1.8, label=f"softmax, {form}")
-            axes.set_xticks(lengths, [str(n) for n in lengths])
-            axes.minorticks_off()
+            data_ticks(axes.xaxis, lengths, "{:,.0f}")
+            plain_log_ticks(axes.yaxis)
             axes.set_xlabel("tokens")
             axes.set_ylabel(title)
         figure.legend(*axes.get_legend_handles_labels(), loc="outside right center")
@@ -36,7 +49,7 @@ def costs(results: Results) -> Figure | None:
 
 
 def contexts(results: Results) -> Figure | None:
-    """Perplexity of the language model at a quarter, half, once and twice the context that it was trained on; mean over seeds."""
+    """Perplexity of the language model at a quarter, half, once and twice the context that it was trained on. Dots are seeds, lines their mean."""
     if (measured := measured_rows(results, "lm")) is None:
         return None
     result, rows = measured
@@ -45,9 +58,13 @@ def contexts(results: Results) -> Figure | None:
         axes = figure.subplots()
         for place, row in enumerate(rows):
             values = [row.metrics[name].mean for name in CONTEXTS]
-            axes.plot(
-                range(len(values)), values, LINES[place % 2], color=colour(row.key), label=str(row.key["attention"])
-            )
+            name = str(row.key["attention"])
+            axes.plot(range(len(values)), values, LINES[place % 2], color=colour(row.key), label=name)
+            for at, metric in enumerate(CONTEXTS):
+                (dots,) = axes.plot(
+                    [at] * row.metrics[metric].n, row.metrics[metric].values, "o", alpha=0.45, **SMALL, **look(row.key)
+                )
+                hover.titles(dots, seed_titles(row, row.metrics[metric]))
         axes.set_xticks(range(len(CONTEXTS)), list(CONTEXTS.values()))
         axes.set_xlabel("context, over that of training")
         axes.set_ylabel("perplexity per character")

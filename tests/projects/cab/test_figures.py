@@ -65,7 +65,8 @@ def test_the_index_ranks_the_mechanisms_of_each_pattern():
 def test_contexts_go_from_a_quarter_to_twice():
     metrics = {"perplexity_quarter": 8.0, "perplexity_half": 7.0, "perplexity": 6.0, "perplexity_double": 9.0}
     figure = FIGURES["contexts"](Results([result("lm", [({"attention": "local"}, metrics)])]))
-    (line,) = figure.axes[0].lines
+    line, *seeds = figure.axes[0].lines
+    assert len(seeds) == 4
     assert line.get_ydata().tolist() == [8.0, 7.0, 6.0, 9.0]
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["¼", "½", "1", "2"]
 
