@@ -21,6 +21,7 @@ from typing import Any, Literal
 from regard_lab.common import files, machine
 from regard_lab.common.errors import DataMissing, UserError
 from regard_lab.common.formatting import Key
+from regard_lab.experiment import items
 from regard_lab.experiment.run_result import RunResult
 
 Outcome = Literal["run", "reused", "failed", "not run"]
@@ -150,6 +151,7 @@ def _run_anew(cell: Cell, root: Path, keep: Literal["best", "last", "none"]) -> 
         measured = run(typed(load(cell.schema), cell.config), folder)
     _check_finite(measured)
     wall_time_s = time.perf_counter() - clock
+    kept_items = items.keep(measured, cell.id, cell.record_path(root))
     write_summaries(folder, cell.config, measured)
     if keep != "none":
         write_kept(cell, folder, measured.metrics, artefacts, keep)
@@ -160,6 +162,7 @@ def _run_anew(cell: Cell, root: Path, keep: Literal["best", "last", "none"]) -> 
         "metrics": measured.metrics,
         "curves": measured.curves,
         "exhibits": measured.exhibits,
+        **({"items": kept_items} if kept_items else {}),
         "started": started.isoformat(timespec="seconds"),
         "wall_time_s": round(wall_time_s, 2),
         "peak_mib": round(machine.peak_memory_mib(), 1),

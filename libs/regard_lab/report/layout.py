@@ -72,13 +72,16 @@ class Layout:
     claimed: frozenset[str] = field(default_factory=frozenset)
 
 
-def layout(table: TableView, claimed: Sequence[str], directions: Mapping[str, str]) -> Layout:
+def layout(
+    table: TableView, claimed: Sequence[str], directions: Mapping[str, str], compared: Sequence[Key] = ()
+) -> Layout:
     """Lay a table out.
 
     Args:
         table: The table with its results.
         claimed: The metrics that claims rest on, the most frequent first: they are never at the hidden end.
         directions: Metric -> `higher` or `lower`, where something says which is better.
+        compared: The rows that claims compare with.
 
     Returns:
         What the page shows.
@@ -96,13 +99,13 @@ def layout(table: TableView, claimed: Sequence[str], directions: Mapping[str, st
             order[column.name],
         ),
     )
+    baselines = references(table, compared)
     groups = []
     for scale, own in table.groups:
         result = table.results[scale] if scale else None
-        groups.append((scale, _rows(own, result, names, columns, table, directions)))
+        groups.append((scale, _rows(own, result, names, columns, baselines, directions)))
     shown = [row for _, rows in groups for row in rows]
     per_row = {tuple(use.name for use in row.data) for row in shown if row.line.records}
-    references = dict.fromkeys(_words(gate.reference) for gate in table.published.gates)
     return Layout(
         factors=[name.replace("_", " ") for name in names],
         columns=columns,
@@ -113,7 +116,7 @@ def layout(table: TableView, claimed: Sequence[str], directions: Mapping[str, st
         groups=groups,
         data=next((row.data for row in shown if row.line.records), []) if len(per_row) == 1 else [],
         row_data=len(per_row) > 1,
-        baselines="; ".join(references) or _words(BASELINE),
+        baselines="; ".join(dict.fromkeys(map(_words, baselines))),
         failed=any(row.line.status not in ("ok", "input") for row in shown),
         claimed=frozenset(claimed),
     )
@@ -128,10 +131,11 @@ def _rows(
     result: Result | None,
     names: Sequence[str],
     columns: Sequence[Column],
-    table: TableView,
+    found: Sequence[Key],
     directions: Mapping[str, str],
 ) -> list[Shown]:
-    of_line = {id(line): baseline_of(line.key, [other.key for other in lines], table) for line in lines}
+    keys = [line.key for line in lines]
+    of_line = {id(line): baseline_of(line.key, keys, found) for line in lines}
     baselines = {tuple(key.items()) for key in of_line.values() if key is not None}
     best = _best(lines, of_line, columns, directions)
     rows = []
@@ -168,31 +172,45 @@ def _factor(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def baseline_of(key: Key, keys: Iterable[Key], table: TableView) -> Key | None:
-    """The row that a row is compared with: like it in all that both have, but with the value of the gate's reference; `None` if there is none.
+def references(table: TableView, compared: Sequence[Key] = ()) -> list[Key]:
+    """The rows that others are compared with: those of the gates; else softmax attention; else the one that all claims compare with.
+
+    Args:
+        table: The table.
+        compared: The rows that claims compare with.
+    """
+    if table.published.gates:
+        return [gate.reference for gate in table.published.gates]
+    if any(BASELINE.items() <= row.key.items() for row in table.published.rows):
+        return [BASELINE]
+    different = list({tuple(key.items()): key for key in compared}.values())
+    return different if len(different) == 1 and len(different[0]) == 1 else []
+
+
+def baseline_of(key: Key, keys: Sequence[Key], found: Sequence[Key]) -> Key | None:
+    """The row that a row is compared with: like it in all that both have, but with the value of the reference; `None` if there is none.
 
     Args:
         key: The row.
         keys: All rows at its scale.
-        table: Its table; the reference row of its first gate stands for the baseline, else softmax attention.
+        found: The `references` of its table.
     """
-    references = [gate.reference for gate in table.published.gates] or [BASELINE]
-    found = None
-    for reference in references:
-        lead, *rest = reference.items()
-        candidates = [other for other in keys if other.get(lead[0]) == lead[1]]
+    for reference in found:
+        (lead, value), *rest = reference.items()
+        candidates = [other for other in keys if other.get(lead) == value]
         alike = [
             other
             for other in candidates
-            if all(other[part] == value for part, value in key.items() if part in other and part != lead[0])
+            if all(other[part] == own for part, own in key.items() if part in other and part != lead)
         ]
-        asked = [other for other in candidates if dict(rest).items() <= other.items()]
-        for other in sorted(
-            alike or (asked if rest else []),
-            key=lambda other: (-len(other.items() & key.items()), not reference.items() <= other.items()),
-        ):
-            found = found or other
-    return found
+        asked = [other for other in candidates if dict(rest).items() <= other.items()] if rest else []
+        order = [
+            (-len(other.items() & key.items()), not reference.items() <= other.items(), index)
+            for index, other in enumerate(alike or asked)
+        ]
+        if order:
+            return (alike or asked)[min(order)[2]]
+    return None
 
 
 def _best(

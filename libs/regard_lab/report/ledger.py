@@ -1,7 +1,6 @@
 """All claims of all papers as one list, each with what it can be filtered by and where to go from it."""
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from regard_lab.common.formatting import Key
@@ -87,6 +86,12 @@ def metrics_claimed(view: PaperView, table: TableView) -> list[str]:
     return list(dict.fromkeys([*(metric for metric, _ in claims.most_common()), *gates]))
 
 
+def compared(view: PaperView, table: TableView) -> list[Key]:
+    """The rows that claims compare others with."""
+    own = [one.claim for one in view.claims if one.claim.table == table.name]
+    return [claim.against for claim in own if claim.against is not None]
+
+
 def directions(view: PaperView, table: TableView) -> dict[str, str]:
     """Metric -> which is better, as far as a gate or a claim of superiority says so; two that contradict say nothing."""
     said: dict[str, set[str]] = {}
@@ -96,9 +101,3 @@ def directions(view: PaperView, table: TableView) -> dict[str, str]:
         if one.claim.table == table.name and one.claim.check == "better":
             said.setdefault(one.claim.metric, set()).add(one.claim.direction)
     return {metric: next(iter(ways)) for metric, ways in said.items() if len(ways) == 1}
-
-
-def kinds(views: Sequence[PaperView]) -> list[str]:
-    """The kinds of claims that there are, in the order of their weight."""
-    found = {group.group.kind for view in views for group in view.ledger.groups}
-    return [kind for kind in ("experiment", "timing", "arithmetic", "deterministic", "check") if kind in found]

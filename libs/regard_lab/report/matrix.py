@@ -13,7 +13,7 @@ from regard_lab.common.formatting import Key, parts, step
 from regard_lab.experiment.results import Result, Row, Scale
 from regard_lab.experiment.table_file import Column
 from regard_lab.report.figures import COLOURS
-from regard_lab.report.layout import BASELINE, baseline_of, difference
+from regard_lab.report.layout import BASELINE, baseline_of, difference, references
 from regard_lab.report.performance import Performance, settings
 from regard_lab.report.view import PaperView, TableView
 
@@ -149,7 +149,7 @@ def _scores(task: Task, table: TableView) -> dict[str, list[Score]]:
     keys = [row.key for row in result.rows if task.metric in row.metrics]
     found: dict[str, list[Score]] = {}
     for row in result.rows:
-        base = baseline_of(row.key, keys, table)
+        base = baseline_of(row.key, keys, references(table))
         score = _score(row, base, result, column, task)
         if score is not None and base is not None and isinstance(row.key.get(PART), str):
             found.setdefault(str(row.key[PART]), []).append(score)

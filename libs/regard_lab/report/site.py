@@ -23,7 +23,7 @@ from regard_lab.report.dvc_files import metrics, plot
 from regard_lab.report.findings import Finding, findings
 from regard_lab.report.formats import as_csv, as_markdown, as_tex
 from regard_lab.report.layout import layout
-from regard_lab.report.ledger import command, directions, entries, metrics_claimed
+from regard_lab.report.ledger import command, compared, directions, entries, metrics_claimed
 from regard_lab.report.matrix import matrix
 from regard_lab.report.performance import Performance, performance
 from regard_lab.report.records import anchor, runs
@@ -149,7 +149,8 @@ def _paper_files(
         "listed": entries(view),
         "origins": origins,
         "layouts": {
-            table.name: layout(table, metrics_claimed(view, table), directions(view, table)) for table in view.tables
+            table.name: layout(table, metrics_claimed(view, table), directions(view, table), compared(view, table))
+            for table in view.tables
         },
         "hours": hours.page_rows(name, root),
         "rates": hours.rates(),
