@@ -205,7 +205,38 @@ class Sr:
     training: Training
 
 
-TRAINED = ("lstf", "lm", "translation", "mlm")  # the sections of models of one width with sines for positions
+@dataclass
+class Summary:
+    """An encoder–decoder that writes summaries; lengths and vocabulary count subwords, `target_length` with both ends.
+
+    `beams` is the width of beam search, `label_smoothing` that of training. Examples are articles; null is all.
+    """
+
+    set: str
+    vocabulary: Annotated[int, Field(ge=259, le=32767)]  # 256 bytes and three special subwords
+    source_length: PositiveInt
+    target_length: Annotated[int, Field(ge=3)]  # beginning, one subword, end
+    label_smoothing: Share
+    beams: PositiveInt
+    options: Options
+    width: PositiveInt
+    heads: PositiveInt
+    feed_forward: PositiveInt
+    encoder_layers: PositiveInt
+    decoder_layers: PositiveInt
+    dropout: Share
+    train_examples: PositiveInt | None
+    held_out_examples: PositiveInt | None
+    training: Training
+
+
+TRAINED = (
+    "lstf",
+    "lm",
+    "translation",
+    "mlm",
+    "summary",
+)  # the sections of models of one width with sines for positions
 
 
 @dataclass
@@ -226,6 +257,7 @@ class Config:
     scale: str
     mlm: Mlm | None = None
     sr: Sr | None = None
+    summary: Summary | None = None
 
 
 def check(config: Config) -> None:

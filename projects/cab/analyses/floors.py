@@ -1,6 +1,8 @@
 """What a referee would compute in ten minutes, on the very windows and sentences of a task (`regard_lab.evidence.floors`)."""
 
 import math
+import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from projects.cab.data.pictures import enlarged, picture_pairs, shrunk
 from projects.cab.data.running_text import masked_windows, text_windows
 from projects.cab.data.sentences import PADDING, sentence_pairs
 from projects.cab.data.series import series_windows
+from projects.cab.data.summaries import articles
+from projects.cab.tasks.summarisation import rouge_of
 from projects.cab.tasks.super_resolution import quality_of
 from regard_lab.evidence import floors
 from regard_lab.experiment.run_result import RunResult
@@ -165,6 +169,47 @@ def _enlarged(config: Config, mode: str) -> RunResult:
     _, wanted = picture_pairs(task, config.data.source)["test"]
     quality = quality_of(enlarged(shrunk(wanted, task.low), task.high, mode), wanted)
     return RunResult({name: float(values.mean()) for name, values in quality.items()})
+
+
+def lead(config: Config, folder: Path) -> RunResult:
+    """The first two sentences of what a model reads."""
+    return _summaries(config, lambda source, _: " ".join(sentences_of(source)[:2]))
+
+
+def oracle(config: Config, folder: Path) -> RunResult:
+    """The one sentence of what a model reads that is nearest to the summary by ROUGE-1: no floor, but what taking a sentence could reach."""
+
+    def best(source: str, summary: str) -> str:
+        known = sentences_of(source)
+        return known[int(rouge_of(known, [summary] * len(known))["rouge_1"].argmax())]
+
+    return _summaries(config, best)
+
+
+def frequent_words(config: Config, folder: Path) -> RunResult:
+    """The most frequent words of the training summaries, as many as these have on average, the same for every article."""
+    task = config.summary
+    assert task is not None
+    summaries = articles(task, config.data.source)[1]["train"].summaries
+    words = [re.findall(r"[a-z0-9]+", summary.lower()) for summary in summaries]
+    count = round(sum(map(len, words)) / len(words))
+    text = " ".join(word for word, _ in Counter(word for row in words for word in row).most_common(count))
+    return _summaries(config, lambda source, summary: text)
+
+
+def _summaries(config: Config, summarise: Callable[[str, str], str]) -> RunResult:
+    """ROUGE on the test articles of what a source and the right summary give."""
+    task = config.summary
+    assert task is not None
+    test = articles(task, config.data.source)[1]["test"]
+    pairs = zip(test.sources, test.summaries, strict=True)
+    texts = [summarise(source, summary) for source, summary in pairs]
+    return RunResult({name: float(values.mean()) for name, values in rouge_of(texts, test.summaries).items()})
+
+
+def sentences_of(text: str) -> list[str]:
+    """A text's sentences, by what ends them."""
+    return re.split(r"(?<=[.!?])\s+", text.strip())
 
 
 def target_unigram(config: Config, folder: Path) -> RunResult:

@@ -1,9 +1,9 @@
-"""Which tasks stand for which pattern, as in the paper, so far as they are trained here.
+"""Which tasks stand for which pattern: the paper's, without speech and point clouds, which are not trained here, and translation.
 
-noncausal self     speech, summarisation, super-resolution, masked language model     (forecasts and point clouds are not in its index)
-causal self        speech, summarisation, language model
-noncausal cross    point clouds, forecasts
-causal cross       speech, summarisation                                              (here translation in place of both)
+noncausal self     summarisation, super-resolution, masked language model; forecasts are not in the paper's index of it either
+causal self        summarisation, language model
+noncausal cross    forecasts
+causal cross       summarisation; translation, which is ours
 """
 
 from collections.abc import Callable, Mapping
@@ -15,6 +15,7 @@ from projects.cab.tasks import (
     forecasting,
     language_modelling,
     masked_language_modelling,
+    summarisation,
     super_resolution,
     translation,
 )
@@ -49,16 +50,21 @@ class PatternTask:
 
 TASKS: dict[Pattern, tuple[PatternTask, ...]] = {
     "noncausal_self": (
+        PatternTask("summary_self", "summary", summarisation.INDEX_METRICS, summarisation.result_of),
         PatternTask("sr", "sr", super_resolution.INDEX_METRICS, super_resolution.result_of),
         PatternTask("mlm", "mlm", masked_language_modelling.INDEX_METRICS, masked_language_modelling.result_of),
     ),
     "causal_self": (
+        PatternTask("summary_causal", "summary", summarisation.INDEX_METRICS, summarisation.result_of),
         PatternTask(
             "lm", "lm", language_modelling.INDEX_METRICS, language_modelling.result_of, {"positions": "absolute"}
         ),
     ),
     "noncausal_cross": (PatternTask("lstf_cross", "lstf", forecasting.INDEX_METRICS, forecasting.result_of),),
-    "causal_cross": (PatternTask("translation", "translation", translation.INDEX_METRICS, translation.result_of),),
+    "causal_cross": (
+        PatternTask("summary_cross", "summary", summarisation.INDEX_METRICS, summarisation.result_of),
+        PatternTask("translation", "translation", translation.INDEX_METRICS, translation.result_of),
+    ),
 }
 
 

@@ -25,6 +25,7 @@ SMALL = {
     },
     "mlm": {"vocabulary": 264, "length": 16, "width": 8, "heads": 2, "feed_forward": 8},
     "sr": {"options": "{}"},
+    "summary": {"vocabulary": 300, "source_length": 24, "target_length": 10, "width": 8, "heads": 2, "feed_forward": 8},
     "translation": {"vocabulary": 20, "length": 8, "width": 8, "heads": 2, "feed_forward": 8},
 }
 
@@ -64,6 +65,14 @@ def pictures(split: str) -> Images:
     return Images(np.clip(np.stack(slopes), 0, 255).astype(np.uint8), np.arange(count))
 
 
+def articles(split: str) -> Texts:
+    """Of a headline, a first paragraph and a body."""
+    count, words = {"train": 24, "validation": 8, "test": 8}[split], ["rain", "sun", "wind", "snow"]
+    rows = [(words[each % 4], words[each // 4 % 4]) for each in range(count)]
+    texts = [f"{a} falls\n\nThere is {a} and {b}.\n\nToday {a} falls. Then {b} comes.\nIt is {b}." for a, b in rows]
+    return Texts.of((text, 0) for text in texts)
+
+
 def load(name: str, root: Path, source: str) -> dict:
     splits = ("train", "validation", "test")
     if name in ("household_power", "appliances"):
@@ -72,4 +81,6 @@ def load(name: str, root: Path, source: str) -> dict:
         return {split: pictures(split) for split in splits}
     if name == "libreoffice_help":
         return {split: pairs(split) for split in splits}
+    if name == "bbc_news":
+        return {split: articles(split) for split in splits}
     return {split: Texts.of([("It is a truth universally acknowledged. " * 40, 0)]) for split in splits}

@@ -16,7 +16,7 @@ from tests.configs import configs_of
 config_of = configs_of(PROJECT, default="experiment=certification")
 
 
-LM = TASKS["causal_self"][0]
+LM = next(task for task in TASKS["causal_self"] if task.table == "lm")
 KINDS = [task for tasks in TASKS.values() for task in tasks]
 
 
@@ -89,7 +89,7 @@ def test_the_command_writes_one_scale_keeps_the_others_and_says_what_it_refuses(
     (tmp_path / "constants.yaml").write_text("quick: {causal_self: {lm: {metrics: {}}}}")
     monkeypatch.setattr("sys.argv", ["freeze_constants", "--scale", "laptop"])
     assert freeze_constants.main() == 2
-    assert "cab/sr and the other tables of the index have no result at laptop" in capsys.readouterr().err
+    assert "cab/summary_self and the other tables of the index have no result at laptop" in capsys.readouterr().err
     for task in KINDS[1:]:
         rows = [
             Row(
@@ -110,7 +110,7 @@ def test_the_command_writes_one_scale_keeps_the_others_and_says_what_it_refuses(
     assert freeze_constants.main() == 0
     said = capsys.readouterr().out
     assert "refused: perplexity, below the floor: F = 0.8" in said
-    assert "sr: no result at laptop" in said
+    assert "summary_self: no result at laptop" in said
     assert "causal_self      lm           perplexity: 2 mechanisms, 1 seed(s)" in said
     frozen = yaml.safe_load((tmp_path / "constants.yaml").read_text())
     assert frozen["quick"] == {"causal_self": {"lm": {"metrics": {}}}}
