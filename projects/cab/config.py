@@ -230,6 +230,32 @@ class Summary:
     training: Training
 
 
+@dataclass
+class Pcc:
+    """A model that completes point clouds: a view of `points` is to become an object of `whole_points`.
+
+    `proxies` are the places of the view that attention reads, `queries` those that it makes, each of which is folded into `fold` × `fold` points;
+    `neighbours` are the nearest points that a place knows. Examples are views; null is all.
+    """
+
+    set: str
+    points: PositiveInt
+    whole_points: PositiveInt
+    proxies: PositiveInt
+    queries: PositiveInt
+    fold: PositiveInt
+    neighbours: PositiveInt
+    options: Options
+    width: PositiveInt
+    heads: PositiveInt
+    feed_forward: PositiveInt
+    encoder_layers: PositiveInt
+    decoder_layers: PositiveInt
+    train_examples: PositiveInt | None
+    held_out_examples: PositiveInt | None
+    training: Training
+
+
 TRAINED = (
     "lstf",
     "lm",
@@ -258,6 +284,7 @@ class Config:
     mlm: Mlm | None = None
     sr: Sr | None = None
     summary: Summary | None = None
+    pcc: Pcc | None = None
 
 
 def check(config: Config) -> None:
@@ -282,6 +309,8 @@ def check(config: Config) -> None:
         raise ValueError(
             f"lstf.label_length is a part of lstf.length, got {config.lstf.label_length} and {config.lstf.length}"
         )
+    if config.pcc is not None and config.pcc.points < config.pcc.proxies:
+        raise ValueError(f"pcc.proxies are chosen from pcc.points, got {config.pcc.proxies} and {config.pcc.points}")
     if config.sr is not None:
         check_sr(config.sr)
     if config.efficiency is not None and len(set(config.efficiency.lengths)) < 2:

@@ -1,8 +1,8 @@
-"""Which tasks stand for which pattern: the paper's, without speech and point clouds, which are not trained here, and translation.
+"""Which tasks stand for which pattern: the paper's, without speech, which is not trained here, and translation.
 
-noncausal self     summarisation, super-resolution, masked language model; forecasts are not in the paper's index of it either
+noncausal self     summarisation, super-resolution, masked language model; forecasts and point clouds are not in the paper's either
 causal self        summarisation, language model
-noncausal cross    forecasts
+noncausal cross    point clouds, forecasts
 causal cross       summarisation; translation, which is ours
 """
 
@@ -12,6 +12,7 @@ from typing import Any
 
 from projects.cab.config import NONE, Config
 from projects.cab.tasks import (
+    completion,
     forecasting,
     language_modelling,
     masked_language_modelling,
@@ -60,7 +61,10 @@ TASKS: dict[Pattern, tuple[PatternTask, ...]] = {
             "lm", "lm", language_modelling.INDEX_METRICS, language_modelling.result_of, {"positions": "absolute"}
         ),
     ),
-    "noncausal_cross": (PatternTask("lstf_cross", "lstf", forecasting.INDEX_METRICS, forecasting.result_of),),
+    "noncausal_cross": (
+        PatternTask("pcc_cross", "pcc", completion.INDEX_METRICS, completion.result_of),
+        PatternTask("lstf_cross", "lstf", forecasting.INDEX_METRICS, forecasting.result_of),
+    ),
     "causal_cross": (
         PatternTask("summary_cross", "summary", summarisation.INDEX_METRICS, summarisation.result_of),
         PatternTask("translation", "translation", translation.INDEX_METRICS, translation.result_of),

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from projects.cab.config import Attention, Config, Lm, Lstf, Mlm, Sr, Summary, Translation, modules_of
+from projects.cab.config import Attention, Config, Lm, Lstf, Mlm, Pcc, Sr, Summary, Translation, modules_of
 from regard.common.patterns import Pattern
 from regard_lab.common.files import read_json, write_json
 from regard_lab.experiment.artefacts import artefact
@@ -23,7 +23,7 @@ from regard_lab.training.trainer import History, Task, fit, load_weights, loader
 
 MEASURED = "measured.json"
 Score = Callable[[nn.Module, Any], dict[str, Tensor]]
-Section = TypeVar("Section", Lstf, Lm, Mlm, Sr, Summary, Translation)
+Section = TypeVar("Section", Lstf, Lm, Mlm, Pcc, Sr, Summary, Translation)
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ def compared(pattern: str) -> set[str]:
 
 TRAINED = (
     *(task.table for tasks in TASKS.values() for task in tasks),
-    *("lstf_self", "lstf_ett_self", "lstf_ett_cross"),
+    *("pcc_self", "lstf_self", "lstf_ett_self", "lstf_ett_cross"),
 )
 
 

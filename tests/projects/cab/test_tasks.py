@@ -7,6 +7,7 @@ import torch
 
 from projects.cab.config import PROJECT
 from projects.cab.tasks import (
+    completion,
     forecasting,
     language_modelling,
     masked_language_modelling,
@@ -26,6 +27,7 @@ TRAIN = {
     "mlm": masked_language_modelling.train,
     "sr": super_resolution.train,
     "summary_cross": summarisation.train,
+    "pcc_cross": completion.train,
     "translation": translation.train,
 }
 
@@ -54,6 +56,7 @@ def test_the_loss_of_a_translation_leaves_padding_out():
         ("mlm", "nystrom"),
         ("sr", "lara"),
         ("summary_cross", "performer"),
+        ("pcc_cross", "cosformer"),
         ("translation", "abc"),
     ],
 )
@@ -122,7 +125,7 @@ def test_a_pattern_has_the_papers_tasks_so_far_as_they_are_here():
     assert {pattern: [task.table for task in tasks] for pattern, tasks in TASKS.items()} == {
         "noncausal_self": ["summary_self", "sr", "mlm"],
         "causal_self": ["summary_causal", "lm"],
-        "noncausal_cross": ["lstf_cross"],
+        "noncausal_cross": ["pcc_cross", "lstf_cross"],
         "causal_cross": ["summary_cross", "translation"],
     }
     for pattern, tasks in TASKS.items():
