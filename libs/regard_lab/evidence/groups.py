@@ -11,6 +11,7 @@ from dataclasses import replace
 from scipy import stats
 
 from regard_lab.evidence.paper import Group, Paper
+from regard_lab.evidence.statistics import holm
 from regard_lab.evidence.verdict import (
     WORDS,
     Correction,
@@ -23,16 +24,6 @@ from regard_lab.evidence.verdict import (
 )
 
 FALSE_DISCOVERIES = 0.05  # of the verdicts that survive over a paper, at most this share is expected to be wrong
-
-
-def holm(ps: Sequence[float]) -> list[float]:
-    """p-values adjusted for testing all of them (Holm 1979): the i-th smallest times the number that are left, never falling."""
-    order = sorted(range(len(ps)), key=lambda i: ps[i])
-    adjusted, least = [0.0] * len(ps), 0.0
-    for rank, i in enumerate(order):
-        least = max(least, min(1.0, (len(ps) - rank) * ps[i]))
-        adjusted[i] = least
-    return adjusted
 
 
 def judge_groups(paper: Paper, verdicts: Mapping[str, list[Verdict]]) -> Ledger:

@@ -20,7 +20,7 @@ from regard_lab.common.strict_yaml import Node, read_yaml
 from regard_lab.evidence import expression
 from regard_lab.evidence.gate import Gate, read_after, read_gates
 from regard_lab.experiment.results import Scale
-from regard_lab.experiment.table_file import Column, PublishedRow, TableFile, read_table
+from regard_lab.experiment.table_file import Column, PublishedRow, SharedItems, TableFile, read_table
 
 Kind = Literal["experiment", "timing", "arithmetic", "deterministic", "check"]
 KINDS: dict[Kind, str] = {  # the headline counts the first alone
@@ -63,6 +63,8 @@ class PublishedTable:
     elsewhere: Mapping[Scale, tuple[Key, ...]] = field(default_factory=dict)
     gates: tuple[Gate, ...] = ()
     after: tuple[str, ...] = ()
+    items: SharedItems | None = None
+    not_compared: Mapping[str, str] = field(default_factory=dict)
 
     def row(self, key: Key) -> PublishedRow | None:
         return next((row for row in self.rows if row.key == key), None)
@@ -77,14 +79,16 @@ class Claim:
 
     check        decides whether                                                 fields of its own
     equivalence  |mean(row) − mean(against)| < margin                            against, margin, reason, paired
-    better       the gain of row over against is above `least`                   against, direction, least, relative, paired, up_to
+    better       row is higher (or lower) than against, by at least `least`      against, direction, least, relative, paired
     formula      metric of row (divided by that of against) equals an expression equals, against, constants, tolerance
-    monotone     the metric never turns by more than `tolerance` along rows      rows, or row and over; direction, tolerance, paired
+    trend        the metric rises (or falls) with each doubling of `over`        rows, or row; over; direction, log, paired
     exponent     the metric grows as over^p, p in [at_least, at_most]            over, at_least, at_most
-    bound        the mean is in [at_least, at_most]                              at_least, at_most, up_to
+    bound        the mean is in [at_least, at_most]                              at_least, at_most, control
+    ranks        row's place among all rows is from at_least to at_most          among, without, direction, at_least, at_most, paired
 
-    `up_to`: the claim is of a best case that it does not name; one case can prove it, a single table cannot refute it.
-    `row` with `over` is a filter: every row that contains it, in the order of the number `over`.
+    `row` with `over` is a filter: every row that contains it, in the order of the number `over`, a part of the key; with `rows` it may be a metric.
+    `log`: the trend is that of the metric's logarithm. `control`: a row whose value each seed's is divided by, such as one timed against itself.
+    `among` selects the rows that are ranked, all of them if it is left out; `without` names parts of keys of those that are not.
     """
 
     id: str
@@ -106,7 +110,11 @@ class Claim:
     least: float = 0.0
     relative: bool = False
     paired: bool = True
-    up_to: bool = False
+    log: bool = False
+    control: Key | None = None
+    among: Key = field(default_factory=dict)
+    without: tuple[Key, ...] = ()
+    items: SharedItems | None = None
     equals: str = ""
     constants: dict[str, float] = field(default_factory=dict)
     tolerance: float = 0.0
@@ -117,28 +125,31 @@ class Claim:
 
 CHECKS: dict[str, tuple[set[str], set[str]]] = {  # required and optional fields beyond those of every claim
     "equivalence": ({"row", "against", "margin", "reason"}, {"paired"}),
-    "better": ({"row", "against"}, {"direction", "least", "relative", "paired", "up_to"}),
+    "better": ({"row", "against"}, {"direction", "least", "relative", "paired"}),
     "formula": ({"row", "equals"}, {"against", "constants", "tolerance"}),
-    "monotone": (set(), {"rows", "row", "over", "direction", "tolerance", "paired"}),
+    "trend": ({"over"}, {"rows", "row", "direction", "log", "paired"}),
     "exponent": ({"row", "over"}, {"at_least", "at_most"}),
-    "bound": ({"row"}, {"at_least", "at_most", "up_to"}),
+    "bound": ({"row"}, {"at_least", "at_most", "control"}),
+    "ranks": ({"row"}, {"among", "without", "direction", "at_least", "at_most", "paired"}),
 }
 EVERY = ("id", "kind", "group", "says", "source", "check", "metric")
 READ: dict[str, Callable[[Node], Any]] = {
     "kind": lambda node: node.choice(*KINDS),
     "row": Node.key,
     "against": Node.key,
-    "rows": lambda node: tuple(item.key() for item in node.items()),
+    "control": Node.key,
+    "among": Node.key,
+    **dict.fromkeys(("rows", "without"), lambda node: tuple(item.key() for item in node.items())),
     "direction": lambda node: node.choice("higher", "lower"),
     "constants": lambda node: {name: item.number() for name, item in node.entries().items()},
     **dict.fromkeys(("margin", "least", "tolerance", "at_least", "at_most"), Node.number),
-    **dict.fromkeys(("relative", "paired", "up_to"), Node.flag),
+    **dict.fromkeys(("relative", "paired", "log"), Node.flag),
 }
 
 
 @dataclass(frozen=True)
 class Paper:
-    """A paper: `name` is that of its project; `not_reproduced` says what is left out, and why."""
+    """A paper: `name` is that of its project; `not_reproduced` says what is left out, and why; `code` is the address of the released code."""
 
     name: str
     title: str
@@ -150,6 +161,7 @@ class Paper:
     claims: tuple[Claim, ...] = ()
     groups: tuple[Group, ...] = ()
     not_reproduced: tuple[tuple[str, str], ...] = ()
+    code: str = ""
 
 
 def papers(root: Path) -> list[Paper]:
@@ -160,7 +172,8 @@ def papers(root: Path) -> list[Paper]:
 def load_paper(project: Path) -> Paper:
     """Read a paper with its tables; whatever is wrong in their files is one `UserError` that names file and place."""
     top = read_yaml(project / "paper.yaml").fields(
-        ("title", "authors", "year", "arxiv", "summary", "tables"), ("other_tables", "groups", "not_reproduced")
+        ("title", "authors", "year", "arxiv", "summary", "tables"),
+        ("code", "other_tables", "groups", "not_reproduced"),
     )
     files = {name: read_table(project, name) for name in _listed(project, top)}
     for key, node in (("tables", top["tables"]), ("other_tables", top.get("other_tables"))):
@@ -181,6 +194,7 @@ def load_paper(project: Path) -> Paper:
         year=top["year"].whole(),
         arxiv=top["arxiv"].text(),
         summary=top["summary"].text(),
+        code=top["code"].text() if "code" in top else "",
         tables=tables,
         claims=claims,
         groups=groups,
@@ -222,6 +236,8 @@ def published(file: TableFile) -> PublishedTable:
         elsewhere,
         read_gates(file),
         read_after(file),
+        file.items,
+        file.not_compared,
     )
 
 
@@ -267,7 +283,10 @@ def _claim(node: Node, table: PublishedTable) -> Claim:
     fields = node.fields((*EVERY, *sorted(required)), (*sorted(optional), "note"))
     column = table.column(entries["metric"].value) if "metric" in entries else None
     claim = Claim(
-        table=table.name, column=column, **{name: READ.get(name, Node.text)(item) for name, item in fields.items()}
+        table=table.name,
+        column=column,
+        items=table.items,
+        **{name: READ.get(name, Node.text)(item) for name, item in fields.items()},
     )
     complaint = _complaint(claim, table)
     if complaint:
@@ -289,21 +308,30 @@ def _complaint(claim: Claim, table: PublishedTable) -> str | None:
             return "a relative gain is taken seed by seed, so it has to be paired"
         case "formula" if complaint := _formula_complaint(claim, columns):
             return complaint
-        case "monotone" if bool(claim.rows) == bool(claim.row and claim.over) or len(claim.rows) == 1:
-            return "needs either at least two `rows`, or `row` with `over`"
-        case "bound" | "exponent" if math.isinf(claim.at_least) and math.isinf(claim.at_most):
+        case "formula" if claim.kind not in EXACT:
+            return f"a formula is exact: its kind is one of {', '.join(EXACT)}, not {claim.kind}"
+        case "equivalence" | "trend" | "exponent" if claim.kind in EXACT:
+            return f"the check {claim.check!r} needs chance, but the kind is {claim.kind}"
+        case "trend" if bool(claim.rows) == bool(claim.row) or len(claim.rows) == 1:
+            return "needs either at least two `rows`, or `row`"
+        case "bound" | "exponent" | "ranks" if math.isinf(claim.at_least) and math.isinf(claim.at_most):
             return "needs `at_least`, `at_most` or both"
-        case "bound" | "exponent" if claim.at_least > claim.at_most:
+        case "bound" | "exponent" | "ranks" if claim.at_least > claim.at_most:
             return f"at_least {claim.at_least:g} is above at_most {claim.at_most:g}"
     named = [
         *claim.rows,
         *([claim.against] if claim.against else []),
+        *([claim.control] if claim.control else []),
         *([claim.row] if claim.row and not claim.over else []),
     ]
     for key in named:
         if table.row(key) is None:
             return f"table {table.name!r} has no row {key}"
-    if claim.over:
+    if claim.check == "ranks" and not claim.among.items() <= claim.row.items():
+        return f"the row {claim.row} is not among {claim.among}"
+    if claim.rows and claim.over and not all(claim.over in key for key in claim.rows) and claim.over not in columns:
+        return f"{claim.over!r} is neither a part of every row's key nor a column"
+    if claim.over and not claim.rows:
         points = [key for key in (row.key for row in table.rows) if claim.row.items() <= key.items()]
         numbers = {key[claim.over] for key in points if isinstance(key.get(claim.over), int | float)}
         least = 3 if claim.check == "exponent" else 2

@@ -1,7 +1,13 @@
 """A table is one file, `projects/<paper>/tables/<table>.yaml`: what it runs and measures, and what the paper says and claims.
 
     title, source, note    what the table is, and where the published numbers are
-    columns                metric -> label, unit, digits; a name means a shared set of `columns.yaml`
+    columns                metric -> label, unit, digits; a name means a shared set of `columns.yaml`. `range`: its least and largest value, null
+                           for none; intervals stay within. `exact`: computed without chance, so that equal values of several seeds are one value
+    items                  the test items that all seeds share: `config`, where their number is in a cell's config, and `shares`, the metrics that are
+                           shares of items which come out right, with how many times as many they rest on (an average over four tasks: 4);
+                           `without`, the metrics that rest on other items
+    not_compared           column -> why its difference to the paper's number would mean nothing: hardware, unit, task or data, and what differs;
+                           `every` for all columns
     published              what the paper says: only rows for which it has a number, each with `values`, their `sources` (one per value,
                            or one for all), and which are `approximate` (a list, or true for all)
     claims                 what the paper claims, as checks (`regard_lab.evidence.paper`)
@@ -28,6 +34,7 @@ A column without a label is recorded and not shown; one with `scales` is measure
 """
 
 import itertools
+import math
 import string
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -52,7 +59,8 @@ from regard_lab.experiment.experiment_file import (
 from regard_lab.experiment.results import SCALES, Scale
 
 SHOWN = ("title", "source", "columns")
-SHOWN_IF_ANY = ("note", "input", "published", "claims")
+SHOWN_IF_ANY = ("note", "input", "published", "claims", "items", "not_compared")
+EVERY_COLUMN = "every"
 RUN = ("experiment", "seeds", "rows", "sets")
 RUN_IF_ANY = ("run", "config", "data_sets", "curves", "workers", "gate")
 LISTED: tuple[Scale, ...] = ("laptop", "paper", "quick")  # whose rows come first in the report
@@ -61,12 +69,30 @@ EXPERIMENT = "experiment"  # what a part of a row's key sets if it is in the exp
 
 @dataclass(frozen=True)
 class Column:
-    """A metric of a table. `digits`: decimals shown, `None` for four significant figures."""
+    """A metric of a table. `digits`: decimals shown, `None` for four significant figures.
+
+    `range`: the least and the largest value that it can have. `exact`: it has no chance in it, so that several equal values are one.
+    """
 
     name: str
     label: str
     unit: str
     digits: int | None = None
+    range: tuple[float, float] | None = None
+    exact: bool = False
+
+
+@dataclass(frozen=True)
+class SharedItems:
+    """Where a cell's config says on how many items every seed is tested.
+
+    `shares`: the metrics that are shares of items which come out right, and of how many times as many (an average over four tasks: 4).
+    `without`: the metrics that rest on other items.
+    """
+
+    config: str
+    shares: Mapping[str, int] = field(default_factory=dict)
+    without: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -122,6 +148,8 @@ class TableFile:
     claims: Node | None
     runs: Runs | None
     gate: Node | None = None
+    items: SharedItems | None = None
+    not_compared: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def rows(self) -> list[Key]:
@@ -205,7 +233,34 @@ def read_table(project: Path, name: str) -> TableFile:
         claims=fields.get("claims"),
         runs=_runs(fields) if runs else None,
         gate=fields.get("gate"),
+        items=_items(fields["items"], columns) if "items" in fields else None,
+        not_compared=_not_compared(fields["not_compared"], columns) if "not_compared" in fields else {},
     )
+
+
+def _items(node: Node, columns: Sequence[Column]) -> SharedItems:
+    fields = node.fields(("config",), ("shares", "without"))
+    shares = {name: item.whole() for name, item in fields["shares"].entries().items()} if "shares" in fields else {}
+    without = [item.text() for item in fields["without"].items()] if "without" in fields else []
+    for name in (*shares, *without):
+        _known(node, name, columns)
+    return SharedItems(fields["config"].text(), shares, frozenset(without))
+
+
+def _not_compared(node: Node, columns: Sequence[Column]) -> dict[str, str]:
+    said = {name: item.text() for name, item in node.entries().items()}
+    if EVERY_COLUMN in said:
+        said = dict.fromkeys((column.name for column in columns), said[EVERY_COLUMN]) | said
+        del said[EVERY_COLUMN]
+    for name in said:
+        _known(node, name, columns)
+    return said
+
+
+def _known(node: Node, name: str, columns: Sequence[Column]) -> None:
+    known = [column.name for column in columns]
+    if name not in known:
+        raise node.error(f"there is no column {name!r}; columns are {', '.join(known)}.{nearest(name, known)}")
 
 
 def _runs(fields: Mapping[str, Node]) -> Runs:
@@ -285,7 +340,7 @@ def _columns(node: Node, shared: Path) -> tuple[tuple[Column, ...], dict[Scale, 
     shown: list[Column] = []
     metrics: dict[Scale, dict[str, str]] = {scale: {} for scale in SCALES}
     for name, item in _column_nodes(node, shared):
-        fields = item.fields(("unit",), ("label", "digits", "scales"))
+        fields = item.fields(("unit",), ("label", "digits", "scales", "range", "exact"))
         if any(name in metrics[scale] for scale in SCALES):
             raise item.error(f"the column {name!r} is here twice")
         unit = _unit(fields["unit"])
@@ -293,7 +348,9 @@ def _columns(node: Node, shared: Path) -> tuple[tuple[Column, ...], dict[Scale, 
             metrics[check_scale(scale if isinstance(scale, str) else scale.choice(*SCALES))][name] = unit
         if "label" in fields:
             digits = fields["digits"].whole() if "digits" in fields else None
-            shown.append(Column(name, fields["label"].text(), unit, digits))
+            limits = _range(fields["range"]) if "range" in fields else None
+            exact = "exact" in fields and fields["exact"].flag()
+            shown.append(Column(name, fields["label"].text(), unit, digits, limits, exact))
     return tuple(shown), metrics
 
 
@@ -311,6 +368,18 @@ def _column_nodes(node: Node, shared: Path) -> Iterator[tuple[str, Node]]:
     else:
         for item in node.items():
             yield from _column_nodes(item, shared)
+
+
+def _range(node: Node) -> tuple[float, float]:
+    ends = node.items()
+    if len(ends) != 2:
+        raise node.error(f"a range has a least and a largest value, null for none, got {node.value!r}")
+    low, high = (
+        end if item.value is None else item.number() for item, end in zip(ends, (-math.inf, math.inf), strict=True)
+    )
+    if low >= high:
+        raise node.error(f"the least value {low:g} is not below the largest {high:g}")
+    return low, high
 
 
 def _unit(node: Node) -> str:

@@ -1,5 +1,7 @@
 """`python -m regard_lab.report` writes `reports/`: a static site with every table, figure and claim, and the tables as csv, Markdown and LaTeX.
 
+It writes the findings into the READMEs too, where they have the marks for them (`regard_lab.report.readme`).
+
 Exit code 2 with one sentence if a result or a paper's file cannot be read; the old report then stays intact.
 """
 
@@ -8,7 +10,9 @@ import sys
 from pathlib import Path
 
 from regard_lab.common.errors import command
-from regard_lab.report.site import publish, render
+from regard_lab.common.files import write_atomically
+from regard_lab.report.readme import readmes
+from regard_lab.report.site import collect, publish, site_of
 from regard_lab.write_fingerprints import known_fingerprint, up_to_date
 
 
@@ -22,9 +26,20 @@ def main() -> int:
     )
     root: Path = parser.parse_args().root
     current = up_to_date(root)
-    files = render(root, lambda paper, table, scale: known_fingerprint(paper, table, scale, root, written=current))
+    collected = collect(root, lambda paper, table, scale: known_fingerprint(paper, table, scale, root, written=current))
+    texts = readmes(root, collected.views, collected.found)
+    files = site_of(root, collected)
     written, removed = publish(files, root / "reports")
-    print(f"{root / 'reports' / 'index.html'}: {len(files)} files, {written} changed, {removed} removed")
+    size = sum(map(len, files.values())) / 1e6
+    print(f"{root / 'reports' / 'index.html'}: {len(files)} files, {size:.1f} MB, {written} changed, {removed} removed")
+    for path, text in texts.items():
+        if path.read_text(encoding="utf-8") != text:
+            write_atomically(path, text)
+            print(f"{path}: findings changed")
+    for paper, found in collected.found.items():
+        for finding in found:
+            for moved in finding.moved:
+                print(f"projects/{paper}/findings.yaml: {moved}; read the sentence again: {finding.says}")
     return 0
 
 

@@ -6,24 +6,34 @@ docstring is the caption. No function holds a number; all come from `results/`.
 
 import io
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import (
+    FixedFormatter,
+    FixedLocator,
+    FuncFormatter,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+    NullLocator,
+)
 
 from regard_lab.common.files import write_atomically
-from regard_lab.common.formatting import Key, label
+from regard_lab.common.formatting import Key, label, number
 from regard_lab.experiment.results import SCALES, Metric, Result, Row, Scale
+from regard_lab.report import hover
 
 # Okabe and Ito's colours first, then Tol's muted ones: distinguishable with any colour vision, and the same for a mechanism in every figure.
 COLOURS = {
-    "softmax": "#4d4d4d",
+    "softmax": "#000000",
     "optimised": "#0072b2",
     "efficient": "#e69f00",
     "super": "#009e73",
@@ -39,11 +49,21 @@ COLOURS = {
     "s4d": "#661100",
     "linformer": "#44aa99",
 }
+# What is no mechanism of the library, such as a control or a design, has no colour: a grey, a filling of its marker and a kind of line.
+GREYS = ("#767676", "#a8a8a8", "#4f4f4f")
+FILLINGS: tuple[Literal["none", "left", "top", "right", "bottom", "full"], ...] = (
+    "none",
+    "left",
+    "top",
+    "right",
+    "bottom",
+    "full",
+)
 LINES = ("-", "--", ":", "-.")
 STYLE: dict[Any, Any] = {
     "svg.hashsalt": "regard",
-    "svg.fonttype": "path",
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so that paths of letters are the same on every machine
+    "svg.fonttype": "none",  # text stays text: it can be searched, copied and read aloud
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so that room for letters is the same on every machine
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -57,6 +77,7 @@ STYLE: dict[Any, Any] = {
     "figure.dpi": 100,
 }
 QUICK = "quick: mechanics, not evidence"
+FONTS = b"'DejaVu Sans', Verdana, sans-serif"  # where a reader has none, the next as wide
 
 
 class Results:
@@ -92,11 +113,12 @@ def house_style() -> Iterator[None]:
 
 
 def svg(figure: Figure) -> bytes:
-    """The figure as SVG: no date, no version, letters as paths."""
+    """The figure as SVG: no date, no version, text as text, and the value of each marker on hover."""
     buffer = io.BytesIO()
     with house_style():
+        marked = hover.mark(figure)
         figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()
+    return hover.with_titles(buffer.getvalue(), marked).replace(b"'DejaVu Sans'", FONTS)
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -105,9 +127,68 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def colour(key: Key) -> str:
-    """The colour of a row's mechanism; a user's own mechanism has one too, the same every time."""
-    name = str(key.get("attention", label(key)))
-    return COLOURS.get(name) or list(COLOURS.values())[zlib.crc32(name.encode()) % len(COLOURS)]
+    """The colour of a row's mechanism; a grey for what is none of the library's, the same every time."""
+    name = _name(key)
+    return COLOURS.get(name) or GREYS[zlib.crc32(name.encode()) % len(GREYS)]
+
+
+def look(key: Key, among: Sequence[str] = ()) -> dict[str, Any]:
+    """Colour and filling of a row's markers: full in the mechanism's colour; a control is grey and differs from others by its filling.
+
+    Args:
+        key: The row's key.
+        among: The names that a figure shows; controls are told apart by their order there, up to 18 of them.
+
+    Returns:
+        Arguments of `Axes.plot`.
+    """
+    name = _name(key)
+    if name in COLOURS:
+        return {"color": COLOURS[name]}
+    controls = [other for other in dict.fromkeys(among) if other not in COLOURS] or [name]
+    place = controls.index(name) if name in controls else zlib.crc32(name.encode())
+    grey = GREYS[place // len(FILLINGS) % len(GREYS)]
+    return {"color": grey, "fillstyle": FILLINGS[place % len(FILLINGS)], "markerfacecoloralt": "white", "mew": 1.1}
+
+
+def _name(key: Key) -> str:
+    return str(key.get("attention", label(key)))
+
+
+def data_ticks(axis: Axis, values: Iterable[float], form: str = "{:g}", room: float = 0.045) -> None:
+    """Put ticks at the data and nowhere else; neighbours too close for two labels share one, "45, 46".
+
+    Args:
+        axis: The x or y axis, its scale already set.
+        values: Where the data are.
+        form: How a value is written.
+        room: The least distance of two labels, as a share of the span of the values.
+    """
+    places = sorted(set(values))
+    if not places:
+        return
+    log = axis.get_scale() == "log"
+    at = np.log(places) if log else np.array(places)
+    span = float(at[-1] - at[0]) or 1.0
+    groups: list[list[int]] = [[0]]
+    for index in range(1, len(places)):
+        if at[index] - at[groups[-1][0]] < room * span:
+            groups[-1].append(index)
+        else:
+            groups.append([index])
+    middles = [float(at[group].mean()) for group in groups]
+    axis.set_major_locator(FixedLocator([float(np.exp(middle)) if log else middle for middle in middles]))
+    axis.set_major_formatter(
+        FixedFormatter([", ".join(form.format(places[index]) for index in group) for group in groups])
+    )
+    axis.set_minor_locator(NullLocator())
+
+
+def plain_log_ticks(axis: Axis) -> None:
+    """A logarithmic axis whose ticks are written out: 1, 2, 5, 10 …, and as many of them as two decades need to have more than one."""
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def seed_dots(result: Result | None, metric: str, title: str) -> Figure | None:
@@ -126,9 +207,12 @@ def seed_dots(result: Result | None, metric: str, title: str) -> Figure | None:
         return None
     with house_style():
         figure, axes = _figure(6.4, 0.9 + 0.42 * len(lines))
+        names = [_name(row.key) for row, _ in lines]
         for height, (row, measured) in enumerate(lines):
             spread = np.linspace(-0.16, 0.16, measured.n) if measured.n > 1 else np.zeros(1)
-            axes.plot(measured.values, height + spread, "o", color=colour(row.key), markersize=5, alpha=0.75, mew=0)
+            style = {"markersize": 5, "alpha": 0.75, "mew": 0} | look(row.key, names)
+            (dots,) = axes.plot(measured.values, height + spread, "o", **style)
+            hover.titles(dots, seed_titles(row, measured))
             axes.plot([measured.mean] * 2, [height - 0.32, height + 0.32], "-", color=colour(row.key), linewidth=2.2)
         axes.set_yticks(range(len(lines)), [label(row.key) for row, _ in lines])
         axes.set_ylim(len(lines) - 0.4, -0.6)
@@ -138,6 +222,16 @@ def seed_dots(result: Result | None, metric: str, title: str) -> Figure | None:
             scale_note(result, [measured.n for _, measured in lines]), loc="left", fontsize=8, color="#555555"
         )
     return figure
+
+
+def seed_titles(row: Row, measured: Metric) -> list[str]:
+    """What is shown on hover over each seed of a row: "super, seed 0: 78.4 % (mean of 5: 78.1 %)"."""
+    unit = f" {measured.unit}" if measured.unit else ""
+    mean = f" (mean of {measured.n}: {number(measured.mean)}{unit})" if measured.n > 1 else ""
+    return [
+        f"{label(row.key)}, seed {seed}: {number(value)}{unit}{mean}"
+        for seed, value in zip(row.seeds, measured.values, strict=True)
+    ]
 
 
 def training_curves(result: Result | None, metric: str, title: str) -> Figure | None:

@@ -49,9 +49,9 @@ def _figure(rows: Sequence[Row], title: str, value: Value) -> Figure | None:
     if len(lengths) < 2 or not kinds:
         return None
     with house_style():
-        figure = Figure(figsize=(6.4, 4.4))
+        figure = Figure(figsize=(6.4, 5.2), layout="constrained")
         _panel(figure.subplots(), kinds, fast, lengths, title, value)
-        figure.legend(loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=3, fontsize=8)
+        figure.legend(loc="outside lower center", ncols=3, fontsize=8)
     return figure
 
 

@@ -1,13 +1,11 @@
 """The whole site in memory, then on disk: complete files, none rewritten without a change, none left that is no longer made."""
 
-import importlib.util
-import inspect
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from types import ModuleType
 from typing import Any
 
 import jinja2
@@ -15,35 +13,27 @@ import jinja2
 from regard_lab import data
 from regard_lab.common.errors import UserError
 from regard_lab.common.files import read_json, write_atomically
-from regard_lab.evidence.claims import WORDS
-from regard_lab.evidence.paper import Paper, papers
-from regard_lab.experiment.project import figures_script
+from regard_lab.evidence.paper import KINDS, Paper, papers
+from regard_lab.evidence.verdict import GROUP_WORDS, WORDS
 from regard_lab.experiment.results import Result, Scale, read_result, result_path
-from regard_lab.report import performance_figures
+from regard_lab.report import sources
+from regard_lab.report.budgets import budget
+from regard_lab.report.drawing import draw, draw_performance
 from regard_lab.report.dvc_files import metrics, plot
-from regard_lab.report.figures import Maker, Results, house_style, svg
+from regard_lab.report.findings import Finding, findings
 from regard_lab.report.formats import as_csv, as_markdown, as_tex
+from regard_lab.report.layout import layout
+from regard_lab.report.ledger import command, compared, directions, entries, metrics_claimed
+from regard_lab.report.matrix import matrix
 from regard_lab.report.performance import Performance, performance
 from regard_lab.report.records import anchor, runs
 from regard_lab.report.view import SHOWN, Fingerprint, PaperView, TableView, paper_view
 
 MANIFEST = "files.json"
+DEFECTS = Path("docs", "defects.md")
 ASSETS = Path(__file__).parent / "assets"
 FORMATS: dict[str, Callable[[TableView], str]] = {"csv": as_csv, "md": as_markdown, "tex": as_tex}
 Files = dict[str, bytes]
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A figure on a page; `path` is `None` if there is nothing to draw yet."""
-
-    name: str
-    caption: str
-    path: str | None
-    script: str
-    sources: list[str]
-    quick: bool
-    stale: bool
 
 
 def read_results(paper: Paper, root: Path) -> dict[tuple[str, Scale], Result]:
@@ -62,50 +52,133 @@ def read_results(paper: Paper, root: Path) -> dict[tuple[str, Scale], Result]:
     return results
 
 
-def render(root: Path, fingerprint_of: Fingerprint) -> Files:
-    """Every file of the report, by its path below `reports/`. Nothing is written.
+@dataclass(frozen=True)
+class Collected:
+    """All that the report and the READMEs say: papers with their verdicts, findings by paper, and measured times if there are any."""
+
+    papers: list[Paper]
+    views: list[PaperView]
+    found: dict[str, list[Finding]]
+    measured: Performance | None
+
+
+def collect(root: Path, fingerprint_of: Fingerprint) -> Collected:
+    """Read and judge everything. Nothing is written.
 
     Args:
         root: The folder of the repository.
         fingerprint_of: What a result's fingerprint would be now, by paper, table and scale; another one makes the result stale.
 
     Raises:
-        UserError: A paper, a table or a result that cannot be read.
+        UserError: A paper, a table, a result or findings that cannot be read.
     """
     all_papers = papers(root)
     if not all_papers:
         raise UserError(f"no projects/*/paper.yaml below {root.resolve()}; run this at the root of the repository")
+    views = [paper_view(paper, read_results(paper, root), fingerprint_of) for paper in all_papers]
+    found = {view.paper.name: findings(root / "projects" / view.paper.name, view) for view in views}
+    return Collected(all_papers, views, found, performance(root))
+
+
+def render(root: Path, fingerprint_of: Fingerprint) -> Files:
+    """Every file of the report, by its path below `reports/`; arguments and errors are those of `collect`. Nothing is written."""
+    return site_of(root, collect(root, fingerprint_of))
+
+
+def site_of(root: Path, collected: Collected) -> Files:
+    """Every file of the report, by its path below `reports/`, of what has been collected."""
+    views, found, measured = collected.views, collected.found, collected.measured
+    document = _document(root)
     pages = _environment()
-    measured = performance(root)
-    pages.globals["has_performance"] = measured is not None
+    pages.globals |= {
+        "papers": collected.papers,
+        "has_performance": measured is not None,
+        "has_defects": document is not None,
+        "anchor": anchor,
+        "command": command,
+        "page_of": sources.page_of,
+        "formats": list(FORMATS),
+        "words": WORDS,
+        "group_words": GROUP_WORDS,
+        "kinds": KINDS,
+    }
     files: Files = {f"assets/{path.name}": path.read_bytes() for path in sorted(ASSETS.iterdir())}
-    views: list[PaperView] = []
-    for paper in all_papers:
-        results = read_results(paper, root)
-        view = paper_view(paper, results, fingerprint_of)
-        views.append(view)
-        figures = _draw(view, list(results.values()), root, files)
-        context: dict[str, Any] = {"view": view, "figures": figures, "formats": list(FORMATS), "anchor": anchor}
-        files[f"{paper.name}.html"] = _page(pages, "paper.html", papers=all_papers, **context)
-        for table in view.tables:
-            for ending, write in FORMATS.items():
-                files[f"tables/{table.slug}.{ending}"] = write(table).encode()
-            if table.results:
-                listed = [(scale, runs(table.results[scale])) for scale in SHOWN if scale in table.results]
-                files[f"records/{table.slug}.html"] = _page(
-                    pages, "records.html", papers=all_papers, base="../", view=view, table=table, listed=listed
-                )
-            if (bars := plot(view, table)) is not None:
-                files[f"plots/{table.slug}.csv"] = bars.encode()
+    listed = {view.paper.name: entries(view) for view in views}
+    shown: set[str] = set()  # the files of the repository that get a page
+    for view in views:
+        shown |= _paper_files(pages, view, found[view.paper.name], root, files)
     files["metrics.json"] = metrics(views).encode()
-    files["index.html"] = _page(pages, "index.html", papers=all_papers, views=views, words=WORDS)
-    files["data.html"] = _page(
-        pages, "data.html", papers=all_papers, cards=[data.card(name) for name in data.names()], uses=_uses(views)
+    side_by_side = matrix(views, measured)
+    context = {"views": views, "found": found}
+    files["index.html"] = _page(pages, "index.html", "index.html", matrix=side_by_side, listed=listed, **context)
+    files["claims.html"] = _page(
+        pages, "claims.html", "claims.html", listed=[entry for view in views for entry in listed[view.paper.name]]
     )
+    cards = [data.card(name) for name in data.names()]
+    files["data.html"] = _page(pages, "data.html", "data.html", cards=cards, uses=_uses(views))
     if measured is not None:
-        drawn = _draw_performance(measured, files)
-        files["performance.html"] = _page(pages, "performance.html", papers=all_papers, page=measured, drawn=drawn)
+        drawn = draw_performance(measured, files)
+        shown |= {
+            kind.script
+            for machine in measured.machines
+            for timed in machine.tables
+            for kind in timed.kinds
+            if kind.script and (root / kind.script).is_file()
+        }
+        files["performance.html"] = _page(pages, "performance.html", "performance.html", page=measured, drawn=drawn)
+    if document is not None:
+        files["defects.html"] = _page(pages, "document.html", "defects.html", title=document[0], html=document[1])
+    for path, lines in sources.texts(root, shown).items():
+        name = sources.page_of(path)
+        files[name] = _page(pages, "source.html", name, path=path, lines=lines)
     return files
+
+
+def _paper_files(
+    pages: jinja2.Environment, view: PaperView, found: list[Finding], root: Path, files: Files
+) -> set[str]:
+    """Write a paper's page, tables, figures and records into `files`; return the files of the repository that they link to."""
+    name = view.paper.name
+    drawn = draw(view, [result for table in view.tables for result in table.results.values()], root, files)
+    origins = {table.name: sources.origin(root, name, table.name) for table in view.tables}
+    context: dict[str, Any] = {
+        "view": view,
+        "figures": drawn,
+        "found": found,
+        "listed": entries(view),
+        "origins": origins,
+        "layouts": {
+            table.name: layout(table, metrics_claimed(view, table), directions(view, table), compared(view, table))
+            for table in view.tables
+        },
+        "budgets": {
+            table.name: {scale: budget(result) for scale, result in table.results.items()} for table in view.tables
+        },
+    }
+    files[f"{name}.html"] = _page(pages, "paper.html", f"{name}.html", **context)
+    for table in view.tables:
+        for ending, write in FORMATS.items():
+            files[f"tables/{table.slug}.{ending}"] = write(table).encode()
+        if table.results:
+            records = [(scale, runs(table.results[scale])) for scale in SHOWN if scale in table.results]
+            page = f"records/{table.slug}.html"
+            files[page] = _page(
+                pages, "records.html", page, view=view, table=table, listed=records, origin=origins[table.name]
+            )
+        if (bars := plot(view, table)) is not None:
+            files[f"plots/{table.slug}.csv"] = bars.encode()
+    of_tables = {
+        path
+        for origin in origins.values()
+        for path in (origin.table, *origin.experiments, *([origin.code] if origin.code else []))
+    }
+    return of_tables | {figure.script for figure in drawn}
+
+
+def _document(root: Path) -> tuple[str, str] | None:
+    """The page of defects in released code, as title and HTML."""
+    path = root / DEFECTS
+    return sources.markdown(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def publish(files: Files, folder: Path) -> tuple[int, int]:
@@ -156,74 +229,24 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["gates"] = lambda view: Counter(
+        judged.status for table in view.tables for judged in [*table.judgements.values()][:1]
+    )
+    environment.filters["scales_run"] = scales_run
     environment.filters["slug"] = lambda word: re.sub(r"[^a-z]+", "-", word.lower())
     return environment
 
 
-def _page(environment: jinja2.Environment, template: str, base: str = "", **context: Any) -> bytes:
-    return (environment.get_template(template).render(base=base, here=template, **context) + "\n").encode()
+def scales_run(view: PaperView) -> list[str]:
+    """How many of a paper's tables have been run at which scale, best evidence first: "laptop: 12 of 12 tables"."""
+    tables = [table for table in view.tables if not table.published.input]
+    counts = Counter(scale for table in tables for scale in table.results)
+    return [f"{scale}: {counts[scale]} of {len(tables)} tables" for scale in SHOWN if counts[scale]] or ["not run"]
 
 
-def _draw(view: PaperView, results: list[Result], root: Path, files: Files) -> list[Drawn]:
-    """Draw a paper's figures into `files`; each knows the results it asked for."""
-    paper = view.paper
-    stale = {(table.name, scale) for table in view.tables for scale in table.stale}
-    script = figures_script(root, paper.name)
-    if script is None:
-        return []
-    drawn = []
-    for name, make in _makers(script).items():
-        own = Results(results)
-        with house_style():
-            figure = make(own)
-        path = f"figures/{paper.name}-{name}.svg" if figure is not None else None
-        if figure is not None and path is not None:
-            files[path] = svg(figure)
-        caption = " ".join((make.__doc__ or name.replace("_", " ")).split())
-        sources = [result_path(Path(), one.paper, one.table, one.scale).as_posix() for one in own.used]
-        drawn.append(
-            Drawn(
-                name=name,
-                caption=caption,
-                path=path,
-                script=_source_of(make, script).relative_to(root.resolve()).as_posix(),
-                sources=sources,
-                quick=any(one.scale == "quick" for one in own.used),
-                stale=any((one.table, one.scale) in stale for one in own.used),
-            )
-        )
-    return drawn
-
-
-def _draw_performance(measured: Performance, files: Files) -> dict[str, list[dict[str, str]]]:
-    """Draw the performance page's figures into `files`; name, path and caption of each, by machine."""
-    drawn: dict[str, list[dict[str, str]]] = {}
-    for machine in measured.machines:
-        own = drawn.setdefault(machine.anchor, [])
-        for name, (figure, caption) in performance_figures.figures(machine).items():
-            path = f"figures/{name}.svg"
-            files[path] = svg(figure)
-            own.append({"name": name, "path": path, "caption": caption})
-    return drawn
-
-
-def _source_of(make: Maker, script: Path) -> Path:
-    """The file beside or below `script` that a figure's function was written in, else `script`."""
-    written = Path(inspect.getsourcefile(inspect.unwrap(make)) or script).resolve()
-    return written if script.parent.resolve() in written.parents and written.exists() else script.resolve()
-
-
-def _makers(script: Path) -> Mapping[str, Maker]:
-    """The `FIGURES` of a project, read from its file: the lab imports no project."""
-    specification = importlib.util.spec_from_file_location(f"figures_of_{script.parent.name}", script)
-    if specification is None or specification.loader is None:
-        raise UserError(f"{script} cannot be imported")
-    module: ModuleType = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    makers = getattr(module, "FIGURES", None)
-    if not isinstance(makers, dict):
-        raise UserError(f"{script} has no dictionary FIGURES")
-    return makers
+def _page(environment: jinja2.Environment, template: str, name: str, **context: Any) -> bytes:
+    base = sources.base_of(name)
+    return (environment.get_template(template).render(base=base, here=name, **context) + "\n").encode()
 
 
 def _uses(views: list[PaperView]) -> dict[str, list[tuple[str, str, str | None]]]:

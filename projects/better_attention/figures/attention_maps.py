@@ -44,7 +44,7 @@ def digit_maps(results: Results) -> Figure | None:
 
 def review_maps(results: Results) -> Figure | None:
     """One test review of IMDB: rows attend to columns, the mean over heads. Super's values are effectively weighted by its weights times W^A, which
-    may be negative (blue). Each map has its own scale, white is 0."""
+    may be negative (blue). Each map has its own scale, white is 0; its range stands above it. A map of one red attends to all words alike."""
     result = results.best("imdb")
     shown = _shown(result)
     if result is None or shown is None:
@@ -53,11 +53,13 @@ def review_maps(results: Results) -> Figure | None:
     with house_style():
         figure = Figure(figsize=(11.4, 4.6), layout="constrained")
         for axes, (attention, which, title) in zip(figure.subplots(1, len(COLUMNS)), COLUMNS, strict=True):
-            _heat(axes, unpacked(shown[attention][0][which]))
+            values = unpacked(shown[attention][0][which])
+            _heat(axes, values)
             axes.set_xticks(range(len(words)), words, rotation=90, fontsize=6)
             axes.set_yticks(range(len(words)), words if axes.get_subplotspec().is_first_col() else [], fontsize=6)
             axes.grid(visible=False)
-            axes.set_title(title, fontsize=9)
+            low, high = values.min(), values.max()
+            axes.set_title(f"{title}\n{low:.3f} to {high:.3f}; 1/n is {1 / len(words):.3f}", fontsize=8)
         figure.suptitle(_note(result), x=0.01, ha="left", fontsize=8, color="#555555")
     return figure
 

@@ -7,8 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from projects.better_attention.figures.style import colour_of
+from projects.better_attention.figures.style import look_of
 from regard_lab.experiment.results import Result, Row
+from regard_lab.report import hover
 from regard_lab.report.figures import QUICK, Results, house_style
 
 STANDARD = "softmax"
@@ -45,8 +46,9 @@ COSTS = {"attention_parameters": "attention parameters", "latency_ms": "time of 
 
 def should_i_use_it(results: Results) -> Figure | None:
     """Gain over Standard attention (up is better) against parameters and time, both over Standard's: left of the dashed line is cheaper. Above the
-    mechanisms on all data sets, below the controls. A colour is a mechanism, a marker a data set. Mean over seeds, in % of Standard's accuracy, BLEU,
-    error or perplexity, ± one standard error of the differences seed by seed; the axis is linear up to ± 2 % and logarithmic beyond."""
+    mechanisms on all data sets, below the controls. A colour is a mechanism, a grey filling a control, a marker a data set. Mean over seeds, in % of
+    Standard's accuracy, BLEU, error or perplexity, ± one standard error of the differences seed by seed; the axis is linear up to ± 2 % and
+    logarithmic beyond."""
     panels = [shown for tables in (TABLES, CONTROL_TABLES) if (shown := _available(results, tables))]
     if not panels:
         return None
@@ -93,9 +95,13 @@ def _panel(axes: Axes, shown: dict[Quality, Result], cost: str) -> None:
             name = str(row.key["attention"])
             gain, error = gain_of(quality, row, standard)
             x = row.metrics[cost].mean / standard.metrics[cost].mean
-            axes.errorbar(
-                x, gain, error, fmt=quality.marker, color=colour_of(name), markersize=5.5, elinewidth=0.9, alpha=0.85
-            )
+            style = {"markersize": 6, "alpha": 0.85} | look_of(name)
+            axes.errorbar(x, gain, error, fmt=quality.marker, elinewidth=0.9, **style)
+            hover.titles(axes.lines[-1], [_words(name, quality, gain, error, x)])
+
+
+def _words(name: str, quality: Quality, gain: float, error: float, cost: float) -> str:
+    return f"{name} on {quality.table.replace('_', ' ')}: gain {gain:+.2f} % ± {error:.2f}, at {cost:.2f} of softmax's cost"
 
 
 def gain_of(quality: Quality, row: Row, standard: Row) -> tuple[float, float]:
@@ -111,9 +117,7 @@ def gain_of(quality: Quality, row: Row, standard: Row) -> tuple[float, float]:
 def _legend(shown: dict[Quality, Result]) -> list[Line2D]:
     names = dict.fromkeys(str(row.key["attention"]) for result in shown.values() for row in result.rows)
     colours = [
-        Line2D([], [], marker="o", linestyle="", color=colour_of(name), label=name)
-        for name in names
-        if name != STANDARD
+        Line2D([], [], marker="o", linestyle="", label=name, **look_of(name)) for name in names if name != STANDARD
     ]
     markers = [
         Line2D([], [], marker=quality.marker, linestyle="", color="#4d4d4d", mfc="white", label=_data(quality, result))

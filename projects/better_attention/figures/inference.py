@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from projects.better_attention.config import FOUR
 from projects.better_attention.figures.style import colour_of, scale_note
 from regard_lab.experiment.results import Result, Row
-from regard_lab.report.figures import LINES, Results, house_style
+from regard_lab.report.figures import LINES, Results, data_ticks, house_style
 
 TITLES = {"int8": "model, int8", "onnx": "model, ONNX Runtime", "layer_gpu": "layer, GPU", "model_gpu": "model, GPU"}
 
@@ -36,10 +36,13 @@ def inference_speed(results: Results) -> Figure | None:
                 axes.plot(lengths, measured, LINES[0], label=name, color=color, marker="o", markersize=3.5)
                 axes.plot(lengths, predicted, LINES[2], color=color, linewidth=1)
             axes.set_xscale("log", base=2)
+            data_ticks(axes.xaxis, lengths, "{:,.0f}")
+            if len(lengths) == 1:  # a point alone in a panel needs room and its tick, not a decade
+                axes.set_xlim(lengths[0] / 2, lengths[0] * 2)
             axes.set_title(f"{TITLES.get(part, part)}, batch {batch}", fontsize=9)
             axes.set_xlabel("tokens")
         grid[0][0].set_ylabel("speed-up (×)")
-        grid[0][0].legend(fontsize=7)
+        figure.legend(*grid[0][0].get_legend_handles_labels(), loc="outside right center", fontsize=8)
         scale_note(figure, result)
     return figure
 

@@ -5,9 +5,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from projects.better_attention.figures.style import colour_of, scale_note
+from projects.better_attention.figures.style import colour_of, look_of, scale_note
 from regard_lab.experiment.results import Result, Row
-from regard_lab.report.figures import Results, house_style, scale_words, seed_dots
+from regard_lab.report import hover
+from regard_lab.report.figures import Results, house_style, scale_words, seed_dots, seed_titles
 
 CHARACTERS = 104  # of a line of text
 LINE_INCH = 0.155
@@ -83,7 +84,9 @@ def lm_cache(results: Results) -> Figure | None:
             cache, perplexity = row.metrics["cache_bytes"], row.metrics["test_perplexity"]
             name = str(row.key["attention"])
             color = colour_of(name)
-            axes.plot(cache.values, perplexity.values, "o", color=color, alpha=0.6, mew=0, markersize=5)
+            style = {"alpha": 0.6, "mew": 0, "markersize": 5} | look_of(name)
+            (dots,) = axes.plot(cache.values, perplexity.values, "o", **style)
+            hover.titles(dots, seed_titles(row, perplexity))
             axes.plot(cache.mean, perplexity.mean, "_", color=color, markersize=18, mew=2, label=name)
         axes.set_xlim(0, 1.15 * max(row.metrics["cache_bytes"].mean for row in rows))
         axes.set_xlabel("cache (bytes per token)")

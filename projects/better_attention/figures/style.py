@@ -1,24 +1,31 @@
-"""What several figures share: a colour per mechanism and control, and the note of the scale."""
+"""What several figures share: the look of a mechanism or control, and the note of the scale."""
+
+from typing import Any
 
 from matplotlib.figure import Figure
 
 from regard_lab.experiment.results import Result
-from regard_lab.report.figures import colour, scale_words
+from regard_lab.report.figures import look, scale_words
 
-CONTROL_COLOURS = {  # beside the colours of mechanisms
-    "softmax_narrow": "#999999",
-    "softmax_mixed": "#d55e00",
-    "uniform_mixed": "#cc79a7",
-    "mixer": "#882255",
-    "super_identity": "#56b4e9",
-    "orthogonal": "#b8a400",
-    "super_per_head": "#332288",
-}
+CONTROLS = (  # in this order in every figure, so that a control has the same grey and filling everywhere
+    "softmax_narrow",
+    "softmax_mixed",
+    "uniform_mixed",
+    "mixer",
+    "super_identity",
+    "orthogonal",
+    "super_per_head",
+)
+
+
+def look_of(attention: str) -> dict[str, Any]:
+    """Colour and filling of a mechanism or a control, the same in every figure of the project."""
+    return look({"attention": attention}, CONTROLS)
 
 
 def colour_of(attention: str) -> str:
-    """The colour of a mechanism or a control, the same in every figure of the project."""
-    return CONTROL_COLOURS.get(attention) or colour({"attention": attention})
+    """The colour of a mechanism, the grey of a control."""
+    return str(look_of(attention)["color"])
 
 
 def scale_note(figure: Figure, result: Result) -> None:

@@ -1,13 +1,26 @@
 """Curves over a length: what a layer costs, and perplexity beyond the context of training."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 from projects.cab.figures.common import measured_rows, note
 from regard_lab.experiment.results import Result, Row
-from regard_lab.report.figures import LINES, Results, colour, house_style
+from regard_lab.report import hover
+from regard_lab.report.figures import (
+    LINES,
+    Results,
+    colour,
+    data_ticks,
+    house_style,
+    look,
+    plain_log_ticks,
+    seed_titles,
+)
 
+SMALL: dict[str, Any] = {"markersize": 3}
 CONTEXTS = {
     "perplexity_eighth": 1,
     "perplexity_quarter": 2,
@@ -34,12 +47,12 @@ def costs(results: Results) -> Figure | None:
         ):
             for row in rows:
                 lengths, own = curve(result, row, quantity, "own")
-                axes.loglog(lengths, own, color=colour(row.key), label=str(row.key["attention"]))
+                axes.loglog(lengths, own, marker=".", color=colour(row.key), label=str(row.key["attention"]))
             for form, line in (("unfused", "--"), ("fused", ":")):
                 lengths, values = curve(result, rows[0], quantity, form)
                 axes.loglog(lengths, values, line, color="black", linewidth=1.8, label=f"softmax, {form}")
-            axes.set_xticks(lengths, [str(n) for n in lengths])
-            axes.minorticks_off()
+            data_ticks(axes.xaxis, lengths, "{:,.0f}")
+            plain_log_ticks(axes.yaxis)
             axes.set_xlabel("tokens")
             axes.set_ylabel(title)
         figure.legend(*axes.get_legend_handles_labels(), loc="outside right center")
@@ -48,7 +61,7 @@ def costs(results: Results) -> Figure | None:
 
 
 def contexts(results: Results) -> Figure | None:
-    """Perplexity of the language model from an eighth to twice the context of its training, by its positions; mean over seeds."""
+    """Perplexity of the language model from an eighth to twice the context of its training, by its positions. Dots are seeds, lines their mean."""
     if (measured := measured_rows(results, "lm")) is None:
         return None
     result, rows = measured
@@ -66,6 +79,10 @@ def contexts(results: Results) -> Figure | None:
                 values = [row.metrics[metric].mean for metric in CONTEXTS]
                 line = LINES[1 if "variant" in row.key else place % 2]
                 (shown[name],) = axes.plot(list(CONTEXTS.values()), values, line, color=colour(row.key), label=name)
+                for metric, at in CONTEXTS.items():
+                    seeds = row.metrics[metric]
+                    (dots,) = axes.plot([at] * seeds.n, seeds.values, "o", alpha=0.45, **SMALL, **look(row.key))
+                    hover.titles(dots, seed_titles(row, seeds))
             axes.set_xscale("log", base=2)
             axes.set_xticks(list(TICKS), list(TICKS.values()))
             axes.minorticks_off()

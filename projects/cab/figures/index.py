@@ -4,7 +4,8 @@ from matplotlib.figure import Figure
 
 from projects.cab.figures.common import measured_rows, note
 from regard.common.patterns import ALL_PATTERNS
-from regard_lab.report.figures import Results, colour, house_style
+from regard_lab.report import hover
+from regard_lab.report.figures import Results, colour, house_style, look, seed_titles
 
 
 def index(results: Results) -> Figure | None:
@@ -20,9 +21,9 @@ def index(results: Results) -> Figure | None:
             )
             for place, row in enumerate(own):
                 metric = row.metrics["index"]
-                axes.plot(
-                    metric.values, [place] * metric.n, "o", color=colour(row.key), markersize=4, mew=0, alpha=0.75
-                )
+                style = {"markersize": 4, "mew": 0, "alpha": 0.75} | look(row.key)
+                (dots,) = axes.plot(metric.values, [place] * metric.n, "o", **style)
+                hover.titles(dots, seed_titles(row, metric))
                 axes.plot([metric.mean] * 2, [place - 0.32, place + 0.32], color=colour(row.key), linewidth=2.2)
             axes.set_yticks(range(len(own)), [str(row.key["attention"]) for row in own], fontsize=8)
             axes.set_ylim(max(len(own), 1) - 0.4, -0.6)

@@ -71,7 +71,7 @@ def fit_summariser(run: TrainingRun[Summary], folder: Path) -> None:
     metrics |= {f"{name}_beam": float(values.mean()) for name, values in by_beams.items()}
     metrics |= {"attention_parameters": float(model.layers.parameter_count()), "train_time_s": seconds_of(history)}
     items = {name: as_items(values) for name, values in quality.items()}
-    items["nats"] = as_items(found["nats"] / found["subwords"])
+    items["nats_per_subword"] = as_items(found["nats"] / found["subwords"])
     pairs = [list(pair) for pair in zip(test.summaries[:SHOWN], greedy[:SHOWN], strict=True)]
     save(folder, Measured(metrics, curves_of(history), items, {"summaries": pairs}))
 

@@ -7,7 +7,7 @@ from regard_lab.report.figures import scale_words
 
 DEFINITIONS = ("E1", "E2", "E3", "E4", "E5")
 COLOURS = {
-    "raw": "#4d4d4d",
+    "raw": "#000000",
     "E1": "#0072b2",
     "E2": "#56b4e9",
     "E3": "#e69f00",

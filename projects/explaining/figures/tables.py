@@ -4,7 +4,8 @@ from matplotlib.figure import Figure
 
 from projects.explaining.figures.common import COLOURS, DEFINITIONS, RED, note
 from regard_lab.experiment.results import Result, Row
-from regard_lab.report.figures import Results, house_style
+from regard_lab.report import hover
+from regard_lab.report.figures import Results, data_ticks, house_style, seed_titles
 
 
 def distributions(results: Results) -> Figure | None:
@@ -35,7 +36,7 @@ def freedom(results: Results) -> Figure | None:
     if result is None:
         return None
     with house_style():
-        figure = Figure(figsize=(6.4, 3.2))
+        figure = Figure(figsize=(6.4, 3.6), layout="constrained")
         axes = figure.subplots()
         for weights, line in (("trained", "-"), ("random", "--")):
             rows = along(result, model="encoder", weights=weights, key_width=16)
@@ -54,35 +55,40 @@ def freedom(results: Results) -> Figure | None:
                         label=f"{quantity}, {weights}",
                     )
         axes.axvline(17, color="#999999", linewidth=0.8)
+        data_ticks(axes.xaxis, (float(row.key["length"]) for row in result.rows))
         axes.set_xlabel("tokens")
         axes.set_ylabel("weight")
-        axes.legend()
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
         note(figure, result)
     return figure
 
 
 def agreement(results: Results) -> Figure | None:
-    """Kendall's τ of the weights with gradient and with occlusion, raw and effective; the small encoder, one group per data set."""
+    """Kendall's τ of the weights with gradient and with occlusion, raw and effective; the small encoder, one group per data set. Dots are seeds,
+    bars their mean."""
     result = results.best("faithfulness")
     if result is None:
         return None
     names = ("raw", *DEFINITIONS)
     sets = list(dict.fromkeys(str(row.key["data"]) for row in result.rows))
     with house_style():
-        figure = Figure(figsize=(7.2, 3.0))
+        figure = Figure(figsize=(9.6, 3.4), layout="constrained")
         for axes, importance in zip(figure.subplots(1, 2, sharey=True), ("gradient", "occlusion"), strict=True):
             for place, name in enumerate(names):
                 rows = [row for row in result.rows if row.key["attention"] == name and row.key["model"] == "encoder"]
-                points = [
-                    (sets.index(str(row.key["data"])) + 0.1 * (place - 2.5), row.metrics[f"tau_{importance}"].mean)
-                    for row in rows
-                    if row.metrics
-                ]
-                if points:
-                    axes.plot(*zip(*points, strict=True), "o", color=COLOURS[name], markersize=5, label=name)
+                for number, row in enumerate(row for row in rows if row.metrics):
+                    metric = row.metrics[f"tau_{importance}"]
+                    at = sets.index(str(row.key["data"])) + 0.13 * (place - 2.5)
+                    (dots,) = axes.plot(
+                        [at] * metric.n, metric.values, "o", color=COLOURS[name], markersize=3, alpha=0.6, mew=0
+                    )
+                    hover.titles(dots, seed_titles(row, metric))
+                    axes.plot(
+                        at, metric.mean, "_", color=COLOURS[name], markersize=9, mew=2, label=None if number else name
+                    )
             axes.set_xticks(range(len(sets)), [name.replace("_", "\n") for name in sets])
             axes.set_ylabel(f"τ with {importance}")
-        axes.legend(ncols=2, fontsize=7)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", fontsize=8)
         note(figure, result)
     return figure
 

@@ -11,10 +11,21 @@ from matplotlib.lines import Line2D
 
 from regard_lab.common.images import decode
 from regard_lab.experiment.results import Result, Row
-from regard_lab.report.figures import LINES, Maker, Results, house_style, scale_note, seed_dots
+from regard_lab.report import hover
+from regard_lab.report.figures import (
+    COLOURS,
+    LINES,
+    Maker,
+    Results,
+    data_ticks,
+    house_style,
+    scale_note,
+    seed_dots,
+    seed_titles,
+)
 
-# The last is drawn on top.
-SCHEMES = {"random": "#4d4d4d", "reformer": "#009e73", "plain": "#56b4e9", "asymmetric": "#d55e00"}
+# The last is drawn on top. Only the asymmetric hash is SMYRF's, and has its colour; the others are controls, and grey.
+SCHEMES = {"random": "#b5b5b5", "reformer": "#000000", "plain": "#767676", "asymmetric": COLOURS["smyrf"]}
 MODELS = {"encoder": "text encoder", "vit": "vision transformer", "gan": "generator"}
 
 
@@ -101,9 +112,8 @@ def _over_memory(result: Result | None, metric: str, title: str) -> Figure | Non
                     _line(axes, [row for row in rows if key.items() <= row.key.items()], metric, colour, line)
             axes.set_title(MODELS.get(model, model), fontsize=9)
             axes.set_xscale("log", base=2)
-            memories = _apart(row.metrics["score_memory"].mean for row in rows if row.key["model"] == model)
-            axes.set_xticks(memories, [f"{value:.3g}" for value in memories])
-            axes.minorticks_off()
+            memories = (row.metrics["score_memory"].mean for row in rows if row.key["model"] == model)
+            data_ticks(axes.xaxis, _apart(memories), "{:.3g}", room=0.1)
             axes.set_xlabel("score memory (% of dense)")
         figure.axes[0].set_ylabel(title)
         handles = [Line2D([], [], color=colour, label=scheme) for scheme, colour in SCHEMES.items()]
@@ -130,7 +140,8 @@ def _line(axes: Axes, rows: list[Row], metric: str, colour: str, line: str) -> N
     memory = [row.metrics["score_memory"].mean for row in rows]
     for x, row in zip(memory, rows, strict=True):
         values = row.metrics[metric].values
-        axes.plot([x] * len(values), values, "o", color=colour, markersize=2, alpha=0.35, mew=0)
+        (dots,) = axes.plot([x] * len(values), values, "o", color=colour, markersize=2, alpha=0.35, mew=0)
+        hover.titles(dots, seed_titles(row, row.metrics[metric]))
     axes.plot(memory, [row.metrics[metric].mean for row in rows], line, color=colour, linewidth=width)
 
 

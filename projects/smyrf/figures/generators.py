@@ -4,12 +4,22 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter, MaxNLocator, ScalarFormatter
 
 from regard_lab.common.formatting import label
 from regard_lab.common.images import decode
 from regard_lab.experiment.results import Result, Row
-from regard_lab.report.figures import COLOURS, LINES, Maker, Results, house_style, scale_note
+from regard_lab.report import hover
+from regard_lab.report.figures import (
+    COLOURS,
+    LINES,
+    Maker,
+    Results,
+    data_ticks,
+    house_style,
+    plain_log_ticks,
+    scale_note,
+    seed_titles,
+)
 
 
 def biggan_degradation(results: Results) -> Figure | None:
@@ -58,8 +68,7 @@ def biggan_swap(results: Results) -> Figure | None:
                 axes.axhline(row.metrics["fid"].mean, color=COLOURS["softmax"], linestyle="--", label="dense")
         axes.set_xscale("log", base=2)
         memories = sorted({row.metrics["score_memory"].mean for row in swapped})
-        axes.set_xticks(memories, [f"{memory:.3g}" for memory in memories])
-        axes.minorticks_off()
+        data_ticks(axes.xaxis, memories, "{:.3g}")
         axes.set_xlabel("score memory (%)")
         axes.set_ylabel("Fréchet distance")
         axes.legend(loc="best")
@@ -81,11 +90,10 @@ def celeba_training(results: Results) -> Figure | None:
         for row in rows:
             _curve(axes, row, _steps(result, row), LINES[sum(_same(row, other) for other in rows[: rows.index(row)])])
         axes.set_xlabel("generator steps")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        data_ticks(axes.xaxis, {step for row in rows for step in _steps(result, row)}, "{:,.0f}")
         axes.set_ylabel("Fréchet distance")
         axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(ScalarFormatter())
-        axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
+        plain_log_ticks(axes.yaxis)
         axes.legend(loc="best")
         axes.set_title(
             scale_note(result, [len(row.curves["fid"].values) for row in rows]),
@@ -120,7 +128,8 @@ def _over_memory(axes: Axes, rows: list[Row], name: str, line: str) -> None:
     axes.plot(memories, means, line, color=COLOURS["smyrf"], marker="o", markersize=4, linewidth=1.6, label=name)
     for memory, row in zip(memories, rows, strict=True):
         values = row.metrics["fid"].values
-        axes.plot([memory] * len(values), values, "o", color=COLOURS["smyrf"], markersize=3, alpha=0.4, mew=0)
+        (dots,) = axes.plot([memory] * len(values), values, "o", color=COLOURS["smyrf"], markersize=3, alpha=0.4, mew=0)
+        hover.titles(dots, seed_titles(row, row.metrics["fid"]))
 
 
 def _steps(result: Result, row: Row) -> list[int]:

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from regard_lab.experiment.results import Result, Row
-from regard_lab.report.figures import COLOURS, Maker, Results, house_style, scale_note
+from regard_lab.report import hover
+from regard_lab.report.figures import COLOURS, Maker, Results, data_ticks, house_style, scale_note, seed_titles
 
 MODELS = {"vit": "ViT-S/14, 1,370 tokens", "smollm2": "SmolLM2-135M, causal, 1,024", "minilm": "MiniLM-L6, 128"}
 MARKERS = {2: "o", 4: "s", 8: "D"}  # by rounds
@@ -40,7 +40,8 @@ def _over_memory(result: Result | None, metric: str, title: str) -> Figure | Non
             axes.set_title(MODELS.get(model, model), fontsize=9)
             axes.set_xlabel("score memory (%)")
             axes.set_xscale("log", base=2)
-            axes.xaxis.set_major_formatter(matplotlib.ticker.StrMethodFormatter("{x:g}"))
+            memories = (row.metrics["score_memory"].mean for row in rows if row.key["model"] == model)
+            data_ticks(axes.xaxis, memories, "{:.3g}", room=0.12)
         grid[0][0].set_ylabel(title)
         figure.suptitle(
             scale_note(result, [row.metrics[metric].n for row in rows]), x=0.02, ha="left", fontsize=8, color="#555555"
@@ -53,7 +54,8 @@ def _mark(axes: Axes, row: Row, metric: str) -> None:
     colour, memory = COLOURS["smyrf"], row.metrics["score_memory"].mean
     values = row.metrics[metric]
     dedup = bool(row.key.get("dedup"))
-    axes.plot([memory] * values.n, values.values, ".", color=colour, markersize=3, alpha=0.6, mew=0)
+    (dots,) = axes.plot([memory] * values.n, values.values, ".", color=colour, markersize=3, alpha=0.6, mew=0)
+    hover.titles(dots, seed_titles(row, values))
     marker = MARKERS.get(int(row.key["rounds"]), "^")
     axes.plot(memory, values.mean, marker, color=colour, markersize=7, mfc="none" if dedup else colour, mew=1.3)
 

@@ -6,13 +6,21 @@ from collections.abc import Callable
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, StrMethodFormatter
 
 from regard_lab.common.formatting import Key
 from regard_lab.experiment.results import Result, Row
-from regard_lab.report.figures import COLOURS, LINES, Maker, Results, house_style, scale_note
+from regard_lab.report.figures import (
+    COLOURS,
+    LINES,
+    Maker,
+    Results,
+    data_ticks,
+    house_style,
+    plain_log_ticks,
+    scale_note,
+)
 
-ROUNDS = {1: "#56b4e9", 2: COLOURS["smyrf"], 4: "#882255"}
+ROUNDS = {1: "#f2a66b", 2: COLOURS["smyrf"], 4: "#7d3700"}  # shades of SMYRF's colour
 SIZES = dict(zip((16, 32, 64, 128), LINES, strict=True))
 DENSE = COLOURS["softmax"]
 PARTS = {"bert": "a BERT layer, forward", "bert_training": "a BERT layer, forward and backward"}
@@ -88,11 +96,8 @@ def _lines(axes: Axes, rows: list[Row], metric: str) -> None:
     tokens = sorted({int(row.key["tokens"]) for row in rows})
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
-    axes.xaxis.set_major_locator(FixedLocator(tokens))
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    data_ticks(axes.xaxis, tokens, "{:,.0f}")
+    plain_log_ticks(axes.yaxis)
     axes.tick_params(axis="x", labelsize=7)
     axes.set_xlabel("tokens")
 

@@ -3,7 +3,7 @@
 from matplotlib.figure import Figure
 
 from projects.social_groups.figures.scenes import GROUPS
-from regard_lab.report.figures import LINES, Results, house_style, scale_words, seed_dots
+from regard_lab.report.figures import LINES, Results, data_ticks, house_style, plain_log_ticks, scale_words, seed_dots
 
 
 def query_designs(results: Results) -> Figure | None:
@@ -36,6 +36,8 @@ def cost(results: Results) -> Figure | None:
             axes.plot(x, y, LINES[index % len(LINES)], marker="o", markersize=4, color=GROUPS[index], label=name)
         axes.set_xscale("log")
         axes.set_yscale("log")
+        data_ticks(axes.xaxis, (row.metrics["tokens"].mean for row in rows), "{:,.0f}", room=0.1)
+        plain_log_ticks(axes.yaxis)
         axes.set_xlabel("tokens")
         axes.set_ylabel("time (s)")
         axes.legend(loc="best")

@@ -98,7 +98,7 @@ def ablation(what, values):
 def test_ablations_are_lines_over_what_is_ablated():
     figure = FIGURES["ablations"](Results([ablation("heads", (1, 2)), ablation("length", (16, 32, 64))]))
     assert [axes.get_xlabel() for axes in figure.axes] == ["heads", "length"]
-    first = figure.axes[1].containers[0].lines[0]
+    first = figure.axes[1].lines[0]
     assert first.get_xdata().tolist() == [16, 32, 64]
     assert first.get_ydata().tolist() == pytest.approx([72.1, 73.7, 76.9])
 

@@ -84,5 +84,5 @@ def test_floors_are_of_the_same_views(made_up, tmp_path):
 
 
 def test_more_proxies_than_points_are_refused():
-    with pytest.raises(ValueError, match="chosen from pcc.points, got 200 and 128"):
+    with pytest.raises(ValueError, match="got 200 and 128"):
         check(config_of("table=pcc_cross", "pcc.proxies=200"))

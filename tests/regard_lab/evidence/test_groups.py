@@ -1,10 +1,8 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from regard_lab.evidence.groups import holm, judge_groups
+from regard_lab.evidence.groups import judge_groups
 from regard_lab.evidence.paper import Claim, Group, Paper, Rule
 from regard_lab.evidence.verdict import Ledger, Test, Verdict, Word
 
@@ -65,19 +63,3 @@ def test_corrections_by_hand() -> None:
     assert [c.survives for c in corrections if c] == [True, False, False]
     assert (one.tests, one.decided, one.survivors) == (3, 2, 1)
     assert one.by_kind()["experiment"]["mixed"] == 0
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
-def test_holm_rejects_what_its_steps_reject(ps: list[float]) -> None:
-    """The procedure as Holm words it: compare the smallest with α / n, the next with α / (n − 1), and stop at the first that is larger."""
-    alpha = 0.05
-    order = sorted(range(len(ps)), key=lambda i: ps[i])
-    rejected: set[int] = set()
-    for step, i in enumerate(order):
-        if ps[i] > alpha / (len(ps) - step):
-            break
-        rejected.add(i)
-    adjusted = holm(ps)
-    for i, p in enumerate(adjusted):
-        if abs(p - alpha) > 1e-12:
-            assert (p <= alpha) == (i in rejected)

@@ -32,7 +32,7 @@ CLAIM = "{id: c, kind: experiment, group: g, says: s, source: abstract, metric: 
 EQUIVALENCE = (
     CLAIM + "check: equivalence, row: {attention: fast}, against: {attention: dense, length: 1}, margin: 1, reason: r"
 )
-FORMULA = CLAIM + "check: formula, row: {attention: dense, length: 2}, "
+FORMULA = CLAIM.replace("experiment", "arithmetic") + "check: formula, row: {attention: dense, length: 2}, "
 
 
 GROUPS = "groups:\n  g: {says: s}\n"
@@ -116,9 +116,31 @@ def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, old: str, new: st
         (FORMULA + "equals: accuracy}", "uses 'accuracy'"),
         (FORMULA + "equals: exec(1)}", "Call is not allowed"),
         (FORMULA + "equals: length, constants: {length: 2}}", "the constant 'length' is also a column"),
-        (CLAIM + "check: monotone, row: {attention: dense}}", "needs either at least two `rows`"),
-        (CLAIM + "check: monotone, rows: [{attention: fast}]}", "needs either at least two `rows`"),
-        (CLAIM + "check: monotone, row: {attention: fast}, over: length}", "there are 0"),
+        (CLAIM + "check: trend, row: {attention: dense}}", "key 'over' is missing"),
+        (CLAIM + "check: trend, over: length}", "needs either at least two `rows`"),
+        (CLAIM + "check: trend, over: length, rows: [{attention: fast}]}", "needs either at least two `rows`"),
+        (CLAIM + "check: trend, row: {attention: fast}, over: length}", "there are 0"),
+        (
+            CLAIM + "check: trend, rows: [{attention: fast}, {attention: dense, length: 1}], over: length}",
+            "'length' is neither a part of every row's key nor a column",
+        ),
+        (CLAIM + "check: ranks, row: {attention: fast}}", "needs `at_least`, `at_most` or both"),
+        (
+            CLAIM + "check: ranks, row: {attention: fast}, among: {length: 1}, at_most: 1}",
+            "the row {'attention': 'fast'} is not among {'length': 1}",
+        ),
+        (
+            CLAIM + "check: bound, row: {attention: fast}, control: {attention: old}, at_most: 1}",
+            "has no row {'attention': 'old'}",
+        ),
+        (
+            CLAIM.replace("experiment", "arithmetic") + EQUIVALENCE.removeprefix(CLAIM) + "}",
+            "needs chance, but the kind is arithmetic",
+        ),
+        (
+            CLAIM.replace("experiment", "timing") + "check: formula, row: {attention: fast}, equals: 2 * 2}",
+            "a formula is exact",
+        ),
         (CLAIM + "check: exponent, row: {attention: dense}, over: length, at_most: 2}", "needs 3 rows.*there are 2"),
         (CLAIM + "check: exponent, row: {attention: dense}, over: length}", "needs `at_least`, `at_most` or both"),
         (CLAIM + "check: bound, row: {attention: fast}}", "needs `at_least`, `at_most` or both"),
@@ -157,9 +179,12 @@ def test_an_input_decides_no_claim(tmp_path: Path) -> None:
     "claim",
     [
         FORMULA + "equals: 2 * length + memory + c, constants: {c: 1}, tolerance: 0.1}",
-        CLAIM + "check: monotone, row: {attention: dense}, over: length, direction: lower, tolerance: 1}",
-        CLAIM + "check: monotone, rows: [{attention: fast}, {attention: dense, length: 1}]}",
-        CLAIM + "check: better, row: {attention: fast}, against: {attention: dense, length: 1}, up_to: true, least: 3}",
+        CLAIM + "check: trend, row: {attention: dense}, over: length, direction: lower, log: true}",
+        CLAIM + "check: trend, rows: [{attention: fast}, {attention: dense, length: 1}], over: memory}",
+        CLAIM + "check: better, row: {attention: fast}, against: {attention: dense, length: 1}, least: 3}",
+        CLAIM + "check: bound, row: {attention: fast}, control: {attention: dense, length: 1}, at_least: 1}",
+        CLAIM
+        + "check: ranks, row: {attention: dense, length: 1}, among: {attention: dense}, without: [{length: 2}], at_most: 1}",
     ],
 )
 def test_a_claim_that_can_be_checked_is_read(tmp_path: Path, claim: str) -> None:

@@ -83,7 +83,7 @@ def page(root: Path, name: str = "sample.html", fingerprint: Any = current) -> B
 
 def lines(soup: BeautifulSoup, table: str = "scores", scale: str = "laptop") -> dict[str, Tag]:
     found = soup.select(f'#{table} tbody[data-scale="{scale}"] tr')
-    return {words(line.select_one("th")): line for line in found}
+    return {words(line.select_one("th")).removesuffix(" baseline"): line for line in found}
 
 
 def words(tag: Tag | None) -> str:

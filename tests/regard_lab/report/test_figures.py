@@ -10,10 +10,14 @@ from matplotlib.figure import Figure
 from regard_lab.experiment.results import Result
 from regard_lab.report.figures import (
     COLOURS,
+    GREYS,
     QUICK,
     Results,
     colour,
+    data_ticks,
     house_style,
+    look,
+    plain_log_ticks,
     save,
     seed_dots,
     svg,
@@ -97,7 +101,8 @@ def test_the_same_bytes_each_time_whatever_the_settings(tmp_path: Path) -> None:
     ):
         assert draw() == first
     assert b"<dc:date>" not in first
-    assert b"<text" not in first  # letters are paths
+    assert b">training" not in first
+    assert b">epoch</text>" in first  # text is text
     figure = training_curves(accuracies(), "loss", "loss")
     assert figure is not None
     save(figure, tmp_path / "new" / "loss.svg")
@@ -114,6 +119,41 @@ def test_the_house_style_ends_with_its_block() -> None:
 def test_colours_are_told_apart() -> None:
     assert len(set(COLOURS.values())) == len(COLOURS)
     assert colour({"attention": "super", "rounds": 2}) == COLOURS["super"]
+
+
+def test_what_is_no_mechanism_is_grey_and_told_apart_by_its_filling() -> None:
+    controls = ["mixer", "softmax_narrow", "orthogonal"]
+    looks = [look({"attention": name}, ["softmax", *controls]) for name in controls]
+    assert {one["color"] for one in looks} <= set(GREYS)
+    assert len({(one["color"], one["fillstyle"]) for one in looks}) == len(controls)
+    assert look({"attention": "super"}, controls) == {"color": COLOURS["super"]}
+    assert not set(GREYS) & set(COLOURS.values())
+
+
+def test_ticks_stand_at_the_data_and_close_ones_share_a_label() -> None:
+    axes = Figure().subplots()
+    axes.set_xscale("log", base=2)
+    axes.plot([16, 32, 45, 46, 64], [1] * 5)
+    data_ticks(axes.xaxis, [16, 32, 45, 46, 64])
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["16", "32", "45, 46", "64"]
+    assert axes.get_xticks()[0] == pytest.approx(16)
+    assert 45 < axes.get_xticks()[2] < 46
+    assert len(axes.xaxis.get_minorticklocs()) == 0
+
+
+def test_a_logarithmic_axis_is_written_out() -> None:
+    axes = Figure().subplots()
+    axes.set_yscale("log")
+    axes.set_ylim(0.3, 4)
+    plain_log_ticks(axes.yaxis)
+    assert {"0.5", "1", "2"} <= {text.get_text() for text in axes.get_yticklabels()}
+
+
+def test_every_seed_says_its_value_on_hover() -> None:
+    figure = seed_dots(accuracies(), "accuracy", "test accuracy")
+    assert figure is not None
+    assert b"<title>softmax, seed 1: 71 % (mean of 3: 71 %)</title>" in svg(figure)
+    assert svg(figure).count(b"<title>") == 4
 
 
 @given(st.text(min_size=1))

@@ -7,7 +7,7 @@ from tests.regard_lab.report.sample_site import LAPTOP, QUICK, lines, page, word
 
 
 def test_run_records_are_one_click_away(root: Path) -> None:
-    link = lines(page(root))["old"].select_one(".status a")
+    link = lines(page(root))["old"].select_one(".runs a")
     assert link is not None
     name, fragment = str(link["href"]).split("#")
     soup = page(root, name)
