@@ -205,7 +205,64 @@ class Sr:
     training: Training
 
 
-TRAINED = ("lstf", "lm", "translation", "mlm")  # the sections of models of one width with sines for positions
+@dataclass
+class Summary:
+    """An encoder–decoder that writes summaries; lengths and vocabulary count subwords, `target_length` with both ends.
+
+    `beams` is the width of beam search, `label_smoothing` that of training. Examples are articles; null is all.
+    """
+
+    set: str
+    vocabulary: Annotated[int, Field(ge=259, le=32767)]  # 256 bytes and three special subwords
+    source_length: PositiveInt
+    target_length: Annotated[int, Field(ge=3)]  # beginning, one subword, end
+    label_smoothing: Share
+    beams: PositiveInt
+    options: Options
+    width: PositiveInt
+    heads: PositiveInt
+    feed_forward: PositiveInt
+    encoder_layers: PositiveInt
+    decoder_layers: PositiveInt
+    dropout: Share
+    train_examples: PositiveInt | None
+    held_out_examples: PositiveInt | None
+    training: Training
+
+
+@dataclass
+class Pcc:
+    """A model that completes point clouds: a view of `points` is to become an object of `whole_points`.
+
+    `proxies` are the places of the view that attention reads, `queries` those that it makes, each of which is folded into `fold` × `fold` points;
+    `neighbours` are the nearest points that a place knows. Examples are views; null is all.
+    """
+
+    set: str
+    points: PositiveInt
+    whole_points: PositiveInt
+    proxies: PositiveInt
+    queries: PositiveInt
+    fold: PositiveInt
+    neighbours: PositiveInt
+    options: Options
+    width: PositiveInt
+    heads: PositiveInt
+    feed_forward: PositiveInt
+    encoder_layers: PositiveInt
+    decoder_layers: PositiveInt
+    train_examples: PositiveInt | None
+    held_out_examples: PositiveInt | None
+    training: Training
+
+
+TRAINED = (
+    "lstf",
+    "lm",
+    "translation",
+    "mlm",
+    "summary",
+)  # the sections of models of one width with sines for positions
 
 
 @dataclass
@@ -226,6 +283,8 @@ class Config:
     scale: str
     mlm: Mlm | None = None
     sr: Sr | None = None
+    summary: Summary | None = None
+    pcc: Pcc | None = None
 
 
 def check(config: Config) -> None:
@@ -250,6 +309,8 @@ def check(config: Config) -> None:
         raise ValueError(
             f"lstf.label_length is a part of lstf.length, got {config.lstf.label_length} and {config.lstf.length}"
         )
+    if config.pcc is not None and config.pcc.points < config.pcc.proxies:
+        raise ValueError(f"pcc.proxies are chosen from pcc.points, got {config.pcc.proxies} and {config.pcc.points}")
     if config.sr is not None:
         check_sr(config.sr)
     if config.efficiency is not None and len(set(config.efficiency.lengths)) < 2:

@@ -1,18 +1,26 @@
 """What a referee would compute in ten minutes, on the very windows and sentences of a task (`regard_lab.evidence.floors`)."""
 
 import math
+import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import torch
 from scipy import sparse
+from torch import Tensor
 
 from projects.cab.config import Config
+from projects.cab.data.clouds import cloud_pairs
 from projects.cab.data.masking import MASK
 from projects.cab.data.pictures import enlarged, picture_pairs, shrunk
 from projects.cab.data.running_text import masked_windows, text_windows
 from projects.cab.data.sentences import PADDING, sentence_pairs
 from projects.cab.data.series import series_windows
+from projects.cab.data.summaries import articles
+from projects.cab.tasks import completion
+from projects.cab.tasks.summarisation import rouge_of
 from projects.cab.tasks.super_resolution import quality_of
 from regard_lab.evidence import floors
 from regard_lab.experiment.run_result import RunResult
@@ -21,6 +29,8 @@ SEASON = 24  # steps of an hour in a day; no window of the series here is shorte
 Windows = dict[
     str, tuple[floors.Floats, floors.Floats]
 ]  # by split: known values (n, length, c) and those that followed (n, horizon, c)
+FEW = 256  # points of a view that look for an object
+Pairs = dict[str, tuple[Tensor, ...]]  # by split: views and their objects
 Forecast = Callable[[Windows, int], floors.Floats]
 
 
@@ -165,6 +175,87 @@ def _enlarged(config: Config, mode: str) -> RunResult:
     _, wanted = picture_pairs(task, config.data.source)["test"]
     quality = quality_of(enlarged(shrunk(wanted, task.low), task.high, mode), wanted)
     return RunResult({name: float(values.mean()) for name, values in quality.items()})
+
+
+def view_itself(config: Config, folder: Path) -> RunResult:
+    """The view, as if nothing were missing."""
+    return _completed(config, lambda parts, view: view)
+
+
+def nearest_object(config: Config, folder: Path) -> RunResult:
+    """The training object to which a view's points are nearest, and the view."""
+
+    def found(parts: Pairs, view: Tensor) -> Tensor:
+        known = parts["train"][1]
+        few = view[:: max(1, len(view) // FEW)]
+        distances = [torch.cdist(few[None], block).amin(2).mean(1) for block in known.split(32)]
+        return torch.cat([known[int(torch.cat(distances).argmin())], view])
+
+    return _completed(config, found)
+
+
+def mean_shape(config: Config, folder: Path) -> RunResult:
+    """Points drawn from all training objects together, and the view."""
+
+    def found(parts: Pairs, view: Tensor) -> Tensor:
+        objects = parts["train"][1].flatten(0, 1)
+        draws = torch.Generator().manual_seed(0)
+        return torch.cat([objects[torch.randint(len(objects), (parts["train"][1].shape[1],), generator=draws)], view])
+
+    return _completed(config, found)
+
+
+def _completed(config: Config, complete: Callable[[Pairs, Tensor], Tensor]) -> RunResult:
+    """Chamfer distances and F-score of the test views."""
+    task = config.pcc
+    assert task is not None
+    parts = cloud_pairs(task, config.data.source)
+    found: dict[str, list[float]] = {}
+    for view, whole in zip(*parts["test"], strict=True):
+        for name, values in completion.quality_of(complete(parts, view)[None], whole[None]).items():
+            found.setdefault(name, []).append(float(values))
+    return RunResult({name: float(np.mean(values)) for name, values in found.items()})
+
+
+def lead(config: Config, folder: Path) -> RunResult:
+    """The first two sentences of what a model reads."""
+    return _summaries(config, lambda source, _: " ".join(sentences_of(source)[:2]))
+
+
+def oracle(config: Config, folder: Path) -> RunResult:
+    """The one sentence of what a model reads that is nearest to the summary by ROUGE-1: no floor, but what taking a sentence could reach."""
+
+    def best(source: str, summary: str) -> str:
+        known = sentences_of(source)
+        return known[int(rouge_of(known, [summary] * len(known))["rouge_1"].argmax())]
+
+    return _summaries(config, best)
+
+
+def frequent_words(config: Config, folder: Path) -> RunResult:
+    """The most frequent words of the training summaries, as many as these have on average, the same for every article."""
+    task = config.summary
+    assert task is not None
+    summaries = articles(task, config.data.source)[1]["train"].summaries
+    words = [re.findall(r"[a-z0-9]+", summary.lower()) for summary in summaries]
+    count = round(sum(map(len, words)) / len(words))
+    text = " ".join(word for word, _ in Counter(word for row in words for word in row).most_common(count))
+    return _summaries(config, lambda source, summary: text)
+
+
+def _summaries(config: Config, summarise: Callable[[str, str], str]) -> RunResult:
+    """ROUGE on the test articles of what a source and the right summary give."""
+    task = config.summary
+    assert task is not None
+    test = articles(task, config.data.source)[1]["test"]
+    pairs = zip(test.sources, test.summaries, strict=True)
+    texts = [summarise(source, summary) for source, summary in pairs]
+    return RunResult({name: float(values.mean()) for name, values in rouge_of(texts, test.summaries).items()})
+
+
+def sentences_of(text: str) -> list[str]:
+    """A text's sentences, by what ends them."""
+    return re.split(r"(?<=[.!?])\s+", text.strip())
 
 
 def target_unigram(config: Config, folder: Path) -> RunResult:

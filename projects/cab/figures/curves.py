@@ -20,6 +20,7 @@ from regard_lab.report.figures import (
     seed_titles,
 )
 
+SMALL: dict[str, Any] = {"markersize": 3}
 CONTEXTS = {
     "perplexity_eighth": 1,
     "perplexity_quarter": 2,
@@ -32,7 +33,6 @@ CONTEXTS = {
     "perplexity_double": 16,
 }  # eighths of the context in training
 TICKS = {1: "⅛", 2: "¼", 4: "½", 8: "1", 16: "2"}
-SMALL: dict[str, Any] = {"markersize": 3}
 
 
 def costs(results: Results) -> Figure | None:
@@ -78,17 +78,11 @@ def contexts(results: Results) -> Figure | None:
                 name = " ".join(str(row.key[part]) for part in ("attention", "variant") if part in row.key)
                 values = [row.metrics[metric].mean for metric in CONTEXTS]
                 line = LINES[1 if "variant" in row.key else place % 2]
-                for at, metric in zip(CONTEXTS.values(), CONTEXTS, strict=True):
-                    (dots,) = axes.plot(
-                        [at] * row.metrics[metric].n,
-                        row.metrics[metric].values,
-                        "o",
-                        alpha=0.45,
-                        **SMALL,
-                        **look(row.key),
-                    )
-                    hover.titles(dots, seed_titles(row, row.metrics[metric]))
                 (shown[name],) = axes.plot(list(CONTEXTS.values()), values, line, color=colour(row.key), label=name)
+                for metric, at in CONTEXTS.items():
+                    seeds = row.metrics[metric]
+                    (dots,) = axes.plot([at] * seeds.n, seeds.values, "o", alpha=0.45, **SMALL, **look(row.key))
+                    hover.titles(dots, seed_titles(row, seeds))
             axes.set_xscale("log", base=2)
             axes.set_xticks(list(TICKS), list(TICKS.values()))
             axes.minorticks_off()

@@ -1,9 +1,9 @@
-"""Which tasks stand for which pattern, as in the paper, so far as they are trained here.
+"""Which tasks stand for which pattern: the paper's, without speech, which is not trained here, and translation.
 
-noncausal self     speech, summarisation, super-resolution, masked language model     (forecasts and point clouds are not in its index)
-causal self        speech, summarisation, language model
+noncausal self     summarisation, super-resolution, masked language model; forecasts and point clouds are not in the paper's either
+causal self        summarisation, language model
 noncausal cross    point clouds, forecasts
-causal cross       speech, summarisation                                              (here translation in place of both)
+causal cross       summarisation; translation, which is ours
 """
 
 from collections.abc import Callable, Mapping
@@ -12,9 +12,11 @@ from typing import Any
 
 from projects.cab.config import NONE, Config
 from projects.cab.tasks import (
+    completion,
     forecasting,
     language_modelling,
     masked_language_modelling,
+    summarisation,
     super_resolution,
     translation,
 )
@@ -49,16 +51,24 @@ class PatternTask:
 
 TASKS: dict[Pattern, tuple[PatternTask, ...]] = {
     "noncausal_self": (
+        PatternTask("summary_self", "summary", summarisation.INDEX_METRICS, summarisation.result_of),
         PatternTask("sr", "sr", super_resolution.INDEX_METRICS, super_resolution.result_of),
         PatternTask("mlm", "mlm", masked_language_modelling.INDEX_METRICS, masked_language_modelling.result_of),
     ),
     "causal_self": (
+        PatternTask("summary_causal", "summary", summarisation.INDEX_METRICS, summarisation.result_of),
         PatternTask(
             "lm", "lm", language_modelling.INDEX_METRICS, language_modelling.result_of, {"positions": "absolute"}
         ),
     ),
-    "noncausal_cross": (PatternTask("lstf_cross", "lstf", forecasting.INDEX_METRICS, forecasting.result_of),),
-    "causal_cross": (PatternTask("translation", "translation", translation.INDEX_METRICS, translation.result_of),),
+    "noncausal_cross": (
+        PatternTask("pcc_cross", "pcc", completion.INDEX_METRICS, completion.result_of),
+        PatternTask("lstf_cross", "lstf", forecasting.INDEX_METRICS, forecasting.result_of),
+    ),
+    "causal_cross": (
+        PatternTask("summary_cross", "summary", summarisation.INDEX_METRICS, summarisation.result_of),
+        PatternTask("translation", "translation", translation.INDEX_METRICS, translation.result_of),
+    ),
 }
 
 

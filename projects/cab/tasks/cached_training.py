@@ -13,17 +13,17 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from projects.cab.config import Attention, Config, Lm, Lstf, Mlm, Sr, Translation, modules_of
+from projects.cab.config import Attention, Config, Lm, Lstf, Mlm, Pcc, Sr, Summary, Translation, modules_of
 from regard.common.patterns import Pattern
 from regard_lab.common.files import read_json, write_json
 from regard_lab.experiment.artefacts import artefact
-from regard_lab.experiment.run_result import RunResult
+from regard_lab.experiment.items import ItemisedResult
 from regard_lab.training.recipe import Training
 from regard_lab.training.trainer import History, Task, fit, load_weights, loader
 
 MEASURED = "measured.json"
 Score = Callable[[nn.Module, Any], dict[str, Tensor]]
-Section = TypeVar("Section", Lstf, Lm, Mlm, Sr, Translation)
+Section = TypeVar("Section", Lstf, Lm, Mlm, Pcc, Sr, Summary, Translation)
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,9 @@ def save(folder: Path, measured: Measured) -> None:
     write_json(folder / MEASURED, asdict(measured))
 
 
-def run_result(measured: Measured) -> RunResult:
-    """A cell's result."""
-    return RunResult(measured.metrics, measured.curves, measured.exhibits)
+def run_result(measured: Measured) -> ItemisedResult:
+    """A cell's result, with what came out for each item of the test split."""
+    return ItemisedResult(measured.metrics, measured.curves, measured.exhibits, measured.items)
 
 
 def train_model(

@@ -38,10 +38,12 @@ def train_one(config: Config, folder: Path) -> RunResult:
     """The same of a single data set, whose name is no part of the metrics' names."""
     assert config.lstf is not None
     (name,) = config.lstf.sets
-    result = train(config, folder)
-    parts = (result.metrics, result.curves)
-    metrics, curves = ({key.removeprefix(f"{name}_"): value for key, value in part.items()} for part in parts)
-    return RunResult(metrics, curves)
+    measured = result_of(config)
+    metrics, curves, items = (
+        {key.removeprefix(f"{name}_"): value for key, value in part.items()}
+        for part in (measured.metrics, measured.curves, measured.items)
+    )
+    return run_result(Measured(metrics, curves, items))  # type: ignore[arg-type]
 
 
 def result_of(config: Config, attention: str | None = None) -> Measured:

@@ -70,7 +70,7 @@ def fit_language_model(run: TrainingRun[Lm], folder: Path) -> None:
         nats = window_nats(trained, task, text, eighths, windows)
         metrics["perplexity" if name == "full" else f"perplexity_{name}"] = math.exp(float(nats.mean()))
         if name == "full":
-            items = as_items(nats)
+            items, metrics["nats"] = as_items(nats), float(nats.mean())
     metrics["full_over_quarter"] = metrics["perplexity"] / metrics["perplexity_quarter"]
     metrics["double_over_full"] = metrics["perplexity_double"] / metrics["perplexity"]
     save(folder, Measured(metrics, curves_of(history), {"nats": items}))

@@ -61,6 +61,7 @@ def fit_masked_language_model(run: TrainingRun[Mlm], folder: Path) -> None:
     found = each_item(trained, outcomes, evaluation_batches(parts["test"], task.training))
     metrics = {
         "perplexity": math.exp(float(found["nats"].mean())),
+        "nats": float(found["nats"].mean()),
         "accuracy": 100 * float(found["right"].mean()),
         "attention_parameters": float(model.layers.parameter_count()),
         "train_time_s": seconds_of(history),

@@ -7,6 +7,7 @@ import numpy as np
 from projects.cab.config import PROJECT, Config
 from regard_lab.data.images import Images
 from regard_lab.data.pairs import Pairs
+from regard_lab.data.point_clouds import Clouds
 from regard_lab.data.series import Series
 from regard_lab.data.texts import Texts
 from regard_lab.experiment.composition import compose
@@ -25,6 +26,8 @@ SMALL = {
     },
     "mlm": {"vocabulary": 264, "length": 16, "width": 8, "heads": 2, "feed_forward": 8},
     "sr": {"options": "{}"},
+    "pcc": {"width": 8, "heads": 2, "feed_forward": 8},
+    "summary": {"vocabulary": 300, "source_length": 24, "target_length": 10, "width": 8, "heads": 2, "feed_forward": 8},
     "translation": {"vocabulary": 20, "length": 8, "width": 8, "heads": 2, "feed_forward": 8},
 }
 
@@ -64,6 +67,24 @@ def pictures(split: str) -> Images:
     return Images(np.clip(np.stack(slopes), 0, 255).astype(np.uint8), np.arange(count))
 
 
+def articles(split: str) -> Texts:
+    """Of a headline, a first paragraph and a body."""
+    count, words = {"train": 24, "validation": 8, "test": 8}[split], ["rain", "sun", "wind", "snow"]
+    rows = [(words[each % 4], words[each // 4 % 4]) for each in range(count)]
+    texts = [f"{a} falls\n\nThere is {a} and {b}.\n\nToday {a} falls. Then {b} comes.\nIt is {b}." for a, b in rows]
+    return Texts.of((text, 0) for text in texts)
+
+
+def balls(split: str) -> Clouds:
+    """Surfaces of balls of several sizes, of which a view is the upper half."""
+    count, draws = {"train": 20, "validation": 8, "test": 8}[split], np.random.default_rng(0)
+    points = draws.normal(size=(count, 400, 3))
+    points *= np.linspace(0.2, 0.5, count)[:, None, None] / np.linalg.norm(points, axis=2, keepdims=True)
+    upper = np.stack([cloud[cloud[:, 2].argsort()[-160:]] for cloud in points])
+    names = [f"ball/{each}" for each in range(count)]
+    return Clouds(upper.astype(np.float32), points.astype(np.float32), np.arange(count), names)
+
+
 def load(name: str, root: Path, source: str) -> dict:
     splits = ("train", "validation", "test")
     if name in ("household_power", "appliances"):
@@ -72,4 +93,8 @@ def load(name: str, root: Path, source: str) -> dict:
         return {split: pictures(split) for split in splits}
     if name == "libreoffice_help":
         return {split: pairs(split) for split in splits}
+    if name == "furniture":
+        return {split: balls(split) for split in splits}
+    if name == "bbc_news":
+        return {split: articles(split) for split in splits}
     return {split: Texts.of([("It is a truth universally acknowledged. " * 40, 0)]) for split in splits}

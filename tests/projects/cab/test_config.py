@@ -29,22 +29,14 @@ def compared(pattern: str) -> set[str]:
     return {name for row in rows_of("patterns") if pattern in mechanism_class(name := row["attention"]).patterns}
 
 
-@pytest.mark.parametrize("scale", SCALES)
-@pytest.mark.parametrize(
-    "table",
-    [
-        "mlm",
-        "sr",
-        "lstf_self",
-        "lstf_ett_self",
-        "lm",
-        "lstf_cross",
-        "lstf_ett_cross",
-        "translation",
-        "efficiency",
-        "benefit",
-    ],
+TRAINED = (
+    *(task.table for tasks in TASKS.values() for task in tasks),
+    *("pcc_self", "lstf_self", "lstf_ett_self", "lstf_ett_cross"),
 )
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("table", [*TRAINED, "efficiency", "benefit"])
 def test_every_scale_composes_and_passes_its_check(table, scale):
     config = config_of(f"table={table}", f"scale={scale}")
     check(config)

@@ -16,7 +16,7 @@ from tests.configs import configs_of
 config_of = configs_of(PROJECT, default="experiment=certification")
 
 
-LM = TASKS["causal_self"][0]
+LM = next(task for task in TASKS["causal_self"] if task.table == "lm")
 KINDS = [task for tasks in TASKS.values() for task in tasks]
 
 
@@ -77,10 +77,7 @@ def test_every_frozen_constant_is_a_metric_of_its_table():
                 assert all(constant["sd"] > 0 for constant in each.values())
 
 
-BELOW = Judgement(
-    "below the floor",
-    [problem(metric, "below the floor") for task in KINDS if task.table != "lm" for metric in task.metrics],
-)
+BELOW = Judgement("below the floor", [problem(metric, "below the floor") for task in KINDS for metric in task.metrics])
 
 
 def test_the_command_writes_one_scale_keeps_the_others_and_says_what_it_refuses(tmp_path, monkeypatch, capsys):
@@ -89,7 +86,7 @@ def test_the_command_writes_one_scale_keeps_the_others_and_says_what_it_refuses(
     (tmp_path / "constants.yaml").write_text("quick: {causal_self: {lm: {metrics: {}}}}")
     monkeypatch.setattr("sys.argv", ["freeze_constants", "--scale", "laptop"])
     assert freeze_constants.main() == 2
-    assert "cab/sr and the other tables of the index have no result at laptop" in capsys.readouterr().err
+    assert "cab/summary_self and the other tables of the index have no result at laptop" in capsys.readouterr().err
     for task in KINDS[1:]:
         rows = [
             Row(
@@ -106,11 +103,13 @@ def test_the_command_writes_one_scale_keeps_the_others_and_says_what_it_refuses(
             result_path(tmp_path, "cab", task.table, "laptop"), Result("cab", task.table, "laptop", "", [], rows)
         )
     # The real tables have gates, and these made-up results no floors.
-    monkeypatch.setattr(freeze_constants, "judgement_of", lambda paper, table, scale, root: BELOW)
+    monkeypatch.setattr(
+        freeze_constants, "judgement_of", lambda paper, table, scale, root: None if table == "lm" else BELOW
+    )
     assert freeze_constants.main() == 0
     said = capsys.readouterr().out
     assert "refused: perplexity, below the floor: F = 0.8" in said
-    assert "sr: no result at laptop" in said
+    assert "summary_self: no result at laptop" in said
     assert "causal_self      lm           perplexity: 2 mechanisms, 1 seed(s)" in said
     frozen = yaml.safe_load((tmp_path / "constants.yaml").read_text())
     assert frozen["quick"] == {"causal_self": {"lm": {"metrics": {}}}}

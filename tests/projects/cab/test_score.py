@@ -35,7 +35,9 @@ class Nothing:
 def small(made_up, tmp_path, monkeypatch):
     """The command with made-up data and small models; certification with its first three properties; constants that are there."""
     (tmp_path / "mine.py").write_text(OWN)
-    few = [word for word in made_up if word.startswith(("lstf.", "lm.", "mlm.", "sr.", "translation."))]
+    few = [
+        word for word in made_up if word.startswith(("lstf.", "lm.", "mlm.", "pcc.", "sr.", "summary.", "translation."))
+    ]
 
     def composed(project, root: Path, overrides: list[str]):
         found = compose(project, ROOT, [*overrides, *few])

@@ -6,7 +6,15 @@ import pytest
 import torch
 
 from projects.cab.config import PROJECT
-from projects.cab.tasks import forecasting, language_modelling, masked_language_modelling, super_resolution, translation
+from projects.cab.tasks import (
+    completion,
+    forecasting,
+    language_modelling,
+    masked_language_modelling,
+    summarisation,
+    super_resolution,
+    translation,
+)
 from projects.cab.tasks.by_pattern import TASKS, task_metrics
 from regard_lab.experiment.composition import compose
 from tests.paths import ROOT
@@ -18,6 +26,8 @@ TRAIN = {
     "lm": language_modelling.train,
     "mlm": masked_language_modelling.train,
     "sr": super_resolution.train,
+    "summary_cross": summarisation.train,
+    "pcc_cross": completion.train,
     "translation": translation.train,
 }
 
@@ -45,6 +55,8 @@ def test_the_loss_of_a_translation_leaves_padding_out():
         ("lm", "abc"),
         ("mlm", "nystrom"),
         ("sr", "lara"),
+        ("summary_cross", "performer"),
+        ("pcc_cross", "cosformer"),
         ("translation", "abc"),
     ],
 )
@@ -111,10 +123,10 @@ def test_perplexity_at_every_context_is_over_the_same_text(monkeypatch):
 
 def test_a_pattern_has_the_papers_tasks_so_far_as_they_are_here():
     assert {pattern: [task.table for task in tasks] for pattern, tasks in TASKS.items()} == {
-        "noncausal_self": ["sr", "mlm"],
-        "causal_self": ["lm"],
-        "noncausal_cross": ["lstf_cross"],
-        "causal_cross": ["translation"],
+        "noncausal_self": ["summary_self", "sr", "mlm"],
+        "causal_self": ["summary_causal", "lm"],
+        "noncausal_cross": ["pcc_cross", "lstf_cross"],
+        "causal_cross": ["summary_cross", "translation"],
     }
     for pattern, tasks in TASKS.items():
         for task in tasks:
@@ -127,4 +139,4 @@ def test_a_pattern_has_the_papers_tasks_so_far_as_they_are_here():
 def test_a_task_without_its_section_is_refused():
     config = config_of("table=lm")
     with pytest.raises(ValueError, match="needs its task: choose table=translation"):
-        task_metrics(config, TASKS["causal_cross"][0])
+        task_metrics(config, TASKS["causal_cross"][1])
