@@ -16,7 +16,17 @@ AttentionDesign = Literal[
 
 
 Probe = Literal[
-    "none", "distance", "person", "count", "position", "looks", "floor", "rules", "ceiling", "given_members", "given_persons"
+    "none",
+    "distance",
+    "person",
+    "count",
+    "position",
+    "looks",
+    "floor",
+    "rules",
+    "ceiling",
+    "given_members",
+    "given_persons",
 ]
 PointOrder = Literal["x", "y", "random"]
 

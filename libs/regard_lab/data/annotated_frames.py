@@ -58,7 +58,9 @@ def scenes_of(frames: Sequence[Frame], *, actions: int, persons: int, groups: in
         inside = np.clip(corners, 0, 1)  # annotated boxes reach a little over the edge
         extent = inside[:, 1] - inside[:, 0]
         if count and extent.min() <= 0:
-            raise UserError(f"a frame of video {frame.source} has a box outside of its {frame.size[0]} × {frame.size[1]} pixels")
+            raise UserError(
+                f"a frame of video {frame.source} has a box outside of its {frame.size[0]} × {frame.size[1]} pixels"
+            )
         boxes[row, :count] = np.concatenate((inside.mean(1), extent), axis=1)
         done[row, :count] = frame.actions
         traits[row, np.arange(count), list(frame.actions)] = UNIT

@@ -36,7 +36,9 @@ CARD = Card(
         " Activities in Videos. ECCV 2020."
     ),
     homepage="https://github.com/mahsaep/Social-human-activity-understanding-and-grouping",
-    sources=(Source("folder", "social_CAD/1_annotations.txt … 44_annotations.txt, unzipped from social_CAD.zip", SIZES),),
+    sources=(
+        Source("folder", "social_CAD/1_annotations.txt … 44_annotations.txt, unzipped from social_CAD.zip", SIZES),
+    ),
     note=(
         "2,547 key frames of 44 sequences, 13,044 boxes, 2,971 groups of two to four; 5,989 persons stand alone. The official test sequences are"
         " the test split, six training sequences the validation split."

@@ -13,7 +13,16 @@ from regard_lab.data.scenes import Scenes
 FORM = Scenes
 ACTIONS = ("waiting", "setting", "digging", "falling", "spiking", "blocking", "jumping", "moving", "standing")
 ACTIVITIES = tuple(f"{side} {kind}" for side in ("right", "left") for kind in ("set", "spike", "pass", "win"))
-OFFICIAL = ("r_set", "r_spike", "r-pass", "r_winpoint", "l_set", "l-spike", "l-pass", "l_winpoint")  # in the order of `ACTIVITIES`
+OFFICIAL = (
+    "r_set",
+    "r_spike",
+    "r-pass",
+    "r_winpoint",
+    "l_set",
+    "l-spike",
+    "l-pass",
+    "l_winpoint",
+)  # in the order of `ACTIVITIES`
 TRAITS = tuple(f"action_{name}" for name in ACTIONS)
 SPLITS = {
     "train": (1, 3, 6, 7, 10, 13, 15, 16, 18, 22, 23, 31, 32, 36, 38, 39, 40, 41, 42, 48, 50, 52, 53, 54),
@@ -31,7 +40,9 @@ CARD = Card(
     licence="the official repository's code is BSD-2-Clause; for the data it asks that its two publications be cited",
     citation="Ibrahim, Muralidharan, Deng, Vahdat, Mori: A Hierarchical Deep Temporal Model for Group Activity Recognition. CVPR 2016.",
     homepage="https://github.com/mostafa-saad/deep-activity-rec",
-    sources=(Source("folder", "videos/0/annotations.txt … videos/54/annotations.txt, as in the official archive", SIZES),),
+    sources=(
+        Source("folder", "videos/0/annotations.txt … videos/54/annotations.txt, as in the official archive", SIZES),
+    ),
     note=(
         "4,830 frames of 55 matches with 7 to 12 players, the official split by matches. One line that the official archive has twice is read once."
         " Nothing says here who takes part in an activity: all players are its group."
@@ -63,7 +74,9 @@ def frames_of(text: str, video: int) -> list[Frame]:
             continue
         name, activity, *rest = line.split()
         if len(rest) % 5:
-            raise UserError(f"frame {name} of video {video} has {len(rest)} values after its activity, expected five per player")
+            raise UserError(
+                f"frame {name} of video {video} has {len(rest)} values after its activity, expected five per player"
+            )
         players = [rest[start : start + 5] for start in range(0, len(rest), 5)]
         boxes = []
         for player in players:

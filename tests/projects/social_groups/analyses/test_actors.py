@@ -102,7 +102,9 @@ def test_the_set_transformer_does_not_read_who_is_not_there():
     changed = x.clone()
     changed[:, 3:] += 1
     for one, other in zip(network(x, there), network(changed, there), strict=True):
-        seen = (slice(None),) + (slice(3),) * (one.dim() - 1) if one.dim() == 3 and one.shape[1] == 5 else (slice(None),)
+        seen = (
+            (slice(None),) + (slice(3),) * (one.dim() - 1) if one.dim() == 3 and one.shape[1] == 5 else (slice(None),)
+        )
         assert torch.allclose(one[seen], other[seen], atol=1e-5)
     pairs = network(x, there)[0]
     assert torch.allclose(pairs, pairs.mT, atol=1e-6)

@@ -49,7 +49,9 @@ def test_a_group_is_named_by_its_own_members_alone():
     after = members_guesses(network, scenes, config)
     assert [g.scores for one, _ in before for g in one] == [g.scores for one, _ in after for g in one]
     scenes.traits[scenes.groups == 0] = 77
-    assert [g.scores for one, _ in before for g in one] != [g.scores for one, _ in members_guesses(network, scenes, config) for g in one]
+    assert [g.scores for one, _ in before for g in one] != [
+        g.scores for one, _ in members_guesses(network, scenes, config) for g in one
+    ]
 
 
 def test_persons_are_given_with_what_is_painted_for_them():

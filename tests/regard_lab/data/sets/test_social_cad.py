@@ -7,7 +7,12 @@ import pytest
 from regard_lab.common.errors import UserError
 from regard_lab.data.sets import social_cad
 
-LINES = ["1\t0\t0\t72\t48\t5\t4\t1\t1", "1\t72\t0\t144\t48\t5\t4\t2\t1", "1\t360\t240\t432\t480\t3\t2\t3\t2", "11\t0\t0\t72\t48\t6\t5\t1\t1"]
+LINES = [
+    "1\t0\t0\t72\t48\t5\t4\t1\t1",
+    "1\t72\t0\t144\t48\t5\t4\t2\t1",
+    "1\t360\t240\t432\t480\t3\t2\t3\t2",
+    "11\t0\t0\t72\t48\t6\t5\t1\t1",
+]
 
 
 def written(folder: Path, lines: list[str]) -> Path:
@@ -19,7 +24,11 @@ def written(folder: Path, lines: list[str]) -> Path:
 
 def test_sequences_are_split_officially_and_frames_read_by_hand(tmp_path):
     splits = social_cad.from_folder(written(tmp_path, LINES))
-    assert {part: len(scenes) for part, scenes in splits.items()} == {"train": 2 * 26, "validation": 2 * 6, "test": 2 * 12}
+    assert {part: len(scenes) for part, scenes in splits.items()} == {
+        "train": 2 * 26,
+        "validation": 2 * 6,
+        "test": 2 * 12,
+    }
     assert set(splits["test"].templates.tolist()) == social_cad.TEST
     assert not social_cad.TEST & social_cad.VALIDATION
     train = splits["train"]

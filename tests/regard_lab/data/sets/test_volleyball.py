@@ -23,7 +23,11 @@ def written(folder: Path) -> Path:
 
 def test_videos_are_split_officially_and_frames_read_by_hand(tmp_path):
     splits = volleyball.from_folder(written(tmp_path))
-    assert {part: len(scenes) for part, scenes in splits.items()} == {"train": 48, "validation": 30, "test": 32}  # twice is once
+    assert {part: len(scenes) for part, scenes in splits.items()} == {
+        "train": 48,
+        "validation": 30,
+        "test": 32,
+    }  # twice is once
     train = splits["train"]
     assert train.templates[:2].tolist() == [1, 1]
     assert [volleyball.ACTIVITIES[kind] for kind in train.activities[:2, 0]] == ["right set", "left spike"]  # by frame
@@ -39,7 +43,9 @@ def test_the_official_split_and_its_counts():
     assert set.union(*videos) == set(range(55))
     assert sum(map(len, videos)) == 55
     assert sum(volleyball.CARD.source("folder").sizes.values()) == 4_830
-    assert [name.split("_")[0].split("-")[0][0] for name in volleyball.OFFICIAL] == [name[0] for name in volleyball.ACTIVITIES]
+    assert [name.split("_")[0].split("-")[0][0] for name in volleyball.OFFICIAL] == [
+        name[0] for name in volleyball.ACTIVITIES
+    ]
 
 
 @pytest.mark.parametrize(
