@@ -1,1 +1,1 @@
-"""What is computed without training the network: the cost of self attention, and what shortcuts and rules tell of the scenes."""
+"""Beside the network: the cost of self attention, what shortcuts, rules and floors tell of the scenes, and the ladder of sanity."""

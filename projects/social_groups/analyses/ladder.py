@@ -8,11 +8,13 @@ All three see the same training scenes, as many steps of them, and are judged by
 """
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from projects.social_groups.analyses.actors import Actors, SetTransformer, labels_of, set_guesses, set_loss
@@ -62,19 +64,9 @@ def measure(config: Config, folder: Path) -> RunResult:
         whole = train(config, folder)
         return RunResult({name: whole.metrics[name] for name in METRICS}, {CURVE: whole.curves[CURVE]})
     torch.manual_seed(config.seed)
-    root, kinds = Path.cwd(), config.data.activities
-    loaded, most = scenes_of(config.data, root), config.budget.test_scenes
-    numbers = config.data.channels + 4
-    if config.probe == "given_members":
-        members = MeanOfMembers(numbers, kinds)
-        loss: Callable[[Scenes], Tensor] = lambda scenes: members_loss(members, scenes, config)
-        guesses: Callable[[Scenes], list[Scene]] = lambda scenes: members_guesses(members, scenes, config)
-        network: nn.Module = members
-    else:
-        persons = SetTransformer(numbers, kinds)
-        loss = lambda scenes: set_loss(persons, *of_persons(scenes, config)[1])
-        guesses = lambda scenes: set_guesses(persons, *of_persons(scenes, config))
-        network = persons
+    root, most = Path.cwd(), config.budget.test_scenes
+    loaded = scenes_of(config.data, root)
+    network, loss, guesses = rung(config)
     adam = torch.optim.AdamW(network.parameters(), lr=RATE)
     fresh, curve = FreshScenes(config.data, config.budget, root), []
     batches = EpochBatches(len(fresh), config.training.batch_size, config.seed)
@@ -93,6 +85,16 @@ def measure(config: Config, folder: Path) -> RunResult:
     network.load_state_dict(kept)
     network.eval()
     return RunResult(judged(guesses(loaded["test"][:most])).metrics, {CURVE: curve})
+
+
+def rung(config: Config) -> tuple[nn.Module, Callable[[Scenes], Tensor], Callable[[Scenes], list[Scene]]]:
+    """The network of a rung, its loss, and what it says of scenes."""
+    numbers, kinds = config.data.channels + 4, config.data.activities
+    if config.probe == "given_members":
+        members = MeanOfMembers(numbers, kinds)
+        return members, partial(members_loss, members, config=config), partial(members_guesses, members, config=config)
+    persons = SetTransformer(numbers, kinds)
+    return persons, partial(persons_loss, persons, config=config), partial(persons_guesses, persons, config=config)
 
 
 def scenes_at(fresh: FreshScenes, epoch: int, indices: tuple[int, ...], config: Config) -> Scenes:
@@ -125,6 +127,16 @@ def of_persons(scenes: Scenes, config: Config) -> tuple[Actors, tuple[Tensor, ..
     return persons, (numbers, *(torch.from_numpy(array) for array in arrays))
 
 
+def persons_loss(network: SetTransformer, scenes: Scenes, config: Config) -> Tensor:
+    """That of the set transformer."""
+    return set_loss(network, *of_persons(scenes, config)[1])
+
+
+def persons_guesses(network: SetTransformer, scenes: Scenes, config: Config) -> list[Scene]:
+    """The groups and activities that the set transformer finds."""
+    return set_guesses(network, *of_persons(scenes, config))
+
+
 def members_loss(network: MeanOfMembers, scenes: Scenes, config: Config) -> Tensor:
     """Cross entropy of every true group's activity."""
     row, group = np.nonzero(scenes.activities >= 0)
@@ -132,11 +144,12 @@ def members_loss(network: MeanOfMembers, scenes: Scenes, config: Config) -> Tens
     return F.cross_entropy(named_groups(network, scenes, config, row, group), label)
 
 
-def named_groups(network: MeanOfMembers, scenes: Scenes, config: Config, row: object, group: object) -> Tensor:
+def named_groups(
+    network: MeanOfMembers, scenes: Scenes, config: Config, row: NDArray[np.int64], group: NDArray[np.int64]
+) -> Tensor:
     """The logits of true groups, by their scene and index."""
-    rows, groups = np.asarray(row), np.asarray(group)
-    there = torch.from_numpy((scenes.groups[rows] == groups[:, None]).astype(np.float32))
-    logits: Tensor = network(numbers_of(scenes, config)[torch.from_numpy(rows)], there)
+    there = torch.from_numpy((scenes.groups[row] == group[:, None]).astype(np.float32))
+    logits: Tensor = network(numbers_of(scenes, config)[torch.from_numpy(row)], there)
     return logits
 
 

@@ -65,7 +65,7 @@ def sample_by_rows(maps: list[Tensor], locations: Tensor, weights: Tensor) -> Te
 
     A row holds the four pixels around a point, of a map with one pixel of zeros around it. Arguments and result as `sample`.
     """
-    b, q, h, levels, points, _ = locations.shape
+    b, q, h = locations.shape[:3]
     d = maps[0].shape[2]
     quads, shapes = [], []
     for values in maps:

@@ -6,9 +6,10 @@ import numpy as np
 
 from projects.social_groups.analyses.shortcuts import WORLDS
 from projects.social_groups.config import PROJECT
+from regard_lab.data.annotated_frames import Frame, scenes_of
 from regard_lab.data.crowds import generate
 from regard_lab.data.scenes import Scenes
-from regard_lab.data.sets import statsbomb
+from regard_lab.data.sets import social_cad, statsbomb, volleyball
 from tests.configs import configs_of
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -31,10 +32,40 @@ def football(n: int) -> Scenes:
     return statsbomb.scenes_of([(one, ("Pass", "Carry", "Shot")[k % 3]) for k, one in enumerate(players)], 0)
 
 
+def street(n: int, seed: int) -> Scenes:
+    """Frames with a pair who do the same and two who stand alone; in every fourth nobody is in a group."""
+    rng = np.random.default_rng(seed)
+    frames = []
+    for index in range(n):
+        kind = int(rng.integers(1, 6))
+        boxes = [(float(x), 100.0, float(x) + 60, 260.0) for x in rng.uniform(0, 600, 4)]
+        groups = [[0, 1]] if index % 4 else []
+        frames.append(Frame(1, (720, 480), boxes, [kind, kind, 0, 2], groups, [kind] * len(groups)))
+    most = {"persons": social_cad.MOST_PERSONS, "groups": social_cad.MOST_GROUPS}
+    return scenes_of(frames, actions=len(social_cad.ACTIONS), **most)
+
+
+def match(n: int, seed: int) -> Scenes:
+    """Frames of ten players, all of them one group."""
+    rng = np.random.default_rng(seed)
+    frames = []
+    for index in range(n):
+        boxes = [
+            (float(x), float(y), float(x) + 50, float(y) + 100) for x, y in rng.uniform([0, 200], [1200, 500], (10, 2))
+        ]
+        actions = rng.integers(0, len(volleyball.ACTIONS), 10).tolist()
+        frames.append(Frame(1, (1280, 720), boxes, actions, [range(10)], [index % 8]))
+    return scenes_of(frames, actions=len(volleyball.ACTIONS), persons=volleyball.MOST_PERSONS, groups=1)
+
+
 def load(name: str, root: Path, source: str) -> dict[str, Scenes]:
     """What `data.load` gives, made up; the shapes are the real ones."""
     if name == "statsbomb":
         return {part: football(size) for part, size in SIZES.items()}
+    if name == "social_cad":
+        return {part: street(size, seed) for seed, (part, size) in enumerate(SIZES.items())}
+    if name == "volleyball":
+        return {part: match(size, seed) for seed, (part, size) in enumerate(SIZES.items())}
     return {
         part: generate(WORLDS[name], k, size, range(4 * k, 4 * k + 4)) for k, (part, size) in enumerate(SIZES.items())
     }

@@ -46,9 +46,9 @@ def test_half_of_the_scenes_are_mirrored(made_up_data):
 
 
 def test_what_cannot_be_made_is_refused(made_up_data):
-    with pytest.raises(ValueError, match="no generator makes statsbomb: budget.fresh_epochs must be 1, got 3"):
+    with pytest.raises(ValueError, match=r"no generator makes statsbomb: budget.fresh_epochs must be 1, got 3"):
         scenes_for("experiment=statsbomb", "budget.fresh_epochs=3")
-    with pytest.raises(ValueError, match="a group has . members, the model has slots for 2"):
+    with pytest.raises(ValueError, match=r"a group has . members, the model has slots for 2"):
         scenes_for("experiment=court", "data.members=2")
 
 

@@ -31,5 +31,5 @@ def test_a_detectors_errors_change_what_is_painted_and_no_label(made_up_data):
 
 def test_a_group_without_slots_for_all_is_refused(made_up_data):
     config = config_of("experiment=court", "data.members=2")
-    with pytest.raises(ValueError, match="a group has . members, the model has slots for 2"):
+    with pytest.raises(ValueError, match=r"a group has . members, the model has slots for 2"):
         splits(config.data, config.budget, Path())

@@ -23,8 +23,8 @@ def build(design: str, **options) -> SelfAttention:
 
 def model_of(**changes) -> Model:
     base = {
-        "queries": "sum", "self_attention": "full", "mechanism": "softmax", "pool": "existing", "groups": G, "person_queries": 5, "width": 16, "heads": 2, "levels": 2,
-        "points": 2, "encoder_layers": 1, "decoder_layers": 2, "feed_forward": 16, "dropout": 0.0,
+        "queries": "sum", "self_attention": "full", "mechanism": "softmax", "pool": "existing", "groups": G, "person_queries": 5,
+        "width": 16, "heads": 2, "levels": 2, "points": 2, "encoder_layers": 1, "decoder_layers": 2, "feed_forward": 16, "dropout": 0.0,
     }  # fmt: skip
     return Model(**base | changes)
 

@@ -21,10 +21,19 @@ from tests.projects.social_groups.made_up import ROOT, SMALL, config_of
 
 @pytest.mark.parametrize(
     ("data", "queries", "attention"),
-    [("court", "single", "inter_intra"), ("plaza", "sum", "group_means"), ("statsbomb", "sum", "full")],
+    [
+        ("court", "single", "inter_intra"),
+        ("plaza", "sum", "group_means"),
+        ("statsbomb", "sum", "full"),
+        ("social_cad", "sum", "inter_intra"),
+        ("volleyball", "single", "inter_intra"),
+    ],
 )
 def test_a_cell_gives_what_its_table_lists_and_repeats_itself(made_up_data, tmp_path, data, queries, attention):
-    table = {"court": "query_designs", "plaza": "self_attention", "statsbomb": "football"}[data]
+    table = {
+        "court": "query_designs", "plaza": "self_attention", "statsbomb": "football", "social_cad": "collective_boxes",
+        "volleyball": "volleyball_boxes",
+    }[data]  # fmt: skip
     spec = load_table("social_groups", table, "quick", ROOT).spec
     config = config_of(f"experiment={data}", f"model.queries={queries}", f"model.self_attention={attention}", *SMALL)
     first, again = train(config, tmp_path / "first"), train(config, tmp_path / "again")
