@@ -8,8 +8,8 @@ import torch
 
 from projects.better_attention.config import PROJECT
 from projects.better_attention.data import windows as module
-from regard_lab.data.subwords import encode, learn_tokenizer
 from projects.better_attention.data.windows import type_of, windows
+from regard_lab.data.subwords import encode, learn_tokenizer
 from tests.configs import configs_of
 
 TINY = ["data.vocabulary=262", "data.length=12"]
