@@ -337,6 +337,9 @@ def main() -> int:
     )
     parser.add_argument("--scale", default=None, help="quick, laptop or paper")
     parser.add_argument("--executor", default="processes", choices=EXECUTORS)
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what the tables need, and what of it is missing; nothing is run"
+    )
     parser.add_argument("--workers", type=int, default=None, help="how many cells at once (default: one per core)")
     parser.add_argument(
         "--option",
@@ -348,10 +351,14 @@ def main() -> int:
     arguments = parser.parse_args()
     root = Path.cwd()
     if not arguments.tables:
+        if arguments.dry_run:
+            raise UserError("--dry-run goes with tables, such as better_attention/imdb")
         if arguments.scale:
             raise UserError("--scale goes with a table; for everything, list the scales in params.yaml")
         return reproduce_all(root)
     names = [_split(table) for table in arguments.tables]
+    if arguments.dry_run:
+        return dry(names, check_scale(arguments.scale or "quick"), root)
     options: dict[str, Any] = {}
     for option in arguments.option:
         key, equals, value = option.partition("=")
@@ -371,6 +378,15 @@ def main() -> int:
         sys.stdout.flush()
         code |= bool(summary["rows"]["failed"] or summary["rows"]["not run"])
     return code
+
+
+def dry(names: list[tuple[str, str]], scale: str, root: Path) -> int:
+    """Print what each table needs; 1 if something is missing."""
+    from regard_lab import dry_run
+
+    found = [dry_run.dry_run(paper, name, scale, root) for paper, name in names]
+    print("\n\n".join(map(dry_run.show, found)))
+    return int(any(one.missing for one in found))
 
 
 def _split(table: str) -> tuple[str, str]:

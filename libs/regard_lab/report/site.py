@@ -10,7 +10,7 @@ from typing import Any
 
 import jinja2
 
-from regard_lab import data
+from regard_lab import data, hours
 from regard_lab.common.errors import UserError
 from regard_lab.common.files import read_json, write_atomically
 from regard_lab.evidence.paper import KINDS, Paper, papers
@@ -151,6 +151,8 @@ def _paper_files(
             table.name: layout(table, metrics_claimed(view, table), directions(view, table), compared(view, table))
             for table in view.tables
         },
+        "hours": hours.page_rows(name, root),
+        "rates": hours.rates(),
         "budgets": {
             table.name: {scale: budget(result) for scale, result in table.results.items()} for table in view.tables
         },

@@ -162,7 +162,7 @@ def _ngram(config: Config, order: int) -> RunResult:
     parts = windows(config.data, Path.cwd())
     budget = config.budget
     train, test = (
-        list(subset((parts[split],), size)[0].numpy())
+        list(subset((parts[split],), size)[0].int().numpy())
         for split, size in (("train", budget.train_examples), ("test", budget.held_out_examples))
     )
     nats = floors.ngram_loss(train, test, config.data.vocabulary, order, given=1)

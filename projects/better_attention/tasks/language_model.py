@@ -53,7 +53,7 @@ def train(config: Config, folder: Path) -> RunResult:
             "test_loss": nats,
             "test_perplexity": math.exp(nats),
             "last_epoch_test_perplexity": math.exp(last),
-            "cache_bytes": cache_bytes_per_token(trained.model, test[0, :-1]),
+            "cache_bytes": cache_bytes_per_token(trained.model, test[0, :-1].int()),
             **trained.costs((test[:, :-1].long(),), budget.repeats),
         },
         curves=trained.curves("train_loss", "validation_loss"),

@@ -15,20 +15,27 @@ MEAN, SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def load(name: str, source: str, split: str, *, size: int, colours: int, classes: int) -> tuple[Tensor, Tensor]:
-    """A split's pictures (n, colours, size, size) in [-1, 1] and its labels (n,); with one class, all labels are 0.
+    """A split's pictures as they are stored, bytes (n, s, s) or (n, s, s, 3), and its labels (n,); with one class, all labels are 0.
+
+    They become numbers batch by batch (`as_floats`): a set of photographs takes a twelfth of the memory, or none where it is mapped from its file.
 
     Raises:
-        ValueError: The pictures have other colours, a larger size, or more classes.
+        ValueError: The pictures have other colours, a larger size than `size`, or more classes.
     """
     part = data.load(name, Path.cwd(), source)[split]
-    pictures, labels = scaled(torch.from_numpy(part.images), size), torch.from_numpy(part.labels)
-    if pictures.shape[1] != colours:
-        raise ValueError(f"the pictures of {name} have {pictures.shape[1]} colours, gan.network.colours is {colours}")
+    pictures, labels = torch.from_numpy(part.images), torch.from_numpy(part.labels)
+    if (of_pictures := scaled(pictures[:1], size).shape[1]) != colours:
+        raise ValueError(f"the pictures of {name} have {of_pictures} colours, gan.network.colours is {colours}")
     if classes == 1:
         return pictures, torch.zeros_like(labels)
     if (most := int(labels.max())) >= classes:
         raise ValueError(f"{name} has a class {most}, gan.network.classes is {classes}")
     return pictures, labels
+
+
+def as_floats(pictures: Tensor, size: int) -> Tensor:
+    """A batch of stored pictures, uint8, as `scaled` ones; generated ones, which are floats, as they are."""
+    return scaled(pictures, size) if pictures.dtype == torch.uint8 else pictures
 
 
 def scaled(images: Tensor, size: int) -> Tensor:

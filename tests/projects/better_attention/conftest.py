@@ -1,5 +1,6 @@
 """Made-up data in place of the real sets, of the real shapes, and an empty folder to run in."""
 
+import functools
 from types import SimpleNamespace
 
 import numpy as np
@@ -103,8 +104,12 @@ def novels(monkeypatch, tmp_path):
         split: Texts.of([(text, 0), (text, 1)][: 2 if split == "train" else 1])
         for split in ("train", "validation", "test")
     }
-    monkeypatch.setattr(windows.data, "load", lambda name, root, source: splits)
+
+    def stream_texts(name, root, source):
+        return {split: functools.partial(iter, part.texts) for split, part in splits.items()}
+
+    monkeypatch.setattr(windows.data, "stream_texts", stream_texts)
+    monkeypatch.setattr("regard_lab.experiment.artefacts.code_fingerprint", lambda modules, root: "code")
+    monkeypatch.setattr("regard_lab.experiment.artefacts.data.expected_checksum", lambda *_: "data")
     monkeypatch.chdir(tmp_path)
-    windows._windows.cache_clear()
-    yield
-    windows._windows.cache_clear()
+    return splits

@@ -229,3 +229,15 @@ def test_several_at_once_all_find_the_set(tiny_mnist, root):
         assert set(pool.map(lambda _: data.prepare("mnist", root), range(4))) == {root / "data/mnist"}
     assert len(tiny_mnist.calls) == 1
     assert leftovers(root) == {"mnist"}
+
+
+def test_texts_are_streamed_as_they_are_loaded(root, tiny_imdb):
+    data.prepare("imdb", root)
+    streams, loaded = data.stream_texts("imdb", root), data.load("imdb", root)
+    assert {split: list(read()) for split, read in streams.items()} == {
+        split: part.texts for split, part in loaded.items()
+    }
+    assert list(streams["train"]()) == loaded["train"].texts  # as often as it is asked for
+    (root / "data" / "imdb" / "test.jsonl").write_text("changed")
+    with pytest.raises(UserError, match=r"test.jsonl has SHA-256"):
+        data.stream_texts("imdb", root)

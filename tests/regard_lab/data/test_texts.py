@@ -111,3 +111,17 @@ def test_a_line_of_another_shape_is_named(tmp_path, line):
 def test_a_missing_file_names_the_three(tmp_path):
     with pytest.raises(UserError, match=r"holds train\.jsonl, validation\.jsonl and test\.jsonl"):
         Texts.read(tmp_path, "train")
+
+
+def test_a_split_is_streamed_line_by_line(tmp_path):
+    texts = Texts.of([("first", 1), ("second\nline", 0), ("third", 1)])
+    (tmp_path / "train.jsonl").write_bytes(texts.files("train")["train.jsonl"])
+    stream = Texts.stream(tmp_path, "train")
+    assert next(stream) == "first"
+    assert list(stream) == ["second\nline", "third"]
+    with (tmp_path / "train.jsonl").open("ab") as file:
+        file.write(b"{}\n")
+    stream = Texts.stream(tmp_path, "train")
+    assert [next(stream) for _ in range(3)] == texts.texts  # what is after them is not read yet
+    with pytest.raises(UserError, match=r"line 4 of .*train.jsonl is not"):
+        next(stream)

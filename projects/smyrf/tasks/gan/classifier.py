@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from projects.smyrf.data.pictures import load
+from projects.smyrf.data.pictures import as_floats, load
 from regard_lab.common.files import write_json
 from regard_lab.training.recipe import Training
 from regard_lab.training.trainer import Task, evaluate, fit, load_weights, loader
@@ -35,10 +35,14 @@ class ClassifierRun:
 
 
 class Classifier(nn.Module):
-    """(b, colours, s, s) in [-1, 1] -> logits (b, classes); `features` are what the last map sees. `size` is s, a multiple of 8."""
+    """(b, colours, s, s) in [-1, 1], or bytes as they are stored, -> logits (b, classes); `features` are what the last map sees.
+
+    `size` is s, a multiple of 8.
+    """
 
     def __init__(self, size: int, colours: int, classes: int) -> None:
         super().__init__()
+        self.size = size
         widths = [colours, 16, 32, 64]
         self.maps = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(widths))
         self.hidden = nn.Linear(widths[-1] * (size // 8) ** 2, FEATURES)
@@ -46,8 +50,8 @@ class Classifier(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster on CPU
 
     def features(self, pictures: Tensor) -> Tensor:
-        """(b, colours, s, s) -> (b, FEATURES)"""
-        h = pictures
+        """(b, colours, s, s), or bytes (b, s, s) or (b, s, s, 3), -> (b, FEATURES)"""
+        h = as_floats(pictures, self.size)
         for layer in self.maps:
             h = F.max_pool2d(F.relu(layer(h)), 2)
         return F.relu(self.hidden(h.flatten(1)))

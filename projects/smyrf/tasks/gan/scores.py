@@ -8,17 +8,19 @@ Heusel et al., 2017; Salimans et al., 2016.
 
 import warnings
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import torch
+import torchmetrics
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.inception import InceptionScore
 
-from projects.smyrf.data.pictures import load
+from projects.smyrf.data.pictures import as_floats, load
 from projects.smyrf.tasks.gan.classifier import FEATURES, Classifier, ClassifierRun, train
-from projects.smyrf.tasks.gan.inception import InceptionJudge
+from projects.smyrf.tasks.gan.inception import InceptionJudge, moments_of
 from regard_lab import data
 from regard_lab.common.files import read_json
 from regard_lab.experiment.artefacts import artefact
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from projects.smyrf.config import Config
 
 BATCH = 500
+MOMENTS = "moments.pt"
 SPLITS = 10  # parts of the Inception score, as everywhere
 Batches = Iterable[tuple[Tensor, Tensor]]
 
@@ -52,12 +55,42 @@ def judge_of(config: "Config") -> Judge:
     )
     data.ensure(run.data, Path.cwd(), run.source)
     if evaluation.judge == "inception":
-        return InceptionJudge(torch.split(split(run, evaluation.reference)[0], BATCH))
+        reference = ReferenceRun(
+            run.data,
+            run.source,
+            evaluation.reference,
+            run.image_size,
+            run.colours,
+            run.classes,
+            torchmetrics.__version__,
+        )
+        folder = artefact(reference_moments, reference, [run.data], source=run.source, root=Path.cwd())
+        return InceptionJudge(torch.load(folder / MOMENTS, weights_only=True))
     return ClassifierJudge(run, evaluation.reference)
 
 
+@dataclass
+class ReferenceRun:
+    """What the moments of the real pictures over Inception-v3 depend on: the same for all cells of a table, and for all tables of a set."""
+
+    data: str
+    source: str
+    split: str
+    image_size: int
+    colours: int
+    classes: int
+    torchmetrics: str  # whose port of Inception-v3 it is
+
+
+def reference_moments(run: ReferenceRun, folder: Path) -> None:
+    """Leaves the count, sum and sum of products of the features of the real pictures in `MOMENTS`."""
+    real, _ = load(run.data, run.source, run.split, size=run.image_size, colours=run.colours, classes=run.classes)
+    batches = (as_floats(batch, run.image_size) for batch in torch.split(real, BATCH))
+    torch.save(moments_of(batches), folder / MOMENTS)
+
+
 def split(run: ClassifierRun, name: str) -> tuple[Tensor, Tensor]:
-    """The pictures and labels of a split."""
+    """The pictures of a split, as bytes, and their labels."""
     return load(run.data, run.source, name, size=run.image_size, colours=run.colours, classes=run.classes)
 
 
@@ -80,7 +113,7 @@ class ClassifierJudge:
 
     @torch.no_grad()
     def features(self, pictures: Tensor) -> Tensor:
-        """The features (n, FEATURES) of pictures."""
+        """The features (n, FEATURES) of pictures, a batch at a time."""
         return torch.cat([self.classifier.features(batch) for batch in torch.split(pictures, BATCH)])
 
     def scores(self, batches: Batches, images: int) -> dict[str, float]:

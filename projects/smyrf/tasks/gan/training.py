@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from projects.smyrf.config import GanTraining, Network, TrainingAttention
-from projects.smyrf.data.pictures import load
+from projects.smyrf.data.pictures import as_floats, load
 from projects.smyrf.models.biggan import Attend, Discriminator, Generator
 from regard_lab.common.files import write_json
 from regard_lab.training.trainer import CHECKPOINT, History, SeedEachStep, loader, seed_of
@@ -126,7 +126,8 @@ class Adversaries(lightning.LightningModule):
         for pictures, labels in zip(*(tensor.chunk(parts) for tensor in batch), strict=True):
             with torch.no_grad():
                 fakes, fake_labels = self._fakes(size)
-            scores = self.discriminator(torch.cat((pictures, fakes)), torch.cat((labels, fake_labels)))
+            real_pictures = as_floats(pictures, self.network.image_size).to(fakes.dtype)  # Lightning casts floats alone
+            scores = self.discriminator(torch.cat((real_pictures, fakes)), torch.cat((labels, fake_labels)))
             real, fake = scores.split((len(pictures), size))
             loss = F.relu(1 - real).mean() + F.relu(1 + fake).mean()
             self._step(of_discriminator, loss)

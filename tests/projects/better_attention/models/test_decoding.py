@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from projects.better_attention.config import FOUR, PROJECT
-from regard_lab.data.subwords import BEGIN, END, PADDING
 from projects.better_attention.models.decoding import beam_search, greedy
 from projects.better_attention.models.translator import Translator
+from regard_lab.data.subwords import BEGIN, END, PADDING
 from tests.configs import configs_of
 
 TINY = ["data.vocabulary=260", "data.length=6", "model.width=8", "model.heads=2", "model.hidden=[8]"]

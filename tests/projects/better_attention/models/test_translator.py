@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from projects.better_attention.config import FOUR, PROJECT
-from regard_lab.data.subwords import BEGIN, PADDING
 from projects.better_attention.models.layers import attention_parameters
 from projects.better_attention.models.translator import Translator
+from regard_lab.data.subwords import BEGIN, PADDING
 from tests.configs import configs_of
 
 TINY = ["data.vocabulary=260", "data.length=6", "model.width=8", "model.heads=2", "model.hidden=[8]"]

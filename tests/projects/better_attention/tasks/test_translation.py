@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from projects.better_attention.config import PROJECT
-from regard_lab.data.subwords import BEGIN, END, PADDING
 from projects.better_attention.models.checks import check
 from projects.better_attention.models.translator import Translator
 from projects.better_attention.tasks import translation
 from projects.better_attention.tasks.translation import bleu, chrf, signatures
+from regard_lab.data.subwords import BEGIN, END, PADDING
 from tests.configs import configs_of
 
 TINY = ["data.vocabulary=260", "data.length=6", "model.width=8", "model.heads=2", "model.hidden=[8]"]

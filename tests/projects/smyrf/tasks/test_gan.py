@@ -150,11 +150,13 @@ class CountingInception:
     """What torchmetrics' two scores are asked: the pictures that were made, as a number."""
 
     def __init__(self, **options) -> None:
-        self.made = 0
+        self.made, self.device = 0, torch.device("cpu")
+        self.real_features_num_samples = self.real_features_sum = self.real_features_cov_sum = torch.zeros(1)
 
     def update(self, batch, real=False) -> None:
         assert batch.shape[1:] == (3, 128, 128)
         self.made += 0 if real else len(batch)
+        self.real_features_num_samples = self.real_features_num_samples + (len(batch) if real else 0)
 
     def reset(self) -> None:
         self.made = 0
@@ -188,6 +190,14 @@ def test_a_swap_of_released_size_runs_dry(large_pictures, monkeypatch, tmp_path)
     assert set(measured.metrics) == set(composed.spec.metrics)
     assert measured.metrics["score_memory"] == 3.125  # the script's default, of 4,096 queries
     assert measured.metrics["fid"] == measured.metrics["inception_score"] == 4
+    (moments,) = (tmp_path / "runs" / "artefacts").glob("reference_moments-*/moments.pt")
+    assert torch.load(moments)["real_features_num_samples"] == 8
+    read = pictures.data.load
+    monkeypatch.setattr(
+        pictures.data, "load", lambda *_: pytest.fail("the real pictures are read by the first cell alone")
+    )
+    attention_swap.judge_of(typed(Config, composed.config))
+    monkeypatch.setattr(pictures.data, "load", read)
     assert decode(measured.exhibits["pictures"]).shape[:2] == (4 * 128 + 3, 128)
 
 

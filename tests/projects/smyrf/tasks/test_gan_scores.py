@@ -49,37 +49,66 @@ def test_likeness_by_hand():
     assert likeness.means()["similarity"] < 0.01
 
 
-class FakeDistance(nn.Module):
-    def __init__(self, **options) -> None:
-        super().__init__()
-        self.real, self.made, self.options = [], [], options
+class Features(nn.Module):
+    """Stands in for Inception-v3: three numbers of each picture."""
 
-    def update(self, batch, real=None) -> None:
-        assert batch.shape[1] == 3
-        assert 0 <= batch.min() <= batch.max() <= 1
-        (self.real if real else self.made).append(len(batch))
+    num_features = 3
+
+    def forward(self, pictures):
+        assert pictures.shape[1] == 3
+        assert 0 <= pictures.min() <= pictures.max() <= 1
+        return torch.stack([pictures.mean((1, 2, 3)), pictures.amax((1, 2, 3)), pictures[:, 0, 0, 0]], 1)
+
+
+class Score(nn.Module):
+    """Stands in for the Inception score: counts the pictures that it is given."""
+
+    def __init__(self, normalize: bool) -> None:
+        super().__init__()
+        self.reset()
 
     def reset(self) -> None:
-        self.made = []
-        self.real = [] if self.options.get("reset_real_features", True) else self.real
+        self.seen = 0
+
+    def update(self, pictures) -> None:
+        self.seen += len(pictures)
 
     def compute(self):
-        return torch.tensor([float(sum(self.made)), float(sum(self.real))])[: 1 + bool(self.real)].sum(), 0
+        return torch.tensor(float(self.seen)), 0
 
 
-def test_inception_is_asked_for_or_named_as_missing(monkeypatch):
-    batches = [(torch.randn(4, 1, 8, 8), torch.zeros(4)), (torch.randn(2, 1, 8, 8), torch.zeros(2))]
-    monkeypatch.setattr(inception, "InceptionScore", FakeDistance)
-    monkeypatch.setattr(inception, "FrechetInceptionDistance", FakeDistance)
-    judge = inception.InceptionJudge([torch.randn(10, 1, 8, 8)])
-    monkeypatch.setattr(judge.distance, "compute", lambda: torch.tensor(float(sum(judge.distance.made))))
-    assert judge.scores(batches, 6) == {"fid": 6.0, "inception_score": 6.0}
-    assert judge.scores(batches, 6)["fid"] == 6.0  # the pictures before are forgotten
-    assert judge.distance.real == [10]
+def distance_over(features):
+    """torchmetrics' own distance, whose network is `features`."""
 
+    class Distance(inception.FrechetInceptionDistance):
+        def __init__(self, **options) -> None:
+            super().__init__(feature=features, input_img_size=(3, 8, 8), **options)
+
+    return Distance
+
+
+def test_a_judge_with_stored_moments_scores_as_one_that_saw_the_real_pictures(monkeypatch):
+    monkeypatch.setattr(inception, "InceptionScore", Score)
+    monkeypatch.setattr(inception, "FrechetInceptionDistance", distance_over(Features()))
+    real = [torch.rand(10, 1, 8, 8) * 2 - 1 for _ in range(2)]
+    made = [(torch.rand(count, 1, 8, 8) - 1, torch.zeros(count)) for count in (8, 4)]
+    judge = inception.InceptionJudge(inception.moments_of(real))
+    scores_of = judge.scores(made, 12)
+    whole = inception.FrechetInceptionDistance(normalize=True)
+    for batch in real:
+        whole.update(inception.in_colour(batch), real=True)
+    for batch, _ in made:
+        whole.update(inception.in_colour(batch), real=False)
+    assert scores_of == {"fid": float(whole.compute()), "inception_score": 12}
+    assert judge.scores(made, 12) == scores_of  # the pictures before are forgotten, the real ones are not
+
+
+def test_inception_that_is_not_to_be_had_is_one_sentence(monkeypatch):
     def missing(**options):
         raise ModuleNotFoundError("torch-fidelity is not installed")
 
     monkeypatch.setattr(inception, "FrechetInceptionDistance", missing)
     with pytest.raises(DataMissing, match=r"Inception-v3 is not available .*pip install torch-fidelity"):
-        inception.InceptionJudge([])
+        inception.moments_of([])
+    with pytest.raises(DataMissing, match=r"Inception-v3 is not available"):
+        inception.InceptionJudge({})
