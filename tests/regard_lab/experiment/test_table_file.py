@@ -1,5 +1,6 @@
 """A table's file: rows as products, what a row sets, columns, and complaints that name the file and the place."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from regard_lab.common.errors import UserError
 from regard_lab.common.formatting import Key
 from regard_lab.experiment.experiment_file import read_experiment
-from regard_lab.experiment.table_file import TableFile, read_table
+from regard_lab.experiment.table_file import Reference, SharedItems, TableFile, read_table
 
 TABLE = """
 title: Heads
@@ -149,3 +150,37 @@ def test_a_value_without_a_meaning_is_refused(tmp_path: Path) -> None:
 def test_somebody_must_say_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="neither it nor its experiment base says what to `run`"):
         read(tmp_path, base="model: {attention: softmax, heads: 1}").spec(tmp_path, "quick")
+
+
+MORE = (
+    TABLE.replace("digits: 1}", "digits: 1, range: [0, null], exact: true}")
+    + """
+items: {config: test.texts, shares: {accuracy: 4}, without: [cola]}
+not_compared: {every: other data, cola: other task}
+references: [{row: {heads: 1}, by: A third party, values: {accuracy: {mean: 71, sd: 0.5, runs: 5}}}]
+"""
+)
+
+
+def test_what_statistics_need_is_read(tmp_path: Path) -> None:
+    table = read(tmp_path, MORE)
+    assert (table.columns[0].range, table.columns[0].exact) == ((0.0, math.inf), True)
+    assert table.items == SharedItems("test.texts", {"accuracy": 4}, frozenset({"cola"}))
+    assert table.not_compared == {"accuracy": "other data", "cola": "other task"}
+    assert table.references == (Reference({"heads": 1}, "A third party", {"accuracy": (71, 0.5, 5)}),)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[0, null]", "[1, 0]", r"range: the least value 1 is not below the largest 0"),
+        ("[0, null]", "[0]", r"range: a range has a least and a largest value"),
+        ("without: [cola]", "without: [kola]", r"items: there is no column 'kola'.*Did you mean 'cola'"),
+        ("cola: other task", "kola: other task", r"not_compared: there is no column 'kola'"),
+        ("runs: 5", "run: 5", r"references\[0\]\.values\.accuracy: unknown key 'run'"),
+    ],
+)
+def test_what_statistics_cannot_use_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in MORE
+    with pytest.raises(UserError, match=message):
+        read(tmp_path, MORE.replace(old, new))
