@@ -188,7 +188,7 @@ def nearest_object(config: Config, folder: Path) -> RunResult:
     def found(parts: Pairs, view: Tensor) -> Tensor:
         known = parts["train"][1]
         few = view[:: max(1, len(view) // FEW)]
-        distances = [torch.cdist(few[None], block).amin(2).mean(1) for block in known.split(32)]
+        distances = [torch.cdist(few[None], block).amin(2).mean(1) for block in torch.split(known, 32)]
         return torch.cat([known[int(torch.cat(distances).argmin())], view])
 
     return _completed(config, found)

@@ -77,6 +77,33 @@ class FeedForward(nn.Module):
         return out
 
 
+class EncoderBlock(nn.Module):
+    """Self attention, beside what `count` neighbours say if there is such a number, and a feed-forward part."""
+
+    def __init__(self, attention: nn.Module, width: int, hidden: int, count: int | None) -> None:
+        super().__init__()
+        self.own, self.feed = Branch(attention, width, count), FeedForward(width, hidden)
+
+    def forward(self, x: Tensor, at: Tensor) -> Tensor:
+        """x `(b, n, w)` at `(b, n, 3)` -> `(b, n, w)`."""
+        out: Tensor = self.feed(self.own(x, at))
+        return out
+
+
+class DecoderBlock(nn.Module):
+    """Self attention, cross attention to the encoded view, both as in `EncoderBlock`, and a feed-forward part."""
+
+    def __init__(self, own: nn.Module, cross: nn.Module, width: int, hidden: int, count: int | None) -> None:
+        super().__init__()
+        self.own, self.cross = Branch(own, width, count), Branch(cross, width, count, cross=True)
+        self.feed = FeedForward(width, hidden)
+
+    def forward(self, x: Tensor, at: Tensor, view: Tensor, view_at: Tensor) -> Tensor:
+        """x `(b, n, w)` at `(b, n, 3)` and the view `(b, m, w)` at `(b, m, 3)` -> `(b, n, w)`."""
+        out: Tensor = self.feed(self.cross(self.own(x, at), at, view, view_at))
+        return out
+
+
 class Completion(nn.Module):
     """The points of a view -> a coarse cloud and a fine one.
 
@@ -99,12 +126,7 @@ class Completion(nn.Module):
         self.surroundings = Neighbours(width, near)
         self.places = nn.Sequential(nn.Linear(PLACE, width), nn.GELU(), nn.Linear(width, width))
         self.encoder = nn.ModuleList(
-            nn.ModuleList(
-                [
-                    Branch(self.layers.layer("noncausal_self"), width, near if place == 0 else None),
-                    FeedForward(width, hidden),
-                ]
-            )
+            EncoderBlock(self.layers.layer("noncausal_self"), width, hidden, near if place == 0 else None)
             for place in range(task.encoder_layers)
         )
         self.whole = nn.Sequential(nn.Linear(width, 2 * width), nn.LeakyReLU(0.2), nn.Linear(2 * width, 2 * width))
@@ -115,12 +137,12 @@ class Completion(nn.Module):
         # The decoder's own self attention is never under test, even where its pattern is.
         inner = AttentionLayers(SOFTMAX, pattern, width=width, heads=task.heads, length=task.queries)
         self.decoder = nn.ModuleList(
-            nn.ModuleList(
-                [
-                    Branch(inner.layer("noncausal_self"), width, near if place == 0 else None),
-                    Branch(self.layers.layer("noncausal_cross"), width, near if place == 0 else None, cross=True),
-                    FeedForward(width, hidden),
-                ]
+            DecoderBlock(
+                inner.layer("noncausal_self"),
+                self.layers.layer("noncausal_cross"),
+                width,
+                hidden,
+                near if place == 0 else None,
             )
             for place in range(task.decoder_layers)
         )
@@ -140,13 +162,13 @@ class Completion(nn.Module):
         middle = at[:, :, None].expand_as(near)
         x = self.points(torch.cat([near - middle, middle], -1)).amax(2)
         x = x + self.surroundings(x, at, x, at) + self.places(at)
-        for attends, feed in self.encoder:
-            x = feed(attends(x, at))
+        for block in self.encoder:
+            x = block(x, at)
         whole = self.whole(x).amax(1)
         coarse = self.coarse(whole).view(len(view), self.queries, PLACE)
         y = self.query(torch.cat([whole[:, None].expand(-1, self.queries, -1), coarse], -1)) + self.places(coarse)
-        for own, cross, feed in self.decoder:
-            y = feed(cross(own(y, coarse), coarse, x, at))
+        for block in self.decoder:
+            y = block(y, coarse, x, at)
         state = torch.cat([y, whole[:, None].expand(-1, self.queries, -1)], -1)
         state = state[:, :, None].expand(-1, -1, len(self.grid), -1)
         grid = self.grid.expand(*state.shape[:2], -1, -1)

@@ -78,6 +78,7 @@ class SuperResolution(nn.Module):
 
     def __init__(self, task: Sr, attention: Attention, pattern: Pattern) -> None:
         super().__init__()
+        self.width = task.width
         width, groups, last = task.width, task.groups, len(task.multipliers) - 1
         self.register_buffer("noise", torch.linspace(task.first_noise, task.last_noise, task.steps), False)
         self.layers = AttentionLayers(
@@ -119,7 +120,7 @@ class SuperResolution(nn.Module):
 
     def forward(self, seen: Tensor, noisy: Tensor, level: Tensor) -> Tensor:
         """The enlarged small picture and the noisy one, both `(b, 3, s, s)`, and γ `(b,)` -> the noise `(b, 3, s, s)`."""
-        level = self.level(sines(level, self.level[0].in_features))
+        level = self.level(sines(level, self.width))
         x = self.input(torch.cat([seen, noisy], 1))
         kept = [x]
         for part in self.down:

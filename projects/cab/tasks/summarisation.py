@@ -97,7 +97,7 @@ def written(trained: Task, tokenizer: Tokenizer, sources: Tensor, task: Summary,
     assert isinstance(model, Summariser)
     device = next(model.parameters()).device
     texts: list[str] = []
-    for part in sources.split(task.training.batch_size):
+    for part in torch.split(sources, task.training.batch_size):
         numbers = write(model, part.long().to(device), length=task.target_length - 1, beams=beams)
         texts += decode(tokenizer, numbers.tolist())
     return texts

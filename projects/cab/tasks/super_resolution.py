@@ -59,12 +59,13 @@ def fit_super_resolution(run: TrainingRun[Sr], folder: Path) -> None:
     torch.manual_seed(run.seed)
     model = SuperResolution(task, run.attention, run.pattern)
     trained, history = train_model(model, score, parts, task.training, run.seed, folder)
-    made = pictures(trained, parts["test"][0], 2 * task.training.batch_size)
-    quality = quality_of(made, parts["test"][1])
+    seen, wanted = parts["test"]
+    made = pictures(trained, seen, 2 * task.training.batch_size)
+    quality = quality_of(made, wanted)
     metrics = {name: float(values.mean()) for name, values in quality.items()}
     metrics |= {"attention_parameters": float(model.layers.parameter_count()), "train_time_s": seconds_of(history)}
     items = {name: as_items(values) for name, values in quality.items()}
-    exhibits = {"pictures": sheet(*parts["test"], made)}
+    exhibits = {"pictures": sheet(seen, wanted, made)}
     save(folder, Measured(metrics, curves_of(history), items, exhibits))
 
 
@@ -82,7 +83,7 @@ def pictures(trained: Task, seen: Tensor, batch_size: int) -> Tensor:
     assert isinstance(model, SuperResolution)
     device = next(model.parameters()).device
     generator = torch.Generator().manual_seed(DRAW_SEED)
-    return torch.cat([model.sample(part.to(device), generator).cpu() for part in seen.split(batch_size)])
+    return torch.cat([model.sample(part.to(device), generator).cpu() for part in torch.split(seen, batch_size)])
 
 
 def quality_of(made: Tensor, wanted: Tensor) -> dict[str, Tensor]:

@@ -50,9 +50,9 @@ def test_the_mechanism_is_where_its_pattern_is(table):
     torch.manual_seed(0)
     model = Completion(config.pcc, Attention("abc", "", {}), config.pattern).eval()
     kinds = {
-        "pcc_self": model.encoder[0][0].attention.name,
-        "inner": model.decoder[0][0].attention.name,
-        "pcc_cross": model.decoder[0][1].attention.name,
+        "pcc_self": model.encoder[0].own.attention.name,
+        "inner": model.decoder[0].own.attention.name,
+        "pcc_cross": model.decoder[0].cross.attention.name,
     }
     assert kinds == {name: "abc" if name == table else "softmax" for name in kinds}
     view = torch.rand(2, 128, 3)

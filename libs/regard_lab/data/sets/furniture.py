@@ -23,6 +23,7 @@ from regard_lab.data.texts import drawn
 FORM = Clouds
 POINTS, PARTIAL, COMPLETE = 8_192, 2_048, 4_096
 VIEWS = {"train": 4, "validation": 1, "test": 1}
+SIZES = {"train": 2624, "validation": 82, "test": 82}  # views
 HELD_OUT = 0.1  # of the models, for validation, and as many for test
 SEED = "furniture 0"
 CATALOGUE = "PluginFurnitureCatalog.properties"
@@ -37,7 +38,12 @@ CARD = Card(
     citation="sweethome3d-furniture 1.8, a package of Debian: catalogues by Scopia, Kator Legaz, Reallusion and BlendSwap.",
     homepage="https://www.sweethome3d.com/freeModels.jsp",
     sources=(
-        Source("package", "Debian sweethome3d-furniture 1.8-1", {}),
+        Source(
+            "package",
+            "Debian sweethome3d-furniture 1.8-1",
+            SIZES,
+            sha256="9a62db303c1ddea52bb09de01a3cb969be15519817e7e2ffee847c80f8e7c8d5",
+        ),
         Source("folder", "one folder per category with .obj files, at any depth", {}),
     ),
     packages=(
