@@ -157,7 +157,14 @@ def check(config: Config) -> None:
 
     import torch
 
+    from projects.social_groups.data.splits import traits_of
     from projects.social_groups.models.network import SocialGroups
+
+    if config.data.detector.misread and not all(name.startswith("action_") for name in traits_of(config.data.name)):
+        raise ValueError(
+            f"data.detector.misread needs traits that are actions, one of them per person; {config.data.name} has others, got misread ="
+            f" {config.data.detector.misread:g}"
+        )
 
     with torch.device("meta"):  # builds every layer, so that the library's own checks speak, and allocates nothing
         SocialGroups(config.data, model)

@@ -200,7 +200,7 @@ def set_transformer(config: Config, folder: Path) -> RunResult:
     best, kept = -1.0, network.state_dict()
     for _ in range(EPOCHS):
         network.train()
-        for rows in torch.randperm(len(tensors["train"][0])).split(BATCH):
+        for rows in torch.split(torch.randperm(len(tensors["train"][0])), BATCH):
             adam.zero_grad()
             torch.autograd.backward(set_loss(network, *(tensor[rows] for tensor in tensors["train"])))
             adam.step()

@@ -117,6 +117,7 @@ def test_a_set_says_what_the_config_says_of_it():
         ("data.order=z", "data.order must be 'x', 'y' or 'random', got 'z'"),
         ("model.pool=some", "model.pool must be 'all' or 'existing', got 'some'"),
         ("data.detector.missed=1", "data.detector.missed must be less than 1, got 1"),
+        ("data.detector.misread=0.1", "misread needs traits that are actions, .*; court has others, got misread = 0.1"),
         ("budget.fresh_epochs=0", "budget.fresh_epochs must be greater than 0, got 0"),
         ("probe=look", "probe must be 'none', .*, got 'look'"),
     ],

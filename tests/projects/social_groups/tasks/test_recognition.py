@@ -81,9 +81,9 @@ def test_majority_is_judged_by_the_rule_of_the_accuracy():
     activities = np.array([[2, 1], [0, 1], [0, -1]], dtype=np.int8)
     nothing = np.zeros((3, 4, 4), np.int16), np.zeros((3, 4, 1), np.int16), np.zeros((3, 4), np.int8)
     train = Scenes(*nothing, groups, activities, np.zeros(3, np.int16))
-    test = torch.tensor([[0, 0, 1, 1], [0, 0, -1, -1]]), torch.tensor([[0, 2], [1, -1]])
-    assert majority(train, *test, 3) == 50  # activity 0 is as often right as 1, and the first of equals
-    assert majority(train, torch.tensor([[0, 0, 1, 1]]), torch.tensor([[2, 0]]), 3) == 100
+    test = torch.tensor([[0, 0, 1, 1], [0, 0, -1, -1]]), torch.tensor([[2, 0], [0, -1]])
+    assert majority(train, *test, 3) == 100  # activity 0 is as often right as 1, and the first of equals; 2 is the first scene's
+    assert majority(train, test[0], torch.tensor([[2, 1], [0, -1]]), 3) == 50
 
 
 def test_the_accuracy_of_a_batch_is_the_metric_of_that_name(made_up_data):
@@ -101,40 +101,46 @@ def test_the_accuracy_of_a_batch_is_the_metric_of_that_name(made_up_data):
     assert 100 * batch_accuracy == pytest.approx(metric, abs=1e-4)
 
 
-def overfit(queries: str, attention: str, steps: int, scenes: int = 8) -> float:
-    """The share of noisy training scenes whose group is found whole and named right, after `steps` steps on them."""
+def overfit(queries: str, attention: str, most: int = 600, scenes: int = 8) -> int | None:
+    """After how many steps on a few noisy scenes the group of each is found whole and named right, looked at every 50; `None`: never."""
     config = config_of(
         "scale=laptop",
         f"model.queries={queries}",
         f"model.self_attention={attention}",
         "model.decoder_layers=2",
-        "model.groups=4",
+        "model.groups=3",
+        "model.person_queries=12",
     )
     drawn = generate(WORLDS["court"], 0, scenes, range(4))
     batch = tensors(drawn, maps(drawn, TRAITS, (12, 20), 24, config.data.noise, (0,)))
     torch.manual_seed(0)
     model = SocialGroups(config.data, config.model)
     steps_of = optimiser(parameter_groups(model, config.training), config.training)
-    for _ in range(steps):
+    for step in range(1, most + 1):
+        model.train()
         steps_of.zero_grad()
         score(model, batch, weights=config.weights)["loss"].backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         steps_of.step()
-    return scores(predict(model, batch[0]), batch[1], batch[3], batch[4], threshold=0.3)["gid_acc"]
+        if step % 50 == 0:
+            found = scores(predict(model, batch[0]), batch[1], batch[3], batch[4], threshold=0.3)["gid_acc"]
+            if found == 100:
+                return step
+    return None
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("queries", ["single", "independent", "layout_only", "sum", "split", "mlp"])
 def test_every_design_of_the_queries_learns_eight_noisy_scenes_by_heart(queries):
-    assert overfit(queries, "inter_intra", 250) == 100
+    assert overfit(queries, "inter_intra") is not None
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("attention", sorted({*DESIGNS} - {"inter_intra"}))
 def test_every_design_of_self_attention_learns_eight_noisy_scenes_by_heart(attention):
-    assert overfit("sum", attention, 250) == 100
+    assert overfit("sum", attention) is not None
 
 
 @pytest.mark.slow
 def test_a_control_cannot_learn_even_eight():
-    assert overfit("location_only", "inter_intra", 250) < 100
+    assert overfit("location_only", "inter_intra") is None
