@@ -26,6 +26,7 @@ from tqdm import tqdm
 from regard_lab import data
 from regard_lab.common import files
 from regard_lab.common.errors import DataMissing, UserError, command
+from regard_lab.experiment import items
 from regard_lab.experiment.cells import Cell, Finished, finished_record, run_cell
 from regard_lab.experiment.executors import (
     EXECUTORS,
@@ -202,7 +203,10 @@ def _written(done: _Run, root: Path) -> dict[str, Any]:
         result = replace(result, restamps=[one for one in read_result(path).restamps if one.new == result.fingerprint])
     if scale in DECIDING:
         result, _ = with_floors(result, root)
-    write_result(path, result)
+    kept = {
+        cell.id: (cell.record_path(root), result.records[cell.id]) for cell in table.cells if cell.id in result.records
+    }
+    write_result(path, replace(result, items=items.collect(kept, path)))
     counts = Counter(end.outcome for end in done.finished)
     began = (
         datetime.fromisoformat(end.record["started"]) for end in done.finished if end.outcome == "run" and end.record

@@ -9,11 +9,12 @@ import math
 from collections.abc import Callable, Sequence
 
 from regard_lab.common.formatting import Key, label, number, signed, step
-from regard_lab.evidence import statistics
+from regard_lab.evidence import resampling, statistics
 from regard_lab.evidence.expression import evaluate
 from regard_lab.evidence.needs import FEW_ITEMS, few_items, need_of, shared_items
 from regard_lab.evidence.paper import EXACT, Claim
 from regard_lab.evidence.samples import (
+    SEEDS,
     Short,
     amount,
     by_seed,
@@ -22,6 +23,7 @@ from regard_lab.evidence.samples import (
     limits,
     limits_of,
     name_of,
+    outcomes,
     p_words,
     row_of,
     samples,
@@ -68,7 +70,11 @@ def _compare(a: Sequence[float], b: Sequence[float], paired: bool) -> Interval:
 
 
 def _with_items(claim: Claim, result: Result, keys: Sequence[Key], interval: Interval) -> tuple[Interval, str]:
-    """The interval with the error of few test items that all seeds share and whose outcomes are not kept, and words for it."""
+    """The interval with the error of the test items, and words for it: by their outcomes, or where few were shared and none kept, by a bound."""
+    kept = None if not claim.paired else outcomes(claim, result, keys)
+    if kept is not None and len(kept) >= SEEDS:
+        both = resampling.two_level(kept)
+        return both, f" × {both.items:,} items" if both.items else ", each with test items of its own"
     items, shared = few_items(claim, result, keys[0]), shared_items(claim, result, keys[0])
     if items is None:
         few = shared is not None and shared < FEW_ITEMS

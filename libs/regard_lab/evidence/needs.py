@@ -7,11 +7,12 @@ from typing import Any
 from regard_lab.common.formatting import Key, number
 from regard_lab.evidence import power
 from regard_lab.evidence.paper import Claim
-from regard_lab.evidence.samples import how_many, row_of
-from regard_lab.evidence.statistics import LEVEL, Decision
+from regard_lab.evidence.samples import how_many, outcomes, row_of
+from regard_lab.evidence.statistics import LEVEL, Decision, Interval
 from regard_lab.evidence.verdict import Need
 from regard_lab.experiment.results import Result, Row
 
+NORMAL_95, NORMAL_80 = 1.96, 0.84  # quantiles of the two-sided level and of the power
 FEW_ITEMS = 2000  # from so many on, an accuracy's own error is about one point or less and the set itself is what the paper speaks of
 
 
@@ -72,17 +73,37 @@ def need_of(claim: Claim, result: Result, keys: Sequence[Key], decision: Decisio
 
     truth = 0.0 if within else shown.estimate
     now = at(shown.n)
-    if few_items(claim, result, keys[0]) is not None:
-        sentence = "Undecided: more seeds on the same few items do not settle it; outcomes kept per item, or more test items, would."
-        return Need(now, truth, None, None, None, sentence)
+    true = "if there is no difference" if within else "if the truth is what was seen"
+    items = _items_needed(shown, claim.margin - abs(shown.estimate) if within else room)
+    if shown.items and (items is None or items > shown.items):
+        what = f"{items:,} items" if items else "no number of items alone"
+        bound = items is not None and outcomes(claim, result, keys) is None
+        fewer = " by the upper bound of their error, fewer if outcomes are kept per item" if bound else ""
+        sentence = (
+            f"Undecided: with {how_many(claim, shown.n)} on the same {shown.items:,} items the power is {100 * now:.0f} % {true}; "
+            f"{what} would have 80 %{fewer}."
+        )
+        return Need(now, truth, None, items, None, sentence)
     seeds = power.least(at, shown.n + 1)
     per_seed = hours_per_seed(result, keys)
     hours = None if seeds is None or per_seed is None else (seeds - shown.n) * per_seed
-    true = "if there is no difference" if within else "if the truth is what was seen"
     enough = f"{number(seeds)} would have 80 %" if seeds else f"not even {power.MOST:,} would have 80 %"
     cost = f", about {_hours(hours)} more" if hours is not None else ""
     sentence = f"Undecided: with {how_many(claim, shown.n)} the power is {100 * now:.0f} % {true}; {enough}{cost}."
     return Need(now, truth, seeds, None, hours, sentence)
+
+
+def _items_needed(shown: Interval, room: float) -> int | None:
+    """How many shared items would give a power of about 80 %, by the normal approximation; `None` if the seeds' own error is too large for any."""
+    if not shown.items or room <= 0:
+        return None
+    wanted = (room / (NORMAL_95 + NORMAL_80)) ** 2
+    of_seeds = max(0.0, shown.error**2 - shown.item_square)
+    if wanted <= of_seeds:
+        return None
+    exact = shown.items * shown.item_square / (wanted - of_seeds)
+    size = int(10 ** max(0, math.floor(math.log10(exact)) - 1))  # two figures: the spread is not known better
+    return size * math.ceil(exact / size)
 
 
 def _ends(claim: Claim) -> tuple[float, ...]:

@@ -20,7 +20,7 @@ from regard_lab.common.strict_yaml import Node, read_yaml
 from regard_lab.evidence import expression
 from regard_lab.evidence.gate import Gate, read_after, read_gates
 from regard_lab.experiment.results import Scale
-from regard_lab.experiment.table_file import Column, PublishedRow, SharedItems, TableFile, read_table
+from regard_lab.experiment.table_file import Column, PublishedRow, Reference, SharedItems, TableFile, read_table
 
 Kind = Literal["experiment", "timing", "arithmetic", "deterministic", "check"]
 KINDS: dict[Kind, str] = {  # the headline counts the first alone
@@ -65,6 +65,7 @@ class PublishedTable:
     after: tuple[str, ...] = ()
     items: SharedItems | None = None
     not_compared: Mapping[str, str] = field(default_factory=dict)
+    references: tuple[Reference, ...] = ()
 
     def row(self, key: Key) -> PublishedRow | None:
         return next((row for row in self.rows if row.key == key), None)
@@ -238,6 +239,7 @@ def published(file: TableFile) -> PublishedTable:
         read_after(file),
         file.items,
         file.not_compared,
+        file.references,
     )
 
 

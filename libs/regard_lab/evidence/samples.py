@@ -2,13 +2,16 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from regard_lab.common.errors import UserError
 from regard_lab.common.formatting import Key, decimals, label, number
 from regard_lab.evidence.paper import Claim
+from regard_lab.evidence.resampling import differences
 from regard_lab.evidence.statistics import ANYTHING, Interval, Range
 from regard_lab.evidence.verdict import Word
+from regard_lab.experiment.items import Outcomes
 from regard_lab.experiment.results import Result, Row
 
 SEEDS = 3  # fewer are mechanics, not evidence
@@ -64,6 +67,27 @@ def samples(
         what = "shared seed" if paired and len(keys) > 1 else "seed"
         raise Short("undecided", f"Too few seeds: {fewest} {what}{'s' * (fewest != 1)}, at least {least} are needed.")
     return drawn
+
+
+def outcomes(claim: Claim, result: Result, keys: Sequence[Key]) -> list[Outcomes] | None:
+    """What came out for each test item, by shared seed: of one row, or of the first minus the second; `None` where a cell has kept none."""
+    rows = [row_of(result, key) for key in keys]
+    seeds = sorted(set.intersection(*(set(row.seeds) for row in rows)))
+    found = []
+    for row in rows:
+        cells = dict(zip(row.seeds, row.cells, strict=True))
+        values = dict(zip(row.seeds, row.metrics[claim.metric].values, strict=True))
+        kept = [result.outcomes.get(cells[seed], {}).get(claim.metric) for seed in seeds]
+        if not all(kept):
+            return None
+        found.append([_in_unit(one, values[seed]) for one, seed in zip(kept, seeds, strict=True) if one])
+    return found[0] if len(found) == 1 else differences(*found)
+
+
+def _in_unit(one: Outcomes, metric: float) -> Outcomes:
+    """Outcomes of 0 and 1 whose metric is their share in per cent, in per cent."""
+    mean = float(one.values.mean())
+    return replace(one, values=100 * one.values) if abs(100 * mean - metric) < abs(mean - metric) else one
 
 
 def limits_of(claim: Claim) -> Range:

@@ -80,6 +80,8 @@ class Interval:
         freedom: Its degrees of freedom.
         n: How many values the estimate rests on.
         range: What the quantity is limited to.
+        items: How many test items all seeds share, where their error is part of `error`; else 0.
+        item_square: That part, squared.
     """
 
     estimate: float
@@ -90,6 +92,8 @@ class Interval:
     freedom: float
     n: int
     range: Range = ANYTHING
+    items: int = 0
+    item_square: float = 0.0
 
     def within(self, low: float, high: float) -> bool:
         """Is the whole interval inside [low, high]?"""
@@ -244,6 +248,7 @@ def with_items(interval: Interval, square: float, items: int) -> Interval:
     """
     error, freedom = welch([(interval.error**2, interval.freedom), (square, items - 1)])
     wider = student(interval.estimate, error, freedom, interval.n, interval.confidence, interval.range)
+    wider = replace(wider, items=items, item_square=square)
     return wider if wider.high - wider.low > interval.high - interval.low else interval
 
 

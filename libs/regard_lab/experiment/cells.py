@@ -18,6 +18,7 @@ from typing import Any, Literal
 from regard_lab.common import files, machine
 from regard_lab.common.errors import DataMissing, UserError
 from regard_lab.common.formatting import Key
+from regard_lab.experiment import items
 from regard_lab.experiment.run_result import RunResult
 
 Outcome = Literal["run", "reused", "failed", "not run"]
@@ -110,6 +111,7 @@ def run_cell(cell: Cell, root: Path) -> Finished:
         run: Run = load(cell.run)
         measured = run(typed(load(cell.schema), cell.config), folder)
         _check_finite(measured)
+        kept = items.keep(measured, cell.id, cell.record_path(root))
     except DataMissing as error:
         return Finished(cell, "not run", None, str(error))
     except UserError:
@@ -126,6 +128,7 @@ def run_cell(cell: Cell, root: Path) -> Finished:
         "metrics": measured.metrics,
         "curves": measured.curves,
         "exhibits": measured.exhibits,
+        **({"items": kept} if kept else {}),
         "started": started.isoformat(timespec="seconds"),
         "wall_time_s": round(time.perf_counter() - clock, 2),
         "peak_mib": round(machine.peak_memory_mib(), 1),

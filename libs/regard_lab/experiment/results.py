@@ -4,13 +4,15 @@ Everything on a page of the report comes from these files and from the projects'
 """
 
 import statistics
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from regard_lab.common.errors import UserError
 from regard_lab.common.files import read_json, write_json
 from regard_lab.common.formatting import Key
+from regard_lab.experiment import items
+from regard_lab.experiment.items import ByCell
 
 Scale = Literal["quick", "laptop", "paper"]
 SCALES: tuple[Scale, ...] = ("quick", "laptop", "paper")
@@ -114,6 +116,8 @@ class Result:
         floors: Rows of trivial and simple models (`{"floor": "majority"}`), with which the gate compares `rows`.
         floor_fingerprint: That of the floors' code.
         gate: What the gate says, for readers of the file.
+        items: The SHA-256 of the file of test items beside the result (`regard_lab.experiment.items`); `None` if none were kept.
+        outcomes: What that file holds, by cell and metric; not in the JSON.
     """
 
     paper: str
@@ -128,6 +132,8 @@ class Result:
     floors: list[Row] = field(default_factory=list)
     floor_fingerprint: str | None = None
     gate: dict[str, Any] | None = None
+    items: str | None = None
+    outcomes: ByCell = field(default_factory=dict, compare=False, repr=False)
 
     def row(self, **key: str | int | float | bool) -> Row | None:
         """The row with this key, or `None`."""
@@ -141,7 +147,11 @@ def result_path(root: Path, paper: str, table: str, scale: str) -> Path:
 
 def write_result(path: Path, result: Result) -> None:
     """Write a result atomically."""
-    write_json(path, asdict(result))
+    value = asdict(replace(result, outcomes={}))
+    del value["outcomes"]
+    if result.items is None:
+        del value["items"]
+    write_json(path, value)
 
 
 def read_result(path: Path) -> Result:
@@ -162,6 +172,8 @@ def read_result(path: Path) -> Result:
             floors=[_read_row(row) for row in value.get("floors", [])],
             floor_fingerprint=value.get("floor_fingerprint"),
             gate=value.get("gate"),
+            items=value.get("items"),
+            outcomes=items.read(items.path_beside(path), value["items"]) if value.get("items") else {},
         )
     except (KeyError, TypeError) as error:
         raise UserError(

@@ -10,6 +10,7 @@
                            `every` for all columns
     published              what the paper says: only rows for which it has a number, each with `values`, their `sources` (one per value,
                            or one for all), and which are `approximate` (a list, or true for all)
+    references             what others measured of the same: `by` whom, and `values` (mean, standard deviation, runs) of a `row` in the columns
     claims                 what the paper claims, as checks (`regard_lab.evidence.paper`)
     gate                   what trained rows must beat before they are compared (`regard_lab.evidence.gate`)
     input                  true: published numbers from which other tables are computed, with nothing to run
@@ -59,7 +60,7 @@ from regard_lab.experiment.experiment_file import (
 from regard_lab.experiment.results import SCALES, Scale
 
 SHOWN = ("title", "source", "columns")
-SHOWN_IF_ANY = ("note", "input", "published", "claims", "items", "not_compared")
+SHOWN_IF_ANY = ("note", "input", "published", "references", "claims", "items", "not_compared")
 EVERY_COLUMN = "every"
 RUN = ("experiment", "seeds", "rows", "sets")
 RUN_IF_ANY = ("run", "config", "data_sets", "curves", "workers", "gate")
@@ -103,6 +104,15 @@ class PublishedRow:
     values: dict[str, float | None]
     sources: dict[str, str] = field(default_factory=dict)
     approximate: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What somebody else measured of a row: per metric the mean, the standard deviation and the number of runs."""
+
+    row: Key
+    by: str
+    values: dict[str, tuple[float, float, int]]
 
 
 @dataclass(frozen=True)
@@ -150,6 +160,7 @@ class TableFile:
     gate: Node | None = None
     items: SharedItems | None = None
     not_compared: Mapping[str, str] = field(default_factory=dict)
+    references: tuple[Reference, ...] = ()
 
     @property
     def rows(self) -> list[Key]:
@@ -235,7 +246,21 @@ def read_table(project: Path, name: str) -> TableFile:
         gate=fields.get("gate"),
         items=_items(fields["items"], columns) if "items" in fields else None,
         not_compared=_not_compared(fields["not_compared"], columns) if "not_compared" in fields else {},
+        references=_references(fields["references"], columns) if "references" in fields else (),
     )
+
+
+def _references(node: Node, columns: Sequence[Column]) -> tuple[Reference, ...]:
+    found = []
+    for item in node.items():
+        fields = item.fields(("row", "by", "values"))
+        values = {}
+        for name, value in fields["values"].entries().items():
+            _known(item, name, columns)
+            parts = value.fields(("mean", "sd", "runs"))
+            values[name] = (parts["mean"].number(), parts["sd"].number(), parts["runs"].whole())
+        found.append(Reference(fields["row"].key(), fields["by"].text(), values))
+    return tuple(found)
 
 
 def _items(node: Node, columns: Sequence[Column]) -> SharedItems:

@@ -3,7 +3,7 @@
 import csv
 import io
 
-from regard_lab.report.view import NOT_COMPARED, NOT_KNOWN, Entry, Line, TableView
+from regard_lab.report.view import NOT_COMPARED, Entry, Line, TableView
 
 TEX = {
     "\\": r"\textbackslash{}",
@@ -51,7 +51,7 @@ def as_csv(table: TableView) -> str:
 
 def _csv_values(entry: Entry) -> list[str | float | int]:
     ours, difference = entry.ours, entry.difference
-    published = NOT_KNOWN if entry.published is None else entry.published
+    published = "" if entry.published is None else entry.published
     if ours is None:
         return [published, "", "", "", ""]
     gap = difference if difference is not None else NOT_COMPARED if entry.published is not None else ""
@@ -61,7 +61,8 @@ def _csv_values(entry: Entry) -> list[str | float | int]:
 def in_words(entry: Entry) -> str:
     """ "71.90 ± 0.31 (5); paper ≈ 78; −6.10 points"."""
     ours = f"{entry.mean_sd} ({entry.ours.n})" if entry.ours else "—"
-    return "; ".join(part for part in (ours, f"paper {entry.paper_text}", entry.difference_text) if part)
+    paper = f"paper {entry.paper_text}" if entry.published is not None else ""
+    return "; ".join(part for part in (ours, paper, entry.difference_text) if part)
 
 
 def _header(table: TableView) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from regard_lab.common.errors import UserError
 from regard_lab.common.formatting import Key, label, number, parts, signed, step
+from regard_lab.evidence.checks import ROUNDING
 from regard_lab.evidence.claims import WORDS, Verdict, headline, judge
 from regard_lab.evidence.gate import FLOOR, Judgement, judge_after
 from regard_lab.evidence.gate import judge as judge_gates
@@ -18,8 +19,9 @@ from regard_lab.experiment.table_file import Column, PublishedRow
 from regard_lab.report.figures import QUICK
 
 NOT_KNOWN = "not known"
+NONE_KNOWN = "No number of the paper is known for this table."
 NOT_COMPARED = "not compared"
-INPUT = "published numbers from which other tables are computed; nothing to run"
+INPUT = "published numbers; nothing to run"
 Fingerprint = Callable[[str, str, str], str | None]
 SHOWN: tuple[Scale, ...] = tuple(reversed(SCALES))  # best evidence first
 
@@ -59,7 +61,7 @@ class Entry:
 
     @property
     def difference_text(self) -> str:
-        """The difference with sign and unit, or "equal"; "not compared" for what is no evidence; or nothing."""
+        """The difference with sign and unit, or "equal"; "not compared" for what is no evidence or of something else; or nothing."""
         if self.difference == 0:
             return "equal"
         if self.difference is not None:
@@ -166,6 +168,38 @@ class TableView:
         return named
 
     @property
+    def known(self) -> str:
+        """How many of the table's cells the paper has a number for, in one sentence."""
+        rows = self.published.rows
+        cells = [row.values.get(column.name) for row in rows for column in self.published.columns]
+        known = sum(value is not None for value in cells)
+        return f"The paper's numbers are known for {known} of {len(cells)} cells." if known else NONE_KNOWN
+
+    @property
+    def not_compared(self) -> list[str]:
+        """Why no difference to the paper's number is given: a sentence for all columns with one reason, and one for other data."""
+        with_number = {name for row in self.published.rows for name, value in row.values.items() if value is not None}
+        reasons: dict[str, list[str]] = {}
+        for column in self.published.columns:
+            if column.name in with_number and column.name in self.published.not_compared:
+                reasons.setdefault(self.published.not_compared[column.name], []).append(column.label)
+        sentences = [f"Not compared with the paper's ({'; '.join(labels)}): {why}." for why, labels in reasons.items()]
+        uses = {data_text(use) for result in self.results.values() for use in result.data if use.stands_in_for}
+        if with_number and uses:
+            sentences.append(f"Not compared with the paper's: other data ({'; '.join(sorted(uses))}).")
+        return sentences
+
+    @property
+    def references(self) -> list[str]:
+        """What others measured of the same, one sentence per row."""
+        columns = {column.name: column for column in self.published.columns}
+        return [
+            f"{one.by}: {label(one.row)}, {columns[name].label} {number(mean, 2)} ± {number(sd, 2)} {columns[name].unit} ({runs} runs)."
+            for one in self.published.references
+            for name, (mean, sd, runs) in one.values.items()
+        ]
+
+    @property
     def unlisted(self) -> list[str]:
         """Metrics that were measured but are no column of this table; the run records show them."""
         known = {column.name for column in self.published.columns}
@@ -209,6 +243,7 @@ class TableView:
 
     def _entry(self, column: Column, row: Row | None, published: PublishedRow, result: Result | None) -> Entry:
         ours = row.metrics.get(column.name) if row else None
+        other_data = result is not None and any(use.stands_in_for for use in result.data)
         if ours is not None and row is not None and result is not None:
             where = f"results of {self.paper}/{self.name} at scale {result.scale}, row {label(row.key)}"
             if ours.unit != column.unit:
@@ -221,12 +256,21 @@ class TableView:
                 )
         return Entry(
             column=column,
-            ours=ours,
+            ours=_once(ours) if ours and column.exact else ours,
             published=published.values.get(column.name),
             approximate=column.name in published.approximate,
             source=published.sources.get(column.name, self.published.source),
-            compared=result is not None and result.scale != "quick",
+            compared=result is not None
+            and result.scale != "quick"
+            and not other_data
+            and column.name not in self.published.not_compared,
         )
+
+
+def _once(metric: Metric) -> Metric:
+    """What is computed without chance counts once, however many seeds gave the same value."""
+    same = max(metric.values) - min(metric.values) <= ROUNDING * max(abs(value) for value in metric.values)
+    return Metric.of(metric.values[:1], metric.unit) if metric.values and same else metric
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,14 @@
 import re
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
 from bs4 import BeautifulSoup
 
+from regard_lab.experiment.results import DataUse, write_result
 from regard_lab.report.site import publish, render
-from tests.regard_lab.report.sample_site import current, lines, page, words
+from tests.regard_lab.report.sample_site import LAPTOP, current, lines, page, words
 
 
 def test_every_line_has_its_cells(root: Path) -> None:
@@ -35,13 +37,45 @@ def test_every_line_has_its_cells(root: Path) -> None:
     assert accuracy["data-sort"] == "70.5"
     assert words(memory) == "10 ± 0"
     said = [words(cell) for cell in found["old"].select("td.published")]
-    assert said == ["70.0 +0.5 points on other data", "10 equal on other data"]
+    assert said == ["70.0 not compared", "10 not compared"]
     accuracy, memory = found["new"].select("td.metric")
     assert words(accuracy) == "73.6 ± 0.6 ★ +3.1 [2.9, 3.3]"
     assert words(memory) == "5 ± 0 −5"
-    assert [words(cell) for cell in found["new"].select("td.published")] == ["≈ 72 +1.6 points on other data", "—"]
+    assert [words(cell) for cell in found["new"].select("td.published")] == ["≈ 72 not compared", "—"]
     assert words(found["ours"].select_one("td.factor")) == "2"
     assert "data: imdb ◇ stands in for the real reviews" in words(soup.select_one("#scores"))
+
+
+def test_a_difference_is_given_where_it_means_something(root: Path) -> None:
+    """On the paper's own data, and not in a column whose file says why not; one note says it for the whole table."""
+    notes = words(page(root).select_one("#scores .notes"))
+    assert "The paper's numbers are known for 3 of 6 cells." in notes
+    assert "Not compared with the paper's: other data (imdb, stands in for the real reviews)." in notes
+    own = replace(LAPTOP, data=[DataUse("imdb", None, "0")])
+    write_result(root / "results" / "laptop" / "sample" / "scores.json", own)
+    assert [words(cell) for cell in lines(page(root))["old"].select("td.published")] == ["70.0 +0.5 points", "10 equal"]
+    file = root / "projects" / "sample" / "tables" / "scores.yaml"
+    file.write_text(file.read_text().replace("published:", "not_compared: {memory: hardware}\npublished:"))
+    soup = page(root)
+    assert [words(cell) for cell in lines(soup)["old"].select("td.published")] == [
+        "70.0 +0.5 points",
+        "10 not compared",
+    ]
+    assert "Not compared with the paper's (memory): hardware." in words(soup.select_one("#scores .notes"))
+
+
+def test_what_is_exact_counts_once(root: Path) -> None:
+    file = root / "projects" / "sample" / "tables" / "scores.yaml"
+    file.write_text(file.read_text().replace("unit: MiB}", "unit: MiB, exact: true}"))
+    _, memory = lines(page(root))["old"].select("td.metric")
+    assert words(memory) == "10"
+
+
+def test_what_others_measured_is_told(root: Path) -> None:
+    file = root / "projects" / "sample" / "tables" / "scores.yaml"
+    one = "{row: {attention: new}, by: A third party, values: {accuracy: {mean: 71, sd: 0.5, runs: 5}}}"
+    file.write_text(file.read_text().replace("published:", f"references: [{one}]\npublished:"))
+    assert "A third party: new, accuracy 71.00 ± 0.50 % (5 runs)." in words(page(root).select_one("#scores .notes"))
 
 
 def test_the_row_that_others_are_compared_with_is_marked(root: Path) -> None:
@@ -144,7 +178,7 @@ def test_an_input_is_shown_as_published_and_never_as_missing(root: Path) -> None
     later.write_text("input: true\n" + later.read_text().split("claims:")[0])
     without_the_group_of_later(root)
     soup = page(root)
-    assert "Published numbers from which other tables are computed; nothing to run." in words(soup.select_one("#later"))
+    assert "Published numbers; nothing to run." in words(soup.select_one("#later"))
     assert words(soup.select_one("#later td.published")) == "2"
     assert not soup.select("#later td.metric")
     assert "Table later" not in words(soup.select_one(".gaps"))
