@@ -289,7 +289,7 @@ def _named(record: Mapping[str, object]) -> Iterable[str]:
         if isinstance(config, Mapping) and isinstance(config.get("data"), Mapping)
         else None
     )
-    return [named] if named in listed and len(listed) > 1 and _alone(config, named) else listed
+    return [str(named)] if named in listed and len(listed) > 1 and _alone(config, named) else listed
 
 
 def _alone(config: object, named: object) -> bool:

@@ -92,9 +92,11 @@ def matrix(views: Sequence[PaperView], measured: Performance | None) -> Matrix:
         for name, scores in _scores(task, table).items():
             names.setdefault(name, [[] for _ in tasks])[index] = scores
     costs, note = _costs(measured)
+    for name in costs:
+        names.setdefault(name, [[] for _ in tasks])
     lines = [
         Line(name, "mechanism" if name in COLOURS else "control", scores, costs.get(name, []))
-        for name, scores in {**names, **{name: [[] for _ in tasks] for name in costs if name not in names}}.items()
+        for name, scores in names.items()
         if name != BASELINE[PART]
     ]
     lines.sort(key=lambda line: (line.kind != "mechanism", -sum(map(bool, line.scores)), line.name))
