@@ -59,7 +59,6 @@ class Layout:
         baselines: What rows are compared with, in words.
         failed: Is there a row that is not whole?
         claimed: The metrics that claims rest on.
-        not_compared: Why a difference to the paper's number would mean nothing -> the labels of the columns.
     """
 
     factors: list[str]
@@ -72,7 +71,6 @@ class Layout:
     baselines: str
     failed: bool
     claimed: frozenset[str] = field(default_factory=frozenset)
-    not_compared: Mapping[str, list[str]] = field(default_factory=dict)
 
 
 def layout(
@@ -122,16 +120,7 @@ def layout(
         baselines="; ".join(dict.fromkeys(map(_words, baselines))),
         failed=any(row.line.status not in ("ok", "input") for row in shown),
         claimed=frozenset(claimed),
-        not_compared=_not_compared(table, columns),
     )
-
-
-def _not_compared(table: TableView, columns: Sequence[Column]) -> dict[str, list[str]]:
-    reasons: dict[str, list[str]] = {}
-    for column in columns:
-        if column.name in table.published.not_compared:
-            reasons.setdefault(table.published.not_compared[column.name].rstrip("."), []).append(column.label)
-    return reasons
 
 
 def _words(key: Key) -> str:
@@ -300,7 +289,7 @@ def _named(record: Mapping[str, object]) -> Iterable[str]:
         if isinstance(config, Mapping) and isinstance(config.get("data"), Mapping)
         else None
     )
-    return [named] if named in listed and len(listed) > 1 and _alone(config, named) else listed
+    return [str(named)] if named in listed and len(listed) > 1 and _alone(config, named) else listed
 
 
 def _alone(config: object, named: object) -> bool:

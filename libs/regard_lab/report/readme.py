@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from regard_lab.common.errors import UserError
-from regard_lab.evidence.verdict import GROUP_WORDS
+from regard_lab.evidence.verdict import GROUP_WORDS, GroupWord
 from regard_lab.report.findings import Finding
 from regard_lab.report.view import SHOWN, PaperView
 
@@ -79,7 +79,7 @@ def _rests(finding: Finding) -> str:
     return f"[{', '.join(f'`{rest.what}` {rest.now}' for rest in finding.rests)}]"
 
 
-def _words(counts: Sequence[Mapping[str, int]]) -> str:
+def _words(counts: Sequence[Mapping[GroupWord, int]]) -> str:
     """ "1 holds, 2 fails"."""
     total = {word: sum(count.get(word, 0) for count in counts) for word in GROUP_WORDS}
     return ", ".join(f"{number} {word}" for word, number in total.items() if number) or "none"

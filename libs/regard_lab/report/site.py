@@ -126,7 +126,9 @@ def site_of(root: Path, collected: Collected) -> Files:
             for kind in timed.kinds
             if kind.script and (root / kind.script).is_file()
         }
-        files["performance.html"] = _page(pages, "performance.html", "performance.html", page=measured, drawn=drawn)
+        files["performance.html"] = _page(
+            pages, "performance.html", "performance.html", page=measured, drawn=drawn, shown=shown
+        )
     if document is not None:
         files["defects.html"] = _page(pages, "document.html", "defects.html", title=document[0], html=document[1])
     for path, lines in sources.texts(root, shown).items():

@@ -27,7 +27,7 @@ def test_only_what_the_report_wrote_is_removed(root: Path) -> None:
     publish(render(root, current), folder)
     (folder / "notes.txt").write_text("mine")
     (root / "projects" / "sample" / "figures.py").unlink()
-    assert publish(render(root, current), folder)[1] == 1
+    assert publish(render(root, current), folder)[1] == 2  # the drawing, and the page of its script
     assert not (folder / "figures" / "sample-scores.svg").exists()
     assert (folder / "notes.txt").read_text() == "mine"
     assert "figures/sample-scores.svg" not in (folder / "files.json").read_text()
