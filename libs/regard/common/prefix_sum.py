@@ -48,7 +48,8 @@ def extend_prefix_sum(
     before: list[Tensor] = []
     if log_weight is None:
         if torch.compiler.is_compiling():  # a loop would make one graph for each number of chunks
-            sums = torch.cat((state[:, :, None], k.mT @ v), 2).cumsum(2)
+            # Not `cumsum`: CUDA has no deterministic form of it for floats.
+            sums = faded_sums(state, k.mT @ v, q.new_zeros(*q.shape[:2], 1 + folded[2]))
             rows = (q @ k.mT).tril() @ v + q @ sums[:, :, :-1]
             return rows.flatten(2, 3)[:, :, :n], PrefixState(sums[:, :, -1])
         for own in (k.mT @ v).unbind(2):  # b h d e
@@ -96,7 +97,7 @@ def faded_sums(state: Tensor, added: Tensor, level: Tensor) -> Tensor:
     both = torch.cat((state[:, :, None], added), 2)
     future = torch.ones_like(level[0, 0]).bool()[:, None] & torch.ones_like(level[0, 0]).bool()
     decay = (level[:, :, None, :] - level[..., None]).masked_fill(future.triu(1), -torch.inf).exp()
-    return (decay @ both.flatten(3)).unflatten(3, both.shape[3:])
+    return (decay @ both.flatten(3)).reshape(both.shape)
 
 
 def _folded(x: Tensor, padding: int, shape: tuple[int, ...]) -> Tensor:

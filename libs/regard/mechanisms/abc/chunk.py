@@ -174,7 +174,8 @@ def cumulative_softmax(logits: Tensor, x: Tensor, past: SlotState) -> tuple[Tens
         states = faded_sums(
             state.flatten(0, 1)[..., None], added.flatten(0, 1).transpose(1, 2)[..., None], levels.flatten(0, 1)
         )
-        states = states[..., 0].transpose(1, 2).unflatten(0, logits.shape[:2])  # b h (1 + s) c d
+        states = states[..., 0].transpose(1, 2)
+        states = states.reshape(*logits.shape[:2], *states.shape[1:])  # b h (1 + s) c d
         return within, faded, states[:, :, :-1], SlotState(reference, after, states[:, :, -1] * after[..., None])
     fading = (earlier - last).exp()[..., None]
     for fade, own in zip(fading.unbind(2), added.unbind(2), strict=True):
