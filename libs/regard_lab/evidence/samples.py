@@ -71,6 +71,8 @@ def samples(
 
 def outcomes(claim: Claim, result: Result, keys: Sequence[Key]) -> list[Outcomes] | None:
     """What came out for each test item, by shared seed: of one row, or of the first minus the second; `None` where a cell has kept none."""
+    if not result.outcomes:
+        return None
     rows = [row_of(result, key) for key in keys]
     seeds = sorted(set.intersection(*(set(row.seeds) for row in rows)))
     found = []
