@@ -2,7 +2,8 @@
 
     hours = operations of a piece of work · how often the configs ask for it / a sustained rate
 
-Each project counts its own work: `projects/<paper>/budget.py` has `works(table, cells)`. Operations are those of matrix products and
+Each project counts its own work: `projects/<paper>/budget.py` has `works(table, cells)`, and `why_not(table)`
+for tables without. Operations are those of matrix products and
 convolutions, 2 per multiply-add, counted by torch on models without memory (device "meta"). Not counted, and not free: sorting and gathering,
 norms, reading data. So these are orders of magnitude. Memory is that of one step on one device: weights, gradients and the optimiser's two
 moments in float32, and what the backward pass keeps. With `--write` the rows go to `results/hours.json`, which the report reads.
@@ -52,7 +53,10 @@ class Work:
 
 @dataclass(frozen=True)
 class TableHours:
-    """A table's work. `gpu_hours` at the share of peak in float32 and in bfloat16; `laptop_hours`: measured; `None` where there is no such run."""
+    """A table's work. `gpu_hours` at the share of peak in float32 and in bfloat16; `laptop_hours`: measured; `None` where there is no such run.
+
+    `why_not` says why nothing is counted, of a table without works.
+    """
 
     paper: str
     table: str
@@ -62,6 +66,7 @@ class TableHours:
     memory_gib: float
     laptop_hours: float | None
     works: Sequence[str]
+    why_not: str | None = None
 
 
 def hours_of(works: Iterable[Work], precision: str = "32-true") -> float:
@@ -85,13 +90,26 @@ def cells_of(project: Project, table: str, scale: str, root: Path) -> list[tuple
     ]
 
 
+def why_not(project: Project, table: str) -> str | None:
+    """Why a project counts nothing for a table, as its `budget.why_not` says; `None` where it counts, or has no budget."""
+    budget = budget_of(project)
+    return None if budget is None else budget.why_not(table)
+
+
+def budget_of(project: Project) -> Any:
+    """The module `projects/<paper>/budget.py`; `None` where there is none."""
+    name = f"projects.{project.name}.budget"
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        return None
+
+
 def works_of(project: Project, table: str, cells: Sequence[Any]) -> list[Work]:
     """What the cells of a table do, as its project counts it; none for a project that has no budget."""
-    try:
-        budget = importlib.import_module(f"projects.{project.name}.budget")
-    except ModuleNotFoundError as error:
-        if error.name != f"projects.{project.name}.budget":
-            raise
+    if (budget := budget_of(project)) is None:
         return []
     works: list[Work] = budget.works(table, cells)
     return works
@@ -112,6 +130,7 @@ def table_hours(paper: str, table: str, scale: str, root: Path) -> TableHours:
         memory_gib=memory_of(works),
         laptop_hours=measured(paper, table, root),
         works=sorted({work.what for work in works}),
+        why_not=None if works else why_not(project, table),
     )
 
 
@@ -240,7 +259,7 @@ def show(rows: Sequence[TableHours]) -> str:
         laptop = "" if row.laptop_hours is None else f"{row.laptop_hours:.2f}"
         hours = f"{row.gpu_hours['32-true']:>11,.2f}{row.gpu_hours['bf16-mixed']:>9,.2f}{row.memory_gib:>8,.1f}"
         lines.append(
-            f"{f'{row.paper}/{row.table}':<36}{row.petaflop:>10,.0f}{hours}{laptop:>10}  {', '.join(row.works) or 'nothing'}"
+            f"{f'{row.paper}/{row.table}':<36}{row.petaflop:>10,.0f}{hours}{laptop:>10}  {', '.join(row.works) or f'nothing: {row.why_not}'}"
         )
     sums = [sum(row.gpu_hours[precision] for row in rows) for precision in PEAK]
     lines.append(f"{'all':<36}{sum(row.petaflop for row in rows):>10,.0f}{sums[0]:>11,.2f}{sums[1]:>9,.2f}")

@@ -10,7 +10,11 @@ from regard_lab.hours import Count, Work, attention_difference, cached, count, e
 if TYPE_CHECKING:
     from torch import nn
 
-UNTRAINED = ("counts", "break_even", "inference")  # computed by formula, or timed for seconds
+UNTRAINED = {
+    "counts": "its numbers are computed by formula, without any model",
+    "break_even": "its numbers are computed by formula, without any model",
+    "inference": "its layers are timed for seconds",
+}
 
 # Subwords per text, which no card has. OpenWebText: 9,035,582,198 of GPT-2's in 8,013,769 documents, as nanoGPT counts them.
 SUBWORDS_PER_TEXT = {"openwebtext": 1_128}
@@ -26,6 +30,11 @@ def works(table: str, cells: Sequence[Config]) -> list[Work]:
             seen.add(key)
             done += of_cell(config)
     return done
+
+
+def why_not(table: str) -> str | None:
+    """Why nothing is counted for a table, in a sentence's end; `None` where works are."""
+    return UNTRAINED.get(table)
 
 
 def of_cell(config: Config) -> list[Work]:

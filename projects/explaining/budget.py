@@ -34,6 +34,10 @@ def works(table: str, cells: Sequence[Config]) -> list[Work]:
     return done
 
 
+def why_not(table: str) -> None:
+    """Works are counted for every table of this project."""
+
+
 def counts(config: Config) -> Count:
     """The classifier on one text."""
     return count(lambda: model_of(config), ((1, config.data.length), "long"))

@@ -14,3 +14,11 @@ def works(table: str, cells: Sequence[Config]) -> list[Work]:
     if table not in TABLES:
         return []
     return [Work(work.what, work.times, work.flops) for work in merged(TABLES[table](list(cells)))]
+
+
+def why_not(table: str) -> str | None:
+    """Why nothing is counted for a table, in a sentence's end; `None` where works are."""
+    return {
+        "speed": "its calls are timed for seconds",
+        "memory": "one step of each layer is measured, for seconds",
+    }.get(table)
