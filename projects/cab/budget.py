@@ -22,7 +22,9 @@ SOFTMAX = Attention("softmax", "")
 
 # Subwords per set and split, which no card has: at most those of the laptop's vocabulary of 1,024, whose 4,200 steps of 4 windows of 512 are
 # three epochs of the training split of austen and shakespeare; a split's share of the rest is that of its texts.
-SUBWORDS = {("austen", "shakespeare"): {"train": 2_870_000, "validation": 400_000, "test": 400_000}}
+SUBWORDS: dict[tuple[str, ...], dict[str, int]] = {
+    ("austen", "shakespeare"): {"train": 2_870_000, "validation": 400_000, "test": 400_000}
+}
 CONTEXTS = 9  # at which a language model is tested, on the same text; counted as if each were that of training
 
 # Views of furniture, whose card has no sizes: some 820 models, of which each split has its share, in 4, 1 and 1 views.
@@ -49,16 +51,18 @@ def works(table: str, cells: Sequence[Config]) -> list[Work]:
         if (lstf := config.lstf) is not None:
             for name in lstf.sets:
                 done += forecasts(config, lstf, name)
-        for section, counted in (
-            (config.lm, language_model),
-            (config.mlm, masked_language_model),
-            (config.translation, sentences),
-            (config.summary, summaries),
-            (config.sr, pictures),
-            (config.pcc, clouds),
-        ):
-            if section is not None:
-                done += counted(config, section)
+        if config.lm is not None:
+            done += language_model(config, config.lm)
+        if config.mlm is not None:
+            done += masked_language_model(config, config.mlm)
+        if config.translation is not None:
+            done += sentences(config, config.translation)
+        if config.summary is not None:
+            done += summaries(config, config.summary)
+        if config.sr is not None:
+            done += pictures(config, config.sr)
+        if config.pcc is not None:
+            done += clouds(config, config.pcc)
     return done
 
 

@@ -20,10 +20,13 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("paper", papers(ROOT))
 def test_every_table_runs_dry_at_paper_scale(paper: str) -> None:
-    for table in find_project(paper, ROOT).tables(ROOT):
+    project = find_project(paper, ROOT)
+    for table in project.tables(ROOT):
         found = dry_run.dry_run(paper, table, "paper", ROOT)
         assert found.rows
         assert all(row.cells >= 1 and row.gpu_hours >= 0 for row in found.rows)
+        counted = any(row.gpu_hours > 0 for row in found.rows)
+        assert counted == (hours.why_not(project, table) is None), f"{table} is neither counted nor said why"
         text = dry_run.show(found)
         assert len(text.splitlines()) >= len(found.rows) + 3
         assert str(ROOT) not in text  # no path of the machine

@@ -1,5 +1,7 @@
 """Hours: what is counted by hand, on models of a few products, and every project's budget at its smallest."""
 
+import importlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,6 +64,11 @@ def test_examples_are_those_of_the_card() -> None:
     [
         ("better_attention", "mnist", "pictures"),
         ("cab", "lstf_cross", "windows of series"),
+        ("cab", "lm", "windows of text"),
+        ("cab", "mlm", "masked windows of text"),
+        ("cab", "sr", "pictures"),
+        ("cab", "pcc_self", "views"),
+        ("cab", "summary_cross", "articles"),
         ("explaining", "definitions", "texts"),
         ("social_groups", "football", "scenes"),
     ],
@@ -72,6 +79,20 @@ def test_a_table_of_each_project(paper: str, table: str, kind: str) -> None:
     assert found.petaflop > 0
     assert found.memory_gib > 0
     assert found.gpu_hours["32-true"] > found.gpu_hours["bf16-mixed"] > 0
+
+
+def test_layers_of_social_groups_add_up() -> None:
+    """A network of three layers of each kind, counted whole, is one layer of each and the differences that a second makes."""
+    budget = importlib.import_module("projects.social_groups.budget")
+    (row, *_) = hours.cells_of(find_project("social_groups", ROOT), "football", "quick", ROOT)
+    cell = replace(row[1][0], model=replace(row[1][0].model, encoder_layers=3, decoder_layers=3, dropout=0.0))
+    assert budget.counts(cell) == budget.of_layers(cell, 3, 3)
+
+
+def test_nothing_is_counted_for_a_reason() -> None:
+    row = hours.table_hours("cab", "patterns", "paper", ROOT)
+    assert row.works == []
+    assert "nothing: certification runs layers" in hours.show([row])
 
 
 def test_a_cell_twice_is_twice_the_work_unless_it_is_shared() -> None:
