@@ -165,7 +165,7 @@ def prepare(
         The folder of the prepared set.
 
     Raises:
-        DataMissing: The source cannot be reached.
+        DataMissing: The source cannot be reached, or is a folder that was not given.
         UserError: What the source gave is not what the card says, or the arguments do not go together.
     """
     module, kind, target = module_of(name), card(name).source(source), folder_of(name, root, source)
@@ -178,7 +178,10 @@ def prepare(
         if folder is None and intact(name, root, kind):
             return target
         if source == "folder" and folder is None:
-            raise UserError(f"data set {name} from a folder needs --folder, with {kind.where}")
+            raise DataMissing(
+                f"data set {name} comes from a folder of yours: python -m regard_lab.data fetch {name} --source folder"
+                f" --folder FOLDER, with {kind.where}"
+            )
         splits = from_source(module, kind.name, folder, root, progress)
         progress("writing")
         write_set(splits, module.CARD, kind, target)

@@ -82,7 +82,9 @@ def test_majority_is_judged_by_the_rule_of_the_accuracy():
     nothing = np.zeros((3, 4, 4), np.int16), np.zeros((3, 4, 1), np.int16), np.zeros((3, 4), np.int8)
     train = Scenes(*nothing, groups, activities, np.zeros(3, np.int16))
     test = torch.tensor([[0, 0, 1, 1], [0, 0, -1, -1]]), torch.tensor([[2, 0], [0, -1]])
-    assert majority(train, *test, 3) == 100  # activity 0 is as often right as 1, and the first of equals; 2 is the first scene's
+    assert (
+        majority(train, *test, 3) == 100
+    )  # activity 0 is as often right as 1, and the first of equals; 2 is the first scene's
     assert majority(train, test[0], torch.tensor([[2, 1], [0, -1]]), 3) == 50
 
 
