@@ -186,7 +186,7 @@ def test_offline_with_the_package_kept(tiny_imdb, root):
 
 
 def test_folder_errors(root, tmp_path):
-    with pytest.raises(DataMissing, match="imdb comes from a folder of yours: .*--folder FOLDER, with train"):
+    with pytest.raises(DataMissing, match=r"imdb comes from a folder of yours: .*--folder FOLDER, with train"):
         data.prepare("imdb", root, "folder")
     with pytest.raises(UserError, match="nowhere is not a folder"):
         data.prepare("imdb", root, "folder", tmp_path / "nowhere")
