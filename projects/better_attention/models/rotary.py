@@ -17,7 +17,7 @@ from torch import Tensor
 from regard.attention import Attention
 from regard.mechanisms.softmax import softmax
 from regard.registry import mechanism_class
-from regard_lab.models.rotary import rotated
+from regard_lab.common.rotary import rotated
 
 
 class Rotary(Attention):

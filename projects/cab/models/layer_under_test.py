@@ -17,7 +17,7 @@ from regard.attention import Attention as Layer
 from regard.common.patterns import Pattern
 from regard.loading import find_class
 from regard.registry import build
-from regard_lab.models.rotary import rotated
+from regard_lab.common.rotary import rotated
 
 ROTARY_BASE = 10_000.0  # Su et al. 2021
 OWN_POSITIONS = "positions"  # the option of a mechanism with relative positions of its own

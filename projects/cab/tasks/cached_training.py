@@ -18,6 +18,7 @@ from regard.common.patterns import Pattern
 from regard_lab.common.files import read_json, write_json
 from regard_lab.experiment.artefacts import artefact
 from regard_lab.experiment.items import ItemisedResult
+from regard_lab.training.device import best_device
 from regard_lab.training.recipe import Training
 from regard_lab.training.trainer import History, Task, fit, load_weights, loader
 
@@ -122,6 +123,9 @@ def train_model(
         mode="min",
     )
     load_weights(task, folder, "best")
+    task.to(
+        best_device()
+    )  # Lightning has moved it back to the CPU; what is measured next is measured where it was trained
     return task, history
 
 

@@ -79,6 +79,6 @@ def outcomes(model: nn.Module, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
     seen, chosen, windows = (part.long() for part in batch)
     logits, right = model(seen, chosen), windows.gather(1, chosen)
     return {
-        "nats": F.cross_entropy(logits.mT, right, reduction="none").mean(1),
+        "nats": F.cross_entropy(logits.flatten(0, 1), right.flatten(), reduction="none").view_as(right).mean(1),
         "right": (logits.argmax(-1) == right).float().mean(1),
     }

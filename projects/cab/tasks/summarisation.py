@@ -80,14 +80,20 @@ def losses(model: nn.Module, batch: tuple[Tensor, ...], smoothing: float = 0.0) 
     """Nats per subword over the batch, label smoothing included."""
     source, target = (side.long() for side in batch)
     logits, following = model(source, target[:, :-1]), target[:, 1:]
-    return {"loss": F.cross_entropy(logits.mT, following, ignore_index=PADDING, label_smoothing=smoothing)}
+    return {
+        "loss": F.cross_entropy(
+            logits.flatten(0, 1), following.flatten(), ignore_index=PADDING, label_smoothing=smoothing
+        )
+    }
 
 
 def nats_and_subwords(model: nn.Module, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
     """Nats and subwords of each summary, `(b,)`, its end included."""
     source, target = (side.long() for side in batch)
     logits, following = model(source, target[:, :-1]), target[:, 1:]
-    nats = F.cross_entropy(logits.mT, following, ignore_index=PADDING, reduction="none")
+    nats = F.cross_entropy(logits.flatten(0, 1), following.flatten(), ignore_index=PADDING, reduction="none").view_as(
+        following
+    )
     return {"nats": nats.sum(1), "subwords": (following != PADDING).sum(1).double()}
 
 

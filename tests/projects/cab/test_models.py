@@ -13,7 +13,7 @@ from projects.cab.models.layer_under_test import ROTARY_BASE, AttentionLayers
 from projects.cab.models.translator import Translator
 from regard.common.patterns import ALL_PATTERNS
 from regard.mechanisms.softmax import naive_softmax
-from regard_lab.models.rotary import rotated
+from regard_lab.common.rotary import rotated
 from tests.projects.cab.cab_data import config_of
 
 

@@ -6,7 +6,7 @@ import torch
 from projects.better_attention.config import FOUR
 from projects.better_attention.models.rotary import rotary_layer, state_bytes
 from regard.mechanisms.softmax import naive_softmax
-from regard_lab.models.rotary import rotated
+from regard_lab.common.rotary import rotated
 
 
 @pytest.mark.parametrize("attention", FOUR)

@@ -37,17 +37,15 @@ def test_every_row_can_run(table, scale):
 
 
 def test_the_published_figure_is_whole():
-    """Twelve settings and dense attention at three lengths; at 4,096 its speed-ups are those of its seconds."""
+    """Twelve settings and dense attention at three lengths; its speed-ups are those of its seconds."""
     rows = load_paper(ROOT / "projects" / "smyrf").tables["speed"].rows
     known = [row for row in rows if row.values["time_s"] is not None]
     assert len(known) == 3 * 13
-    dense = next(
-        row.values["time_s"] for row in known if row.key == {"attention": "softmax", "tokens": 4096, "part": "bert"}
-    )
+    dense = {row.key["tokens"]: row.values["time_s"] for row in known if row.key["attention"] == "softmax"}
+    assert len(dense) == 3
     for row in known:
-        if (speedup := row.values["speedup"]) is not None:
-            assert dense / row.values["time_s"] == pytest.approx(speedup, abs=0.07)
-            assert row.approximate == {"time_s", "speedup"}
+        if row.key["attention"] != "softmax":
+            assert dense[row.key["tokens"]] / row.values["time_s"] == pytest.approx(row.values["speedup"], abs=1e-3)
 
 
 def test_calls_take_turns_until_each_has_enough():

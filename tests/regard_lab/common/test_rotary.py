@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from regard_lab.models.rotary import rotated
+from regard_lab.common.rotary import rotated
 
 
 def test_a_turn_by_hand():
