@@ -51,7 +51,7 @@ def chunk_performer(q: Tensor, k: Tensor, v: Tensor, *, projection: Tensor, key_
 
 def _exact(total: Tensor, poisoned: Tensor, seen: Tensor | None, at: slice) -> bool:
     """Are the denominators of the rows that have one large enough for their reciprocals to be gradients?"""
-    if float(total.detach().amin()) >= LEAST:
+    if total.numel() == 0 or float(total.detach().amin()) >= LEAST:
         return True
     small = ~(total.detach() >= LEAST) & total.isfinite() & ~poisoned.any(-1, keepdim=True)
     return not bool((small if seen is None else small & seen[:, :, at]).any())
