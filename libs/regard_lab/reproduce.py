@@ -3,8 +3,8 @@
 Tables: compose and check every cell of every table; then fetch their data, run missing cells, and write
 `results/<scale>/<paper>/<table>.json` of each table as its last cell ends. This is what a stage of the pipelines calls. Exit code 1 when a cell
 failed or could not run (the table says which and why; the others run all the same), 2 for bad input. Everything: the tables whose stages DVC
-would run, together; then `dvc repro`, whose stages find their cells finished; then one line per table. There, tables whose data come from a
-folder of the user's own may be without it: they are listed as not run, and are no failure.
+would run, together; then `dvc repro`, whose stages find their cells finished; then one line per table. Where `quick` is all that is asked for,
+tables whose data come from a folder of the user's own may be without it: they are listed as not run, and are no failure.
 """
 
 import argparse

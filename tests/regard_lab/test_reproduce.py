@@ -9,7 +9,7 @@ import pytest
 
 from regard_lab import reproduce
 from regard_lab.common import files
-from regard_lab.common.errors import UserError
+from regard_lab.common.errors import DataMissing, UserError
 from regard_lab.experiment.cells import run_cell
 from regard_lab.experiment.executors import ProcessEnded, executor
 from regard_lab.experiment.results import read_result, result_path
@@ -250,8 +250,8 @@ def test_cells_on_several_devices_have_the_machine_to_themselves(root, monkeypat
     assert len(list((root / "runs/quick/toy/lines").glob("*-seed*.json"))) == 4
 
 
-def test_quick_results_leave_a_clean_checkout_clean(root, monkeypatch, capsys):
-    """No stage of DVC is run, whose locks are in Git; the pages go to a folder that is not."""
+def inline(monkeypatch):
+    """Everything in this process, without the report: how it was asked for."""
     asked, started = [], subprocess.run
 
     def run(words, **options):
@@ -259,10 +259,16 @@ def test_quick_results_leave_a_clean_checkout_clean(root, monkeypatch, capsys):
             return started(words, **options)
         return asked.append(words[1:])
 
-    monkeypatch.setattr("regard_lab.reproduce._dvc", lambda *_, **__: pytest.fail("DVC was asked"))
     monkeypatch.setattr("regard_lab.reproduce.executor", lambda *_, **__: executor("inline"))
     monkeypatch.setattr("regard_lab.reproduce.import_early", lambda modules: None)
     monkeypatch.setattr("regard_lab.reproduce.subprocess.run", run)
+    return asked
+
+
+def test_quick_results_leave_a_clean_checkout_clean(root, monkeypatch, capsys):
+    """No stage of DVC is run, whose locks are in Git; the pages go to a folder that is not."""
+    asked = inline(monkeypatch)
+    monkeypatch.setattr("regard_lab.reproduce._dvc", lambda *_, **__: pytest.fail("DVC was asked"))
     assert reproduce_all(root) == 0
     assert reproduce_all(root) == 0
     told = capsys.readouterr().out
@@ -272,6 +278,35 @@ def test_quick_results_leave_a_clean_checkout_clean(root, monkeypatch, capsys):
     assert str(root) not in told
     ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").split()
     assert {"/results/quick", "/reports/quick", "/runs"} <= set(ignored)
+
+
+@pytest.mark.parametrize(("source", "code"), [("folder", 0), ("package", 1)])
+def test_data_of_a_folder_that_is_not_there_stop_no_other_table(root, monkeypatch, capsys, source, code):
+    """Nobody has them in a fresh clone, so that they are no failure there, other than a package that cannot be reached."""
+    project = root / "projects/toy"
+    points, lines = (project / name for name in ("experiments/points.yaml", "tables/lines.yaml"))
+    away = (
+        points.read_text()
+        .replace("data_sets: {}", "data_sets: {etth1: null}")
+        .replace("source: package", "source: folder")
+    )
+    (project / "experiments/away.yaml").write_text(away)
+    (project / "tables/away.yaml").write_text(lines.read_text().replace("experiment: points", "experiment: away"))
+    change(project / "paper.yaml", "[lines]", "[away, lines]")
+    if source == "package":
+        change(project / "experiments/away.yaml", "source: folder", "source: package")
+        monkeypatch.setattr(reproduce.data, "ensure", _unreachable)
+        monkeypatch.setattr("regard_lab.experiment.tables.checksums", lambda *_: {})
+    inline(monkeypatch)
+    assert reproduce_all(root) == code
+    assert read_result(result_path(root, "toy", "lines", "quick")).rows[0].status == "ok"
+    assert {row.status for row in read_result(result_path(root, "toy", "away", "quick")).rows} == {"not run"}
+    if source == "folder":
+        assert "fetch etth1 --source folder --folder FOLDER, with ETTh1.csv" in capsys.readouterr().out
+
+
+def _unreachable(name, *_):
+    raise DataMissing(f"{name} cannot be reached")
 
 
 def test_an_archive_is_no_repository_and_dvc_is_told(root, monkeypatch):
