@@ -5,7 +5,20 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from projects.cab.config import NONE, Attention, Config, Lm, Lstf, Mlm, Options, Pcc, Sr, Summary, Translation
+from projects.cab.config import (
+    NONE,
+    Attention,
+    Config,
+    Lm,
+    Lstf,
+    Mlm,
+    Options,
+    Pcc,
+    Sr,
+    Summary,
+    Translation,
+    options_of,
+)
 from regard_lab import data
 from regard_lab.common.errors import UserError
 from regard_lab.hours import Count, Work, attention_difference, cached, count, examples
@@ -312,7 +325,7 @@ def swapped(
     attention = config.attention
     if attention.name in (NONE, "softmax") or ":" in attention.name or not layers:
         return counted
-    own = {**(options or {}).get(attention.name, {}), **attention.options}
+    own = options_of(attention, options)
     more = attention_difference(attention.name, layers, width=width, heads=heads, n=n, m=m, **own)
     return replace(counted, forward=counted.forward + more, backward=counted.backward + 2 * more)
 

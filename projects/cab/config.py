@@ -51,6 +51,11 @@ class Attention:
     options: dict[str, Any] = field(default_factory=dict)
 
 
+def options_of(attention: Attention, options: Options | None) -> dict[str, Any]:
+    """The options that a mechanism is built with in a task: its own before those that the task has for it."""
+    return {**(options or {}).get(attention.name, {}), **attention.options}
+
+
 @dataclass
 class Published:
     """What is recomputed from the published numbers, whose file has this checksum; each table uses some of the names."""

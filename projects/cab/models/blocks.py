@@ -5,6 +5,9 @@ import math
 import torch
 from torch import Tensor, nn
 
+from projects.cab.config import Summary, Translation
+from projects.cab.models.layer_under_test import AttentionLayers
+
 
 class SelfBlock(nn.Module):
     """Self attention and a feed-forward part: an encoder's block, or that of a decoder without a source.
@@ -54,6 +57,22 @@ class CrossBlock(nn.Module):
         x = x + self.dropout(self.cross(self.norms[1](x), context, x_mask=mask, context_mask=context_mask))
         out: Tensor = x + self.dropout(self.feed(self.norms[2](x)))
         return out
+
+
+def encoder_decoder(layers: AttentionLayers, task: Summary | Translation) -> tuple[nn.ModuleList, nn.ModuleList]:
+    """The blocks of an encoder and of a decoder with all three attentions, of which the pattern under test says which is the mechanism's."""
+    width, hidden, dropout = task.width, task.feed_forward, task.dropout
+    encoder = nn.ModuleList(
+        SelfBlock(layers.layer("noncausal_self"), width=width, hidden=hidden, dropout=dropout)
+        for _ in range(task.encoder_layers)
+    )
+    decoder = nn.ModuleList(
+        CrossBlock(
+            layers.layer("causal_self"), layers.layer("causal_cross"), width=width, hidden=hidden, dropout=dropout
+        )
+        for _ in range(task.decoder_layers)
+    )
+    return encoder, decoder
 
 
 def feed_forward(width: int, hidden: int, dropout: float) -> nn.Module:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from projects.cab.config import NONE, Attention, Options
+from projects.cab.config import NONE, Attention, Options, options_of
 from regard.attention import Attention as Layer
 from regard.common.patterns import Pattern
 from regard.loading import find_class
@@ -70,7 +70,7 @@ class AttentionLayers:
     ) -> None:
         self.attention, self.pattern, self.length = attention, pattern, length
         self.width, self.heads, self.relative = width, heads, relative
-        self.options = {**(options or {}).get(attention.name, {}), **attention.options}
+        self.options = options_of(attention, options)
         self.tested: list[nn.Module] = []
 
     def layer(self, pattern: Pattern, *, width: int | None = None, length: int | None = None) -> nn.Module:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from projects.cab.config import Attention, Summary
-from projects.cab.models.blocks import CrossBlock, SelfBlock, embedded, positions
+from projects.cab.models.blocks import embedded, encoder_decoder, positions
 from projects.cab.models.layer_under_test import AttentionLayers
 from regard.common.patterns import Pattern
 from regard_lab.data.subwords import BEGIN, END, PADDING
@@ -29,7 +29,7 @@ class Summariser(nn.Module):
 
     def __init__(self, task: Summary, attention: Attention, pattern: Pattern) -> None:
         super().__init__()
-        width, hidden, dropout = task.width, task.feed_forward, task.dropout
+        width = task.width
         longest = max(task.source_length, task.target_length)
         length = task.target_length if pattern == "causal_self" else task.source_length
         self.layers = AttentionLayers(
@@ -38,20 +38,7 @@ class Summariser(nn.Module):
         self.embedding = nn.Embedding(task.vocabulary, width)
         nn.init.normal_(self.embedding.weight, std=width**-0.5)
         self.register_buffer("positions", positions(longest, width), False)
-        self.encoder = nn.ModuleList(
-            SelfBlock(self.layers.layer("noncausal_self"), width=width, hidden=hidden, dropout=dropout)
-            for _ in range(task.encoder_layers)
-        )
-        self.decoder = nn.ModuleList(
-            CrossBlock(
-                self.layers.layer("causal_self"),
-                self.layers.layer("causal_cross"),
-                width=width,
-                hidden=hidden,
-                dropout=dropout,
-            )
-            for _ in range(task.decoder_layers)
-        )
+        self.encoder, self.decoder = encoder_decoder(self.layers, task)
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
 
     def forward(self, source: Tensor, target: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from projects.cab.config import Attention, Translation
 from projects.cab.data.sentences import PADDING
-from projects.cab.models.blocks import CrossBlock, SelfBlock, embedded, positions
+from projects.cab.models.blocks import embedded, encoder_decoder, positions
 from projects.cab.models.layer_under_test import AttentionLayers
 from regard.common.patterns import Pattern
 
@@ -26,27 +26,14 @@ class Translator(nn.Module):
 
     def __init__(self, task: Translation, attention: Attention, pattern: Pattern) -> None:
         super().__init__()
-        width, hidden, dropout = task.width, task.feed_forward, task.dropout
+        width = task.width
         self.layers = AttentionLayers(attention, pattern, width=width, heads=task.heads, length=task.length)
         embeddings = [nn.Embedding(task.vocabulary, width) for _ in range(2)]
         for embedding in embeddings:
             nn.init.normal_(embedding.weight, std=width**-0.5)
         self.embeddings = nn.ModuleList(embeddings)
         self.register_buffer("positions", positions(task.length, width), False)
-        self.encoder = nn.ModuleList(
-            SelfBlock(self.layers.layer("noncausal_self"), width=width, hidden=hidden, dropout=dropout)
-            for _ in range(task.encoder_layers)
-        )
-        self.decoder = nn.ModuleList(
-            CrossBlock(
-                self.layers.layer("causal_self"),
-                self.layers.layer("causal_cross"),
-                width=width,
-                hidden=hidden,
-                dropout=dropout,
-            )
-            for _ in range(task.decoder_layers)
-        )
+        self.encoder, self.decoder = encoder_decoder(self.layers, task)
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
 
     def forward(self, source: Tensor, target: Tensor) -> Tensor:

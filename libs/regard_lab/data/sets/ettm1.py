@@ -1,33 +1,16 @@
-"""ETTm1: the transformer of ETTh1, quarter hour by quarter hour over two years.
-
-Split as in the released code of Informer: the first 12 months train, the next 4 validate, the next 4 test, a month being 30 days; the rest is
-left out. Informer's windows of validation and test begin with known values of the split before; ours lie within their split.
-"""
+"""ETTm1: the transformer of ETTh1, quarter hour by quarter hour over two years."""
 
 from pathlib import Path
 
-from regard_lab.data.card import Card, Source
+from regard_lab.data.ett import COLUMNS, card, sizes
 from regard_lab.data.series import Series, cut_at, read_table
 
 FORM = Series
-COLUMNS = ("HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT")
-MONTH = 30 * 24 * 4
 STEPS = 69_680  # of the official file
-SIZES = {"train": 12 * MONTH, "validation": 4 * MONTH, "test": 4 * MONTH}
-
-CARD = Card(
-    name="ettm1",
-    title="ETTm1 (electricity transformer temperature)",
-    stands_in_for=None,
-    licence="CC BY-ND 4.0",
-    citation="Zhou et al.: Informer: Beyond Efficient Transformer for Long Sequence Time-Series Forecasting. AAAI 2021.",
-    homepage="https://github.com/zhouhaoyi/ETDataset",
-    sources=(Source("folder", "ETTm1.csv of the folder ETT-small", SIZES),),
-    note="Six loads and the oil temperature (OT), every quarter of an hour. Of 69,680 steps the first 20 months, as in Informer's code: 12, 4 and 4.",
-)
+SIZES = sizes(per_hour=4)
+CARD = card("ETTm1", steps=STEPS, every="every quarter of an hour", splits=SIZES)
 
 
 def from_folder(folder: Path) -> dict[str, Series]:
     """The official file."""
-    series = read_table(folder / "ETTm1.csv", COLUMNS)
-    return cut_at(series, CARD.title, STEPS, SIZES)
+    return cut_at(read_table(folder / "ETTm1.csv", COLUMNS), CARD.title, STEPS, SIZES)

@@ -1,31 +1,8 @@
 """ETTm1: the official file's head and length, and its borders of 12, 4 and 4 months."""
 
-from pathlib import Path
-
-import pytest
-
-from regard_lab.common.errors import UserError
 from regard_lab.data.sets import ettm1
-from tests.regard_lab.data.hours import write_hours
+from tests.regard_lab.data.hours import check_transformer
 
 
-def test_borders_are_12_4_and_4_months() -> None:
-    month = 4 * 30 * 24
-    assert {"train": 12 * month, "validation": 4 * month, "test": 4 * month} == ettm1.SIZES
-    assert ettm1.CARD.source("folder").sizes == ettm1.SIZES
-
-
-def test_the_official_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_hours(tmp_path / "ETTm1.csv", ettm1.COLUMNS, 12)
-    with pytest.raises(UserError, match=r"ETTm1 .* has 12 steps, the official file has 69,680"):
-        ettm1.from_folder(tmp_path)
-    monkeypatch.setattr(ettm1, "STEPS", 12)
-    monkeypatch.setattr(ettm1, "SIZES", {"train": 6, "validation": 2, "test": 2})
-    splits = ettm1.from_folder(tmp_path)
-    assert {split: part.values[:, 0].tolist() for split, part in splits.items()} == {
-        "train": [0, 1, 2, 3, 4, 5],
-        "validation": [6, 7],
-        "test": [8, 9],
-    }
-    assert splits["train"].times[0] == 1_467_331_200  # 2016-07-01 00:00
-    assert splits["test"].columns == ["HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT"]
+def test_the_official_file_and_its_borders(tmp_path, monkeypatch) -> None:
+    check_transformer(ettm1, "ETTm1", steps="69,680", per_hour=4, folder=tmp_path, monkeypatch=monkeypatch)
