@@ -69,9 +69,8 @@ def any_before(rows: Tensor, chunk: int) -> Tensor:
 
 def zero_and_mark_causal(x: Tensor) -> tuple[Tensor, Tensor]:
     """x `(…, n, ·)` with NaN and infinities set to 0, and their mark `(…, n, ·)`: NaN from their row on, 0 before it."""
-    seen = (~x.detach().isfinite()).cumsum(
-        -2, dtype=torch.int32
-    ) > 0  # of whole numbers: floats have no deterministic sum on CUDA
+    # Of whole numbers: floats have no deterministic running sum on CUDA.
+    seen = (~x.detach().isfinite()).cumsum(-2, dtype=torch.int32) > 0
     return x.nan_to_num(0.0, 0.0, 0.0), torch.zeros_like(x).masked_fill_(seen, torch.nan)
 
 
