@@ -10,6 +10,7 @@ tables whose data come from a folder of the user's own may be without it: they a
 import argparse
 import fcntl
 import json
+import math
 import subprocess
 import sys
 import time
@@ -28,7 +29,7 @@ from regard_lab import data
 from regard_lab.common import files
 from regard_lab.common.errors import DataMissing, UserError, command
 from regard_lab.experiment import items
-from regard_lab.experiment.cells import Cell, Finished, finished_record, run_cell
+from regard_lab.experiment.cells import Cell, Finished, finished_record
 from regard_lab.experiment.executors import (
     EXECUTORS,
     Executor,
@@ -40,6 +41,7 @@ from regard_lab.experiment.executors import (
     import_early,
 )
 from regard_lab.experiment.experiment_file import check_scale
+from regard_lab.experiment.partial import restore_records, run_cell_before
 from regard_lab.experiment.project import find_project, papers
 from regard_lab.experiment.results import DECIDING, read_result, result_path, write_result
 from regard_lab.experiment.tables import Table, check_table, checksums, load_table, result_of
@@ -54,6 +56,8 @@ def reproduce_tables(
     where: str = "processes",
     workers: int | None = None,
     options: dict[str, Any] | None = None,
+    deadline: float = math.inf,
+    from_result: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """Bring tables up to date together and yield the summary of each as it is done. Nothing runs before all of them are checked.
 
@@ -68,11 +72,16 @@ def reproduce_tables(
         where: One of `EXECUTORS`.
         workers: How many cells at once. Default: what the table says, else one per GPU, or per core where there is no GPU.
         options: Passed to submitit or Ray.
+        deadline: Seconds since 1970 after which no cell begins; those that have not are `not run`.
+        from_result: Whether cells that a table's result already has, from this very config, code and data, count as finished.
 
     Raises:
         UserError: A table or a config is wrong, or another process runs the table. Records of cells that have finished are kept.
     """
     tables = [load_table(paper, name, scale, root) for paper, name in names]
+    if from_result:
+        for table in tables:
+            restore_records(table, root)
     if where == "processes" and any(_needs_processes(table, root, workers) for table in tables):
         import_early(table.spec.run.partition(":")[0] for table in tables)
     for table in tables:
@@ -81,7 +90,7 @@ def reproduce_tables(
     together = [table for table in tables if workers or not table.spec.workers]
     alone = [[table] for table in tables if not (workers or table.spec.workers is None)]
     for group in ([together] if together else []) + alone:
-        yield from _bring_up_to_date(group, root, where, workers or group[0].spec.workers, options or {})
+        yield from _bring_up_to_date(group, root, where, workers or group[0].spec.workers, options or {}, deadline)
 
 
 def reproduce_table(paper: str, name: str, scale: str, root: Path, **where: Any) -> dict[str, Any]:
@@ -109,7 +118,7 @@ class _Run:
 
 
 def _bring_up_to_date(
-    tables: list[Table], root: Path, where: str, workers: int | None, options: dict[str, Any]
+    tables: list[Table], root: Path, where: str, workers: int | None, options: dict[str, Any], deadline: float
 ) -> Iterator[dict[str, Any]]:
     """Run tables on one executor; write each table's result when its last cell has ended, and yield its summary."""
     with ExitStack() as locks:
@@ -120,7 +129,8 @@ def _bring_up_to_date(
                 locks.enter_context(_alone(root, table))
                 yield _with_data(table, root)
 
-        for done in _run(prepared(), sum(len(table.cells) for table in tables), root, where, workers, options):
+        cells = sum(len(table.cells) for table in tables)
+        for done in _run(prepared(), cells, root, where, workers, options, deadline):
             yield _written(done, root)
 
 
@@ -131,7 +141,13 @@ def run_cells(table: Table, root: Path, where: str, workers: int | None, options
 
 
 def _run(
-    runs: Iterable[_Run], cells: int, root: Path, where: str, workers: int | None, options: dict[str, Any]
+    runs: Iterable[_Run],
+    cells: int,
+    root: Path,
+    where: str,
+    workers: int | None,
+    options: dict[str, Any],
+    deadline: float = math.inf,
 ) -> Iterator[_Run]:
     """Run the cells of all tables on one executor and yield each table when its last cell has ended. `cells`: how many there are."""
     under_way: dict[Future, tuple[_Run, Cell]] = {}
@@ -151,7 +167,7 @@ def _run(
                     count = min(workers, cells) if workers else None
                     gpus = int(run.table.scale == "paper")  # a cluster's; smaller scales run on any machine
                     pool = stack.enter_context(executor(where, workers=count, devices=gpus, **options))
-                under_way[pool.submit(run_cell, cell, root)] = run, cell
+                under_way[pool.submit(run_cell_before, cell, root, deadline)] = run, cell
             bar.update(len(run.finished))
             if not run.left:
                 yield run
@@ -163,7 +179,7 @@ def _run(
             for run, cell in on_several:
                 name = "inline" if local else where
                 with executor(name, workers=1, devices=cell.devices, **({} if local else options)) as alone:
-                    (future,) = as_finished([alone.submit(run_cell, cell, root)])
+                    (future,) = as_finished([alone.submit(run_cell_before, cell, root, deadline)])
                     yield run, cell, _end(future, cell)
 
         for run, cell, end in ended():
@@ -390,6 +406,12 @@ def main() -> int:
         help="how many cells at once (default: one per GPU, or per core without any)",
     )
     parser.add_argument(
+        "--minutes", type=float, default=math.inf, help="no cell begins after so long; the result has those that did"
+    )
+    parser.add_argument(
+        "--from-result", action="store_true", help="do not run again what the result in Git has from this very code"
+    )
+    parser.add_argument(
         "--dry-run", action="store_true", help="say what the tables need, and what of it is missing; nothing is run"
     )
     parser.add_argument(
@@ -424,6 +446,8 @@ def main() -> int:
         where=arguments.executor,
         workers=arguments.workers,
         options=options,
+        deadline=time.time() + 60 * arguments.minutes,
+        from_result=arguments.from_result,
     ):
         tqdm.write(line(summary))
         sys.stdout.flush()

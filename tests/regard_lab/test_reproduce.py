@@ -134,12 +134,12 @@ def test_params_are_checked(root, content, message):
 
 
 def test_a_process_that_dies_is_one_failed_cell(root, monkeypatch):
-    def dies(cell, root):
+    def dies(cell, root, deadline):
         if cell.id == "3.0-seed1":
             raise ProcessEnded("killed")
         return run_cell(cell, root)
 
-    monkeypatch.setattr("regard_lab.reproduce.run_cell", dies)
+    monkeypatch.setattr("regard_lab.reproduce.run_cell_before", dies)
     summary = toy.reproduce(root)
     assert summary["cells"] == {"run": 3, "reused": 0, "failed": 1, "not run": 0}
     assert summary["reasons"] == ["seed 1: killed"]
@@ -229,7 +229,7 @@ def test_cells_on_several_devices_have_the_machine_to_themselves(root, monkeypat
     toy.forget()
     ran, made, running = [], [], 0
 
-    def watched(cell, root):
+    def watched(cell, root, deadline):
         nonlocal running
         running += 1
         assert running == 1
@@ -239,7 +239,7 @@ def test_cells_on_several_devices_have_the_machine_to_themselves(root, monkeypat
         running -= 1
         return run_cell(cell, root)
 
-    monkeypatch.setattr(reproduce, "run_cell", watched)
+    monkeypatch.setattr(reproduce, "run_cell_before", watched)
     monkeypatch.setattr(
         reproduce, "executor", lambda name, **options: made.append((name, options["devices"])) or executor("inline")
     )
