@@ -5,7 +5,8 @@ model without attention, released variants and other settings are left out. They
 command is run again: an index means the same from one release to the next, and a mechanism that is added later does not move the others.
 
 A metric enters the index only if its table has passed the gate: floors beaten, training ended, and mechanisms further apart than seeds. What is
-refused is printed and written with the reason, for its σ would be that of seeds, and its z-scores noise.
+refused is printed and written with the reason, for its σ would be that of seeds, and its z-scores noise. At quick, where nothing has learnt, the
+gate is not asked; a metric that is equal for all mechanisms has no z-score at any scale.
 """
 
 import argparse
@@ -76,14 +77,19 @@ def constants_of(result: Result, task: PatternTask, judgement: Judgement | None)
         raise UserError(f"cab/{result.table} at {result.scale} lacks {', '.join(missing)}: constants need every row")
     if len(rows) < 2:
         raise UserError(f"cab/{result.table} at {result.scale} has {len(rows)} mechanisms; a deviation needs two")
+    constants = {name: Constant.of([row.metrics[name].mean for row in rows]) for name in task.metrics}
     refused = {name: reason for name in task.metrics if (reason := refusal(judgement, name))}
-    constants = {
-        name: Constant.of([row.metrics[name].mean for row in rows]) for name in task.metrics if name not in refused
-    }
+    for name, constant in constants.items():
+        if constant.sd == 0 and name not in refused:  # z would divide by it
+            refused[name] = f"all {len(rows)} mechanisms have {constant.mean:g}"
     return {
         "over": [str(row.key["attention"]) for row in rows],
         "seeds": min(len(row.seeds) for row in rows),
-        "metrics": {name: {"mean": constant.mean, "sd": constant.sd} for name, constant in constants.items()},
+        "metrics": {
+            name: {"mean": constant.mean, "sd": constant.sd}
+            for name, constant in constants.items()
+            if name not in refused
+        },
         "refused": refused,
     }
 

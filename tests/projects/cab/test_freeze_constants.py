@@ -67,6 +67,11 @@ def test_a_metric_without_signal_is_refused_and_another_of_its_table_is_not():
     assert found["refused"] == {"psnr": "no signal: F = 0.8"}
 
 
+def test_a_metric_that_is_equal_for_all_mechanisms_is_refused():
+    found = constants_of(result_of({"a": [7.0], "b": [7.0]}), LM, None)
+    assert (found["metrics"], found["refused"]) == ({}, {"perplexity": "all 2 mechanisms have 7"})
+
+
 def test_every_frozen_constant_is_a_metric_of_its_table():
     metrics = {task.table: task.metrics for task in KINDS}
     for scale in SCALES:
