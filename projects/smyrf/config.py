@@ -30,7 +30,8 @@ class Data:
 class Attention:
     """The attention that a cell runs: `softmax`, or `smyrf` with its rounds, its queries per cluster, its hash and its merge of rounds.
 
-    With `dedup` a key that a query meets in several rounds counts once.
+    With `dedup` a key that a query meets in several rounds counts once; with `hash_rounds`, of which the first `rounds` attend, a pair weighs
+    1 / P(met), counted over them (ours: `regard.mechanisms.smyrf.unbiased`).
     """
 
     name: AttentionName
@@ -38,6 +39,7 @@ class Attention:
     cluster_size: PositiveInt
     scheme: Scheme
     dedup: bool
+    hash_rounds: PositiveInt | None = None
 
 
 # -- encoders fine-tuned on texts: tables glue, imdb, mask_bug
@@ -275,6 +277,7 @@ def check(config: Config) -> None:
     Raises:
         ValueError: With the numbers, before any work.
     """
+    _check_attention(config.attention)
     if config.text is not None:
         _check_text(config.text, config.attention)
     if config.gan is not None:
@@ -285,6 +288,14 @@ def check(config: Config) -> None:
         _check_pretrained(config.pretrained, config.attention)
     if config.speed is not None:
         _check_speed(config.speed, config.attention)
+
+
+def _check_attention(attention: Attention) -> None:
+    if attention.hash_rounds is not None and (attention.dedup or attention.hash_rounds < attention.rounds):
+        raise ValueError(
+            "attention.hash_rounds is a merge of its own, of at least attention.rounds and without dedup; got"
+            f" hash_rounds={attention.hash_rounds}, rounds={attention.rounds} and dedup={attention.dedup}"
+        )
 
 
 def _check_text(text: Text, attention: Attention) -> None:
@@ -304,8 +315,11 @@ def _check_text(text: Text, attention: Attention) -> None:
             raise ValueError(
                 f"text.tasks.{name}: neutral ratings are left out for 2 classes, got {task.classes} and neutral={task.neutral}"
             )
-    if attention.dedup:
-        raise ValueError("the tables of texts run the paper's own merge, got attention.dedup=true")
+    if attention.dedup or attention.hash_rounds is not None:
+        raise ValueError(
+            "the tables of texts run the paper's own merge, got"
+            f" attention.dedup={attention.dedup} and attention.hash_rounds={attention.hash_rounds}"
+        )
     if attention.scheme != "asymmetric" and (attention.name, text.inference) != ("softmax", "smyrf"):
         raise ValueError(
             f"a hash other than the paper's is for inference alone, after training with softmax; got attention.scheme={attention.scheme},"

@@ -72,7 +72,7 @@ DO_NOT_FIT = [
     ("text.tasks.news_topic.neutral=0.5", "left out for 2 classes, got 5 and neutral=0.5"),
     ("text.training_mask=right", MASKS),
     ("attention.scheme=plain", "got attention.scheme=plain, attention.name=smyrf and text.inference=None"),
-    ("attention.dedup=true", "got attention.dedup=true"),
+    ("attention.dedup=true", "got attention.dedup=True"),
     ("table=biggan_swap gan.network.image_size=64", "3 blocks make pictures of 32 pixels, got image_size=64"),
     ("table=biggan_swap gan.network.attention_resolution=20", "must be one of [8, 16, 32], got 20"),
     ("table=biggan_swap gan.network.latent=30", "must divide into 4 slices, got 30"),

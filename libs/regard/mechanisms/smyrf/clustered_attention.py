@@ -9,8 +9,8 @@ meets in round r,
 
 which is one softmax over all the keys it meets, a key met twice counting twice (a round that counts t times has log t
 added to its l_r), or, when later meetings of the same two are left out of s, counting once; the unbiased merge then adds
-log(1 / P(met)) to s (`regard.mechanisms.smyrf.unbiased`). Hence the gradient needs no merge: with L = logsumexp_r(l_r) each round's weights are exp(s - L), and the usual backward of attention, given `out`
-and L in place of o_r and l_r, returns its share.
+log(1 / P(met)) to s (`regard.mechanisms.smyrf.unbiased`). Hence the gradient needs no merge: with L = logsumexp_r(l_r) each round's weights
+are exp(s - L), and the usual backward of attention, given `out` and L in place of o_r and l_r, returns its share.
 
 On CPU the kernel is the one behind `scaled_dot_product_attention`, and a round goes through it in parts that stay in
 the cache: memory that is used again costs a fraction of memory that the system must first map and clear. Each thread

@@ -23,6 +23,7 @@ TABLES: dict[str, Callable[[list[Config]], list[Work]]] = {
     "imdb": of_texts,
     "mask_bug": of_texts,
     "lsh_ablation": lambda cells: of_analysis(cells, swapped=True),
+    "merges": lambda cells: of_analysis(cells, swapped=True),
     "singular_values": lambda cells: of_analysis(cells, spectral=True),
     "sparsity": of_analysis,
     "cluster_membership": of_analysis,
