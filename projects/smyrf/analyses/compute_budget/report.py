@@ -21,6 +21,7 @@ TABLES: dict[str, Callable[[list[Config]], list[Work]]] = {
     "celeba_training": of_trainings,
     "glue": of_texts,
     "imdb": of_texts,
+    "long_texts": of_texts,
     "mask_bug": of_texts,
     "lsh_ablation": lambda cells: of_analysis(cells, swapped=True),
     "merges": lambda cells: of_analysis(cells, swapped=True),
