@@ -58,7 +58,7 @@ def _mark(axes: Axes, row: Row, metric: str) -> None:
     (dots,) = axes.plot([memory] * values.n, values.values, ".", color=colour, markersize=3, alpha=0.6, mew=0)
     hover.titles(dots, seed_titles(row, values))
     marker = MARKERS.get(int(row.key["rounds"]), "^")
-    axes.plot(memory, values.mean, marker, color=colour, markersize=7, fillstyle=fill, mew=1.3)  # type: ignore[arg-type]
+    axes.plot(memory, values.mean, marker, color=colour, markersize=7, fillstyle=fill, mew=1.3)
 
 
 FIGURES: dict[str, Maker] = {"swap_similarity": swap_similarity, "swap_agreement": swap_agreement}

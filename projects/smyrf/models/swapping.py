@@ -67,8 +67,8 @@ def swapped(model: Any, swap: Swap | None) -> Iterator[None]:
 
 def put(model: Any, swap: Swap) -> None:
     """Have the model run SMYRF, in the layers that the swap names."""
-    options = {"rounds": swap.rounds, "cluster_size": swap.cluster_size, "scheme": swap.scheme, "dedup": swap.dedup}
-    options |= {"hash_rounds": swap.hash_rounds}
+    options: dict[str, Any] = {"rounds": swap.rounds, "cluster_size": swap.cluster_size, "scheme": swap.scheme}
+    options |= {"dedup": swap.dedup, "hash_rounds": swap.hash_rounds}
     model.set_attn_implementation("regard-smyrf" if swap.layers is None else "regard-softmax")
     huggingface.configure(model, mechanism="smyrf", layers=swap.layers, seed=swap.seed, **options)
 

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from regard.common.patterns import Pattern
 from regard.mechanisms.smyrf import clustered_attention, naive_smyrf, smyrf
-from regard.mechanisms.smyrf.hashing import SCHEMES, checked_directions
+from regard.mechanisms.smyrf.hashing import SCHEMES, Scheme, checked_directions
 from regard.mechanisms.smyrf.naive import NaiveHash, naive_collision_counts, naive_unbiased_weights
 from regard.mechanisms.smyrf.unbiased import chance_to_meet
 from regard.mechanisms.softmax import softmax
@@ -21,7 +22,7 @@ from tests.regard.vectors import draw, gradients, heads, masks
 BUCKETS = 6
 
 
-def directions_of(scheme: str, d: int, rounds: int, seed: int = 5) -> Tensor:
+def directions_of(scheme: Scheme, d: int, rounds: int, seed: int = 5) -> Tensor:
     return checked_directions(None, scheme, d, rounds, BUCKETS, torch.Generator().manual_seed(seed))
 
 
@@ -63,7 +64,7 @@ def test_by_hand() -> None:
     st.booleans(), st.data(),
 )  # fmt: skip
 def test_values_and_gradients_equal_the_definition(
-    scheme: str, n: int, m: int, C: int, K: int | None, rounds: int, plain_form: bool, data: st.DataObject
+    scheme: Scheme, n: int, m: int, C: int, K: int | None, rounds: int, plain_form: bool, data: st.DataObject
 ) -> None:
     query_mask, key_mask = data.draw(masks(2, n)), data.draw(masks(2, m))
     inputs = [x.requires_grad_() for x in heads(n + 10 * m, n=n, m=m)]
@@ -85,7 +86,7 @@ def test_values_and_gradients_equal_the_definition(
 @settings(max_examples=10)
 @given(st.integers(1, 20), st.integers(1, 4), st.integers(1, 4), st.data())
 def test_causal_values_and_gradients_equal_the_definition(
-    scheme: str, n: int, C: int, rounds: int, data: st.DataObject
+    scheme: Scheme, n: int, C: int, rounds: int, data: st.DataObject
 ) -> None:
     mask = data.draw(masks(2, n))
     inputs = [x.requires_grad_() for x in heads(n, n=n)]
@@ -138,7 +139,7 @@ def test_numerator_and_denominator_approach_dense_attention() -> None:
     dense = (q @ k.T).exp()
 
     def error(estimated: Tensor, exact: Tensor) -> float:
-        return ((estimated - exact).norm() / exact.norm()).item()
+        return float((estimated - exact).norm() / exact.norm())
 
     for values in (v, torch.ones(n, 1, dtype=v.dtype)):  # numerator, denominator
         assert error((weights * dense) @ values, dense @ values) < 0.2
@@ -151,10 +152,10 @@ def test_error_falls_with_rounds() -> None:
     exact = softmax(q, k, v)
     errors = {}
     for rounds in (2, 8, 32):
-        for merge in ({}, {"hash_rounds": 64}):
-            drawn = directions_of("asymmetric", 8, merge.get("hash_rounds", rounds), seed=7)
-            out = smyrf(q, k, v, rounds=rounds, cluster_size=12, directions=drawn, **merge)
-            errors[rounds, bool(merge)] = ((out - exact).norm() / exact.norm()).item()
+        for hashed in (None, 64):
+            drawn = directions_of("asymmetric", 8, hashed or rounds, seed=7)
+            out = smyrf(q, k, v, rounds=rounds, cluster_size=12, directions=drawn, hash_rounds=hashed)
+            errors[rounds, hashed is not None] = ((out - exact).norm() / exact.norm()).item()
     assert errors[2, True] > errors[8, True] > errors[32, True]
     assert errors[32, True] < 0.5 * errors[32, False]
 
@@ -171,9 +172,9 @@ def test_half_precision(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("pattern", ["noncausal_self", "causal_self"])
-def test_the_layer(pattern: str) -> None:
+def test_the_layer(pattern: Pattern) -> None:
     """It draws directions for all hashed rounds, equals its definition, and its observers see the attending rounds."""
-    layer = build("smyrf", width=8, heads=2, pattern=pattern, rounds=2, cluster_size=4, hash_rounds=6)
+    layer: Any = build("smyrf", width=8, heads=2, pattern=pattern, rounds=2, cluster_size=4, hash_rounds=6)
     assert layer.directions.shape == (6, 6)
     q, k, v = heads(3, n=17)
     torch.testing.assert_close(layer.mix(q, k, v, None), layer.naive(q, k, v, None))

@@ -1,5 +1,6 @@
 """A generator trained with one attention and run with another, none retrained: table `biggan_swap`, figures `biggan_swap`, `biggan_degradation`."""
 
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from statistics import median
@@ -139,7 +140,7 @@ def sigma_share(q: Tensor, k: Tensor) -> float:
     """
     maps = (q @ k.mT).softmax(-1)
     largest = torch.linalg.matrix_norm(maps.double(), 2).mean()
-    return 100 * float(largest) / q.shape[2] ** 0.5
+    return 100 * float(largest) / math.sqrt(q.shape[2])
 
 
 def seconds(model: Generator, batch_size: int, timings: int, seed: int) -> float:
