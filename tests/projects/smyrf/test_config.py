@@ -55,7 +55,7 @@ NOT_IN_THE_SCHEMA = [
     ("table=lsh_ablation analysis.layers=[-1]", "analysis.layers.0 must be greater than or equal to 0, got -1"),
     ("table=lsh_ablation analysis.layers=[]", "analysis.layers"),
     ("table=pretrained_swap pretrained.reads=sound", "pretrained.reads must be 'texts' or 'pictures', got 'sound'"),
-    ("table=speed speed.part=model", "speed.part must be 'bert' or 'layer', got 'model'"),
+    ("table=speed speed.part=model", "speed.part must be 'bert', 'layer' or 'encoder', got 'model'"),
     ("table=speed speed.kernel=plain", "speed.kernel must be 'fused' or 'unfused', got 'plain'"),
     ("table=speed speed.rounds=0", "speed.rounds must be greater than 0, got 0"),
 ]
