@@ -171,6 +171,7 @@ def build(
     scheme: Literal["asymmetric", "plain", "reformer", "random"] = "asymmetric",
     buckets: int = 32,
     dedup: bool = False,
+    hash_rounds: int | None = None,
     redraw: bool = False,
     generator: torch.Generator | None = None,
 ) -> SmyrfAttention: ...

@@ -16,6 +16,7 @@ from regard_lab.training.recipe import Precision, Strategy, Training
 AttentionName = Literal["softmax", "smyrf"]
 Scheme = Literal["asymmetric", "plain", "reformer", "random"]
 MaskOrder = Literal["right", "released"]
+Pairs = Literal["same_class", "same_text"]
 
 
 @dataclass
@@ -30,7 +31,8 @@ class Data:
 class Attention:
     """The attention that a cell runs: `softmax`, or `smyrf` with its rounds, its queries per cluster, its hash and its merge of rounds.
 
-    With `dedup` a key that a query meets in several rounds counts once.
+    With `dedup` a key that a query meets in several rounds counts once; with `hash_rounds`, of which the first `rounds` attend, a pair weighs
+    1 / P(met), counted over them (ours: `regard.mechanisms.smyrf.unbiased`).
     """
 
     name: AttentionName
@@ -38,6 +40,7 @@ class Attention:
     cluster_size: PositiveInt
     scheme: Scheme
     dedup: bool
+    hash_rounds: PositiveInt | None = None
 
 
 # -- encoders fine-tuned on texts: tables glue, imdb, mask_bug
@@ -48,6 +51,8 @@ class TextTask:
     """One task: `data` and its split `train`; `held_out` names the split behind each column of the table.
 
     `classes` 1 is a rating to be predicted. With `neutral`, ratings become two classes by their sign, and those within ± `neutral` are left out.
+    `validation` names the split that each epoch is watched on; it chooses nothing. Texts of fewer than `least_words` words are left out; with
+    `pairs`, single texts become pairs of them: see `data/pairs.py`.
     """
 
     data: str
@@ -56,6 +61,9 @@ class TextTask:
     classes: PositiveInt
     metric: Literal["accuracy", "accuracy_f1", "matthews", "correlation"]
     neutral: NonNegativeFloat | None
+    validation: str | None = None
+    pairs: Pairs | None = None
+    least_words: NonNegativeInt = 0
 
 
 @dataclass
@@ -77,7 +85,8 @@ class Encoder:
 
 @dataclass
 class Text:
-    """Fine-tuning on texts. `bucketed`: batches hold texts of about one length; the numbers of examples are all there are if null.
+    """Fine-tuning on texts. `bucketed`: batches hold texts of about one length; the numbers of examples are all there are if null, and fewer than
+    there are make a random subset, with `by_seed` another one for every seed.
 
     `inference`: the attention at inference, if it is not that of training. The masks are those of table `mask_bug`: see `models/mask_order.py`.
     """
@@ -91,6 +100,8 @@ class Text:
     inference: AttentionName | None
     training_mask: MaskOrder | None
     inference_mask: MaskOrder | None
+    by_seed: bool = False
+    validation_examples: PositiveInt | None = None
 
 
 # -- generators: tables biggan_swap, celeba_training
@@ -220,13 +231,14 @@ class Pretrained:
 class Speed:
     """One size at which attention is measured: tables speed and memory.
 
-    `part`: `bert`, a whole BERT layer (attention, feed-forward part, norms), or `layer`, attention with its four projections alone. `backward`:
-    with the backward pass. `grid`: the SMYRF settings, rounds and cluster size, that are timed in the same run as dense attention, in turns, each
-    until its rounds have taken `enough_s` seconds together, and `rounds` times at most. `kernel`: `fused`, or `unfused`, dense attention that holds
-    its score matrix. `batch_tokens`: a batch holds as many sequences as make up these tokens, and at least one.
+    `part`: `bert`, a whole BERT layer (attention, feed-forward part, norms), `encoder`, twelve of them one after the other, or `layer`, attention
+    with its four projections alone. `backward`: with the backward pass. `grid`: the SMYRF settings, rounds and cluster size, that are timed in
+    the same run as dense attention, in turns, each until its rounds have taken `enough_s` seconds together, and `rounds` times at most. `kernel`:
+    `fused`, or `unfused`, dense attention that holds its score matrix. `batch_tokens`: a batch holds as many sequences as make up these tokens,
+    and at least one.
     """
 
-    part: Literal["bert", "layer"]
+    part: Literal["bert", "layer", "encoder"]
     backward: bool
     width: PositiveInt
     heads: PositiveInt
@@ -266,138 +278,4 @@ def modules(config: Config) -> list[str]:
     return [f"regard.mechanisms.{config.attention.name}", *(f"regard_lab.models.{name}" for name in packaged)]
 
 
-# -- what no single key can say
-
-
-def check(config: Config) -> None:
-    """Refuse a config whose keys do not fit each other.
-
-    Raises:
-        ValueError: With the numbers, before any work.
-    """
-    if config.text is not None:
-        _check_text(config.text, config.attention)
-    if config.gan is not None:
-        _check_gan(config.gan, config.attention)
-    if config.analysis is not None:
-        _check_analysis(config.analysis, config.attention, config.gan)
-    if config.pretrained is not None:
-        _check_pretrained(config.pretrained, config.attention)
-    if config.speed is not None:
-        _check_speed(config.speed, config.attention)
-
-
-def _check_text(text: Text, attention: Attention) -> None:
-    if text.train_examples is not None and text.training.batch_size > text.train_examples:
-        raise ValueError(
-            "a batch cannot be larger than the data, got"
-            f" text.training.batch_size={text.training.batch_size} and text.train_examples={text.train_examples}"
-        )
-    for name, task in text.tasks.items():
-        if (task.metric == "correlation") != (task.classes == 1):
-            raise ValueError(
-                f"text.tasks.{name}: ratings (classes 1) go with correlation, got {task.classes} and {task.metric}"
-            )
-        if task.metric in ("matthews", "accuracy_f1") and task.classes != 2:
-            raise ValueError(f"text.tasks.{name}: {task.metric} needs 2 classes, got {task.classes}")
-        if task.neutral is not None and task.classes != 2:
-            raise ValueError(
-                f"text.tasks.{name}: neutral ratings are left out for 2 classes, got {task.classes} and neutral={task.neutral}"
-            )
-    if attention.dedup:
-        raise ValueError("the tables of texts run the paper's own merge, got attention.dedup=true")
-    if attention.scheme != "asymmetric" and (attention.name, text.inference) != ("softmax", "smyrf"):
-        raise ValueError(
-            f"a hash other than the paper's is for inference alone, after training with softmax; got attention.scheme={attention.scheme},"
-            f" attention.name={attention.name} and text.inference={text.inference}"
-        )
-    if (text.training_mask is None) != (text.inference_mask is None):
-        raise ValueError(
-            "text.training_mask and text.inference_mask go together: set both or neither, got"
-            f" {text.training_mask} and {text.inference_mask}"
-        )
-
-
-def _check_gan(gan: Gan, attention: Attention) -> None:
-    network, training, evaluation = gan.network, gan.training, gan.evaluation
-    blocks = len(network.generator) - 1
-    if network.image_size != 4 * 2**blocks:
-        raise ValueError(
-            f"gan.network.generator: {blocks} blocks make pictures of {4 * 2**blocks} pixels,"
-            f" got image_size={network.image_size}"
-        )
-    sides = [8 * 2**block for block in range(blocks)]
-    if network.attention_resolution not in sides:
-        raise ValueError(f"gan.network.attention_resolution must be one of {sides}, got {network.attention_resolution}")
-    channels = network.width * network.generator[sides.index(network.attention_resolution) + 1]
-    if channels % 8:
-        raise ValueError(
-            f"the map that attends must have a multiple of 8 channels, got {channels} with gan.network.width={network.width}"
-        )
-    if network.hierarchical and network.latent % (blocks + 1):
-        raise ValueError(f"gan.network.latent must divide into {blocks + 1} slices, got {network.latent}")
-    if training.chunks % training.snapshots:
-        raise ValueError(f"gan.training: {training.chunks} chunks do not divide into {training.snapshots} snapshots")
-    if training.devices > 1 and training.strategy != "ddp_find_unused_parameters_true":
-        raise ValueError(
-            "a backward pass reaches one of the two networks, so that gan.training.devices"
-            f"={training.devices} needs strategy=ddp_find_unused_parameters_true, got {training.strategy}"
-        )
-    for where, used in (("attention", attention), ("gan.trained", gan.trained)):
-        queries, size = network.attention_resolution**2, used.cluster_size
-        if used.name == "smyrf" and (size % 4 or queries % size):
-            raise ValueError(
-                f"{where}.cluster_size must be a multiple of 4 that divides the {queries:,} queries (a cluster has a quarter"
-                f" as many keys), got {size}"
-            )
-    if unknown := [label for label in evaluation.shown if label >= network.classes]:
-        raise ValueError(f"gan.evaluation.shown: there is no class {unknown[0]} among {network.classes}")
-    if evaluation.images < 2 * evaluation.batch_size:
-        raise ValueError(
-            f"gan.evaluation.images must fill two batches of {evaluation.batch_size}, got {evaluation.images}"
-        )
-
-
-def _check_analysis(section: Analysis, attention: Attention, gan: Gan | None) -> None:
-    if section.model == "vit" and round((section.tokens - 1) ** 0.5) ** 2 != section.tokens - 1:
-        raise ValueError(f"a square picture has a class token and s² patches, got analysis.tokens={section.tokens}")
-    if (section.model == "gan") == (gan is None):
-        raise ValueError(f"analysis.model=gan needs a section gan, and no other model takes one; got {section.model!r}")
-    if gan is not None and section.tokens != gan.network.attention_resolution**2:
-        side = gan.network.attention_resolution
-        raise ValueError(
-            f"the generator attends to a map of {side} × {side} positions, got analysis.tokens={section.tokens}"
-        )
-    if attention.cluster_size > section.tokens:
-        raise ValueError(
-            "a cluster holds at most all tokens, got"
-            f" attention.cluster_size={attention.cluster_size} and analysis.tokens={section.tokens}"
-        )
-
-
-def _check_pretrained(section: Pretrained, attention: Attention) -> None:
-    if section.timed > section.examples:
-        raise ValueError(
-            f"pretrained.timed must be 1 to pretrained.examples, got {section.timed} of {section.examples} examples"
-        )
-    if section.classes and not 2 <= section.classes <= section.train_examples:
-        raise ValueError(
-            f"a probe needs 2 classes and an example of each, got {section.classes} classes and {section.train_examples} examples"
-        )
-    if attention.name == "smyrf" and attention.cluster_size >= section.tokens:
-        raise ValueError(
-            f"one cluster of {attention.cluster_size} holds all {section.tokens} tokens: that is dense attention"
-        )
-
-
-def _check_speed(section: Speed, attention: Attention) -> None:
-    if section.width % section.heads:
-        raise ValueError(
-            f"heads must divide the width, got speed.width={section.width} and speed.heads={section.heads}"
-        )
-    setting = (attention.rounds, attention.cluster_size)
-    if attention.name == "smyrf" and section.grid and setting not in section.grid:
-        raise ValueError(f"{setting[0]} × {setting[1]} is not in speed.grid, whose settings are timed together")
-
-
-PROJECT = Project(name="smyrf", schema=Config, check="projects.smyrf.config:check", modules=modules)
+PROJECT = Project(name="smyrf", schema=Config, check="projects.smyrf.checks:check", modules=modules)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def measure(config: Config, folder: Path) -> RunResult:
-    """One attention layer with its four projections, forward, one thread:
+    """One attention layer with its four projections, forward, or forward and backward as in a step of training, one thread:
 
     score_memory     score entries in % of the dense ones: the paper's count
     released_floats  floats that the released form holds, over dense attention's 2 n² per head: scores and their copies, see `released_floats`
@@ -61,6 +61,7 @@ def case_of(section: Speed, attention: Attention) -> Case:
         level="layer",
         pattern="noncausal_self",
         options=f"rounds={attention.rounds} cluster_size={attention.cluster_size}" if smyrf else "",
+        backward=section.backward,
         batch=section.batch,
         heads=section.heads,
         head_width=section.width // section.heads,

@@ -1,4 +1,4 @@
-"""Table `speed`: seconds of a BERT layer, or of its attention alone, with SMYRF and with dense attention by the fused kernel.
+"""Table `speed`: seconds of a BERT layer, of twelve, or of attention alone, with SMYRF and with dense attention by the fused kernel.
 
 All settings of one size are timed in one run, in turns, and each keeps its least round: whatever slows the machine down slows all of them, and other
 work can only make a round longer. The run is an artefact that the cells of that size share.
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 MECHANISMS = ("regard.mechanisms.smyrf", "regard.mechanisms.softmax")  # reached by name
 WARM_UP = 512  # tokens of a first run, which loads kernels
 TIMES = "times.json"
+LAYERS = 12  # of BERT-base
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def calls_of(run: TimingRun) -> dict[str, Callable[[], object]]:
     speed = run.speed
     torch.manual_seed(run.seed)
     x = torch.randn(speed.batch, speed.tokens, speed.width)
-    make = {"bert": bert_layer, "layer": attention_layer}[speed.part]
+    make = {"bert": bert_layers, "encoder": bert_layers, "layer": attention_layer}[speed.part]
     settings: dict[str, tuple[str, dict[str, Any]]] = {"dense": ("softmax", {})}
     for rounds, cluster_size in speed.grid:
         settings[name_of(rounds, cluster_size)] = ("smyrf", {"rounds": rounds, "cluster_size": cluster_size})
@@ -131,10 +132,10 @@ def attention_layer(speed: Speed, mechanism: str, seed: int, options: dict[str, 
     return layer.eval()
 
 
-class BertLayer(nn.Module):
-    """A layer of transformers' BERT: x (b, n, w) -> (b, n, w). Weights are drawn: time does not depend on them."""
+class BertLayers(nn.Module):
+    """Layers of transformers' BERT, one after the other: x (b, n, w) -> (b, n, w). Weights are drawn: time does not depend on them."""
 
-    def __init__(self, speed: Speed) -> None:
+    def __init__(self, speed: Speed, number: int) -> None:
         from transformers import BertConfig
         from transformers.models.bert.modeling_bert import BertLayer as Layer
 
@@ -143,24 +144,28 @@ class BertLayer(nn.Module):
             hidden_size=speed.width,
             num_attention_heads=speed.heads,
             intermediate_size=4 * speed.width,
-            num_hidden_layers=1,
+            num_hidden_layers=number,
             attention_probs_dropout_prob=0.0,
             hidden_dropout_prob=0.0,
         )
-        self.layer = Layer(self.config, layer_idx=0)  # type: ignore[no-untyped-call]
+        self.layers = nn.ModuleList(
+            Layer(self.config, layer_idx=i)  # type: ignore[no-untyped-call]
+            for i in range(number)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
-        out = self.layer(x)
-        states: Tensor = out[0] if isinstance(out, tuple) else out
-        return states
+        for layer in self.layers:
+            out = layer(x)
+            x = out[0] if isinstance(out, tuple) else out
+        return x
 
 
-def bert_layer(speed: Speed, mechanism: str, seed: int, options: dict[str, Any]) -> nn.Module:
-    """BERT's layer with its own attention by the fused kernel, or with SMYRF by the adapter."""
+def bert_layers(speed: Speed, mechanism: str, seed: int, options: dict[str, Any]) -> nn.Module:
+    """BERT's layers, one or twelve, with their own attention by the fused kernel, or with SMYRF by the adapter."""
     huggingface.register()
     torch.manual_seed(seed)
-    layer = BertLayer(speed).eval()
-    layer.config._attn_implementation = "sdpa" if mechanism == "softmax" else f"regard-{mechanism}"
+    layers = BertLayers(speed, LAYERS if speed.part == "encoder" else 1).eval()
+    layers.config._attn_implementation = "sdpa" if mechanism == "softmax" else f"regard-{mechanism}"
     if options:
-        huggingface.configure(layer, seed=seed, **options)
-    return layer
+        huggingface.configure(layers, seed=seed, **options)
+    return layers

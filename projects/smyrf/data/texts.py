@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from projects.smyrf.config import TextTask
+from projects.smyrf.data.pairs import paired
 from regard_lab import data
-from regard_lab.data.subsets import drawn
 from regard_lab.data.texts import Texts
 from regard_lab.training.trainer import Batches, seed_of
 
@@ -27,7 +28,8 @@ POOL = 16  # batches whose texts are sorted together by length
 class Encoded(Dataset[Batch]):
     """One split: `ids` and `kinds` (which sentence of a pair) of each text's tokens, `labels` (n), float32 for ratings, else int64.
 
-    `cut` says which texts were longer than the cut. Batches: ids (b, n), padded at the end with `padding`; kinds (b, n); labels (b).
+    `cut` says which texts were longer than the cut, `numbers` which of the task's texts they are. Batches: ids (b, n), padded at the end with
+    `padding`; kinds (b, n); labels (b).
     """
 
     ids: list[list[int]]
@@ -35,6 +37,7 @@ class Encoded(Dataset[Batch]):
     cut: list[bool]
     labels: Tensor
     padding: int
+    numbers: list[int]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -87,7 +90,9 @@ def loader(split: Encoded, batch_size: int, seed: int | None = None, *, bucketed
     return DataLoader(split, sampler=sampler, batch_size=None)
 
 
-def encoded(task: TextTask, split: str, source: str, tokenizer: Any, tokens: int, examples: int | None) -> Encoded:
+def encoded(
+    task: TextTask, split: str, source: str, tokenizer: Any, tokens: int, examples: int | None, seed: int = 0
+) -> Encoded:
     """A split of a task's data as an encoder reads it.
 
     Args:
@@ -96,9 +101,10 @@ def encoded(task: TextTask, split: str, source: str, tokenizer: Any, tokens: int
         source: The kind of source that the data set comes from.
         tokenizer: The encoder's.
         tokens: Where texts are cut.
-        examples: How many texts, the same each time; all if None.
+        examples: How many texts, all if None.
+        seed: Decides which texts.
     """
-    texts, seconds, scores = labelled(loaded(task.data, source, Path.cwd())[split], task, examples)
+    texts, seconds, scores, numbers = labelled(loaded(task.data, source, Path.cwd())[split], task, examples, seed)
     pairs = {"text_pair": seconds} if any(seconds) else {}
     read = tokenizer(texts, **pairs, truncation=True, max_length=tokens + 1)
     cut = [len(ids) > tokens for ids in read["input_ids"]]
@@ -107,20 +113,27 @@ def encoded(task: TextTask, split: str, source: str, tokenizer: Any, tokens: int
     ids = read["input_ids"]
     kinds = read.get("token_type_ids") or [[0] * len(row) for row in ids]
     labels = torch.tensor(scores, dtype=torch.float32 if task.classes == 1 else torch.int64)
-    return Encoded(ids, kinds, cut, labels, tokenizer.pad_token_id)
+    return Encoded(ids, kinds, cut, labels, tokenizer.pad_token_id, numbers)
 
 
-def labelled(split: Any, task: TextTask, examples: int | None) -> tuple[list[str], list[str], list[float]]:
-    """`examples` of a split: texts, second sentences (empty for single texts) and labels.
+def labelled(
+    split: Any, task: TextTask, examples: int | None, seed: int = 0
+) -> tuple[list[str], list[str], list[float], list[int]]:
+    """`examples` of a split: texts, second sentences (empty for single texts), labels, and their numbers among the task's texts.
 
     A label is a rating as it is, a class as a number, or, with `neutral`, a class made from a rating.
     """
     single = isinstance(split, Texts)
     rows = [(text, "", float(label)) for text, label in split.rows()] if single else list(split.rows())
+    if task.least_words:
+        rows = [row for row in rows if len(row[0].split()) >= task.least_words]
+    if task.pairs is not None:
+        rows = paired(task.pairs, rows)
     if task.neutral is not None:
         rows = [(text, second, float(score > 0)) for text, second, score in rows if abs(score) > task.neutral]
-    texts, seconds, scores = zip(*drawn(rows, examples), strict=True)
-    return list(texts), list(seconds), list(scores)
+    numbers = np.random.default_rng(seed).permutation(len(rows))[:examples].tolist()
+    texts, seconds, scores = zip(*(rows[number] for number in numbers), strict=True)
+    return list(texts), list(seconds), list(scores), numbers
 
 
 @functools.cache

@@ -15,7 +15,8 @@ MARKERS = {2: "o", 4: "s", 8: "D"}  # by rounds
 
 def swap_similarity(results: Results) -> Figure | None:
     """Similarity of a trained model's outputs to those with dense attention, over score memory; nothing is retrained. Small dots are seeds, large
-    marks their mean; hollow where a key that a query meets in two rounds counts once. Circles are 2 rounds, squares 4, diamonds 8."""
+    marks their mean; hollow where a key that a query meets in two rounds counts once, half filled where a pair weighs 1 / P(met). Circles are 2
+    rounds, squares 4, diamonds 8."""
     return _over_memory(results.best("pretrained_swap"), "cosine", "similarity to dense outputs")
 
 
@@ -53,11 +54,11 @@ def _over_memory(result: Result | None, metric: str, title: str) -> Figure | Non
 def _mark(axes: Axes, row: Row, metric: str) -> None:
     colour, memory = COLOURS["smyrf"], row.metrics["score_memory"].mean
     values = row.metrics[metric]
-    dedup = bool(row.key.get("dedup"))
+    fill = "none" if row.key.get("dedup") else "left" if row.key.get("hash_rounds") else "full"
     (dots,) = axes.plot([memory] * values.n, values.values, ".", color=colour, markersize=3, alpha=0.6, mew=0)
     hover.titles(dots, seed_titles(row, values))
     marker = MARKERS.get(int(row.key["rounds"]), "^")
-    axes.plot(memory, values.mean, marker, color=colour, markersize=7, mfc="none" if dedup else colour, mew=1.3)
+    axes.plot(memory, values.mean, marker, color=colour, markersize=7, fillstyle=fill, mew=1.3)
 
 
 FIGURES: dict[str, Maker] = {"swap_similarity": swap_similarity, "swap_agreement": swap_agreement}

@@ -30,6 +30,7 @@ class Swap:
     dedup: bool = False
     layers: tuple[int, ...] | None = None
     seed: int = 0
+    hash_rounds: int | None = None
 
     def score_memory(self, n: int, causal: bool, layers: int) -> float:
         """Score entries of n tokens as a share of dense attention's n², the mean over the model's layers."""
@@ -66,7 +67,8 @@ def swapped(model: Any, swap: Swap | None) -> Iterator[None]:
 
 def put(model: Any, swap: Swap) -> None:
     """Have the model run SMYRF, in the layers that the swap names."""
-    options = {"rounds": swap.rounds, "cluster_size": swap.cluster_size, "scheme": swap.scheme, "dedup": swap.dedup}
+    options: dict[str, Any] = {"rounds": swap.rounds, "cluster_size": swap.cluster_size, "scheme": swap.scheme}
+    options |= {"dedup": swap.dedup, "hash_rounds": swap.hash_rounds}
     model.set_attn_implementation("regard-smyrf" if swap.layers is None else "regard-softmax")
     huggingface.configure(model, mechanism="smyrf", layers=swap.layers, seed=swap.seed, **options)
 

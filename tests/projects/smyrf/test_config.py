@@ -6,7 +6,8 @@ from typing import get_args
 
 import pytest
 
-from projects.smyrf.config import PROJECT, Config, Scheme, check, modules
+from projects.smyrf.checks import check
+from projects.smyrf.config import PROJECT, Config, Scheme, modules
 from regard.mechanisms.smyrf.hashing import SCHEMES
 from regard_lab.common.errors import UserError
 from regard_lab.experiment.config import typed
@@ -41,7 +42,10 @@ NOT_IN_THE_SCHEMA = [
     ("text.training.learning_rate=0", "text.training.learning_rate must be greater than 0, got 0"),
     ("text.training.strategy=fast", "text.training.strategy must be 'auto', 'ddp'"),
     ("text.held_out_examples=1", "text.held_out_examples must be greater than or equal to 2, got 1"),
-    ("text.tasks.news_topic.metric=mean", "text.tasks.news_topic.metric must be 'accuracy', 'accuracy_f1'"),
+    (
+        "table=long_texts text.tasks.news_topic.metric=mean",
+        "text.tasks.news_topic.metric must be 'accuracy', 'accuracy_f1'",
+    ),
     ("text.finetuning.tokens=3", "finetuning"),
     ("table=biggan_swap gan.trained.name=local", "gan.trained.name must be 'softmax' or 'smyrf', got 'local'"),
     ("table=biggan_swap gan.evaluation.judge=me", "gan.evaluation.judge must be 'classifier' or 'inception', got 'me'"),
@@ -51,7 +55,7 @@ NOT_IN_THE_SCHEMA = [
     ("table=lsh_ablation analysis.layers=[-1]", "analysis.layers.0 must be greater than or equal to 0, got -1"),
     ("table=lsh_ablation analysis.layers=[]", "analysis.layers"),
     ("table=pretrained_swap pretrained.reads=sound", "pretrained.reads must be 'texts' or 'pictures', got 'sound'"),
-    ("table=speed speed.part=model", "speed.part must be 'bert' or 'layer', got 'model'"),
+    ("table=speed speed.part=model", "speed.part must be 'bert', 'layer' or 'encoder', got 'model'"),
     ("table=speed speed.kernel=plain", "speed.kernel must be 'fused' or 'unfused', got 'plain'"),
     ("table=speed speed.rounds=0", "speed.rounds must be greater than 0, got 0"),
 ]
@@ -67,12 +71,23 @@ def test_a_value_that_the_schema_does_not_take_is_refused(words: str, message: s
 MASKS = "text.training_mask and text.inference_mask go together: set both or neither, got right and None"
 DO_NOT_FIT = [
     ("text.training.batch_size=64", "got text.training.batch_size=64 and text.train_examples=16"),
-    ("text.tasks.news_topic.metric=matthews", "text.tasks.news_topic: matthews needs 2 classes, got 5"),
-    ("text.tasks.news_topic.classes=1", "ratings (classes 1) go with correlation, got 1 and accuracy"),
-    ("text.tasks.news_topic.neutral=0.5", "left out for 2 classes, got 5 and neutral=0.5"),
+    (
+        "table=long_texts text.tasks.news_topic.metric=matthews",
+        "text.tasks.news_topic: matthews needs 2 classes, got 5",
+    ),
+    ("table=long_texts text.tasks.news_topic.classes=1", "ratings (classes 1) go with correlation, got 1 and accuracy"),
+    ("table=long_texts text.tasks.news_topic.neutral=0.5", "left out for 2 classes, got 5 and neutral=0.5"),
     ("text.training_mask=right", MASKS),
-    ("attention.scheme=plain", "got attention.scheme=plain, attention.name=smyrf and text.inference=None"),
-    ("attention.dedup=true", "got attention.dedup=true"),
+    (
+        "attention.scheme=plain attention.name=softmax",
+        "attention.scheme=plain decides nothing; got attention.name=softmax",
+    ),
+    ("table=mask_bug attention.scheme=plain", "the orders of masks are for the paper's hash"),
+    ("table=long_texts text.tasks.group_topic.pairs=same_class", "group_topic: pairs are of 2 classes, got 20"),
+    ("attention.hash_rounds=4", "the tables of texts run the paper's own merge"),
+    ("table=merges attention.hash_rounds=4 attention.rounds=8", "got hash_rounds=4, rounds=8 and dedup=False"),
+    ("table=merges attention.hash_rounds=16 attention.dedup=true", "rounds=2 and dedup=True"),
+    ("attention.dedup=true", "got attention.dedup=True"),
     ("table=biggan_swap gan.network.image_size=64", "3 blocks make pictures of 32 pixels, got image_size=64"),
     ("table=biggan_swap gan.network.attention_resolution=20", "must be one of [8, 16, 32], got 20"),
     ("table=biggan_swap gan.network.latent=30", "must divide into 4 slices, got 30"),

@@ -103,7 +103,7 @@ def test_a_query_goes_where_it_would_have_stood() -> None:
     q = torch.tensor([10.0, 20, 30, 40, 25, 30, 5, 99]).view(1, 1, 8, 1)
     k = torch.tensor([4.0, 1, 3, 2, 0, 0, 0, 0]).view(1, 1, 8, 1)
     q_hash, k_hash = hashes(q, k, torch.ones(1, 1), "plain", 1)
-    found = causal_clusters(q_hash, k_hash, 2, None, dedup=False)
+    found = causal_clusters(q_hash, k_hash, 2, None, once=False)
     assert [each.level for each in found] == [0, 1, 2]
     last = found[-1]
     assert last.query_filled is not None
@@ -157,7 +157,7 @@ def test_the_example_of_the_module() -> None:
     """n = 8 and C = 2: query 6 meets 6, then 4 and 5, then 3 and 0."""
     q_hash = torch.tensor([0.2, 0.8, 0.5, 0.3, 0.0, 0.0, 0.6, 0.0])
     k_hash = torch.tensor([0.9, 0.1, 0.4, 0.7, 0.0, 0.0, 0.0, 0.0])
-    rounds = causal_clusters(Hashed(q_hash.view(1, 1, 1, 8)), Hashed(k_hash.view(1, 1, 1, 8)), 2, None, dedup=False)
+    rounds = causal_clusters(Hashed(q_hash.view(1, 1, 1, 8)), Hashed(k_hash.view(1, 1, 1, 8)), 2, None, once=False)
     assert [each.level for each in rounds] == [0, 1, 2]
     met = []
     for each in rounds:

@@ -24,7 +24,7 @@ hashing.py               the asymmetric hash, and the others of the ablation
 clusters.py              ragged and masked rows cut into balanced clusters
 causal_clusters.py       clusters that no later token decides
 clustered_attention.py   fused attention inside clusters, rounds merged
-collisions.py            which keys each query meets, read off for observers
+unbiased.py              a merge of ours: a pair that is met weighs 1 / P(met)
 """
 
 from regard.mechanisms.smyrf.layer import SmyrfAttention, smyrf

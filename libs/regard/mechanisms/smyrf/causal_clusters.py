@@ -38,17 +38,17 @@ from regard.mechanisms.smyrf.clusters import Clusters
 from regard.mechanisms.smyrf.hashing import Hashed, complete_hash, largest_squared, stable_argsort
 
 
-def causal_clusters(q: Hashed, k: Hashed, C: int, real: Tensor | None, *, dedup: bool) -> list[Clusters]:
+def causal_clusters(q: Hashed, k: Hashed, C: int, real: Tensor | None, *, once: bool) -> list[Clusters]:
     """Rounds of clusters of C keys for causal self attention, from the hashes of the tokens.
 
-    The first round, the own blocks, places all real tokens. It and the one of S = C count r times, unless `dedup`.
+    The first round, the own blocks, places all real tokens. It and the one of S = C count r times, unless `once`.
 
     Args:
         q: Hashes of the queries of one sequence, `(r, b, h, n)`.
         k: Hashes of its keys, `(r, b, h, n)`.
         C: Tokens per block, keys per cluster.
         real: Which tokens are real, `(b, n)`; None, all.
-        dedup: Does a key met in several rounds count once?
+        once: Does a key met in several rounds count once?
 
     Returns:
         The rounds, those of one S at one level.
@@ -64,7 +64,7 @@ def causal_clusters(q: Hashed, k: Hashed, C: int, real: Tensor | None, *, dedup:
     while n > S:
         found += [each._replace(level=level) for each in _pairs(q, k, C, S, count, rounds if S > C else 1)]
         level, S = level + 1, 2 * S
-    if not dedup:
+    if not once:
         found[:2] = [each._replace(times=rounds) for each in found[:2]]
     if token is None:
         return found

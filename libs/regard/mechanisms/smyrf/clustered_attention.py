@@ -8,9 +8,9 @@ meets in round r,
     l_r = logsumexp(s)        o_r = Σ exp(s - l_r) v        out = Σ_r w_r o_r        w_r = softmax_r(l_r)
 
 which is one softmax over all the keys it meets, a key met twice counting twice (a round that counts t times has log t
-added to its l_r), or, when later meetings of the same two are left out of s, counting once. Hence the gradient needs no
-merge: with L = logsumexp_r(l_r) each round's weights are exp(s - L), and the usual backward of attention, given `out`
-and L in place of o_r and l_r, returns its share.
+added to its l_r), or, when later meetings of the same two are left out of s, counting once; the unbiased merge then adds
+log(1 / P(met)) to s (`regard.mechanisms.smyrf.unbiased`). Hence the gradient needs no merge: with L = logsumexp_r(l_r) each round's weights
+are exp(s - L), and the usual backward of attention, given `out` and L in place of o_r and l_r, returns its share.
 
 On CPU the kernel is the one behind `scaled_dot_product_attention`, and a round goes through it in parts that stay in
 the cache: memory that is used again costs a fraction of memory that the system must first map and clear. Each thread
@@ -19,7 +19,7 @@ does all of this for its share of the heads (`regard.common.threads`). Elsewhere
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -28,19 +28,22 @@ from torch.autograd.function import once_differentiable
 
 from regard.common.autocast import autocast_enabled
 from regard.common.threads import share_out
-from regard.mechanisms.smyrf.clusters import Clusters
+from regard.mechanisms.smyrf.clusters import Clusters, by_level
+from regard.mechanisms.smyrf.unbiased import Counted, counted_in
 
 HAS_CPU_KERNEL = hasattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu")
+Merge = Literal["multiset", "once", "unbiased"]
 Share = tuple[slice, Sequence[Clusters]]  # some of the heads, and their rounds
 PART_BYTES = 2**20  # of the gathered queries or keys, per thread, on CPU
 
 
 def merged_attention(
-    q: Tensor, k: Tensor, v: Tensor, shares: Sequence[Share], *, scale: float, dedup: bool = False
+    q: Tensor, k: Tensor, v: Tensor, shares: Sequence[Share], *, scale: float, merge: Merge = "multiset"
 ) -> Tensor:
     """Attention of each query to the keys of its clusters, rounds merged.
 
-    `shares`: the rounds, for all heads together or for some heads each. `dedup`: a key met in several rounds counts once.
+    `shares`: the rounds, for all heads together or for some heads each. `merge`: a key met in several rounds counts that
+    often, `once`, or once over its chance to be met (`unbiased`).
 
     q (b, h, n, d), k (b, h, m, d), v (b, h, m, e) -> (b, h, n, e), all finite. The first round must place every query
     that has a meaning: those it does not place, and those in clusters without keys, get numbers of no meaning.
@@ -51,7 +54,7 @@ def merged_attention(
         q, k, v = (F.pad(x, (0, max(d, e) - x.shape[3])) for x in (q, k, v))
     layouts, tensors = flatten([rounds for _, rounds in shares])
     out: Tensor = _Merged.apply(  # type: ignore[no-untyped-call]
-        q, k, v, list(zip((heads for heads, _ in shares), layouts, strict=True)), scale, dedup, *tensors
+        q, k, v, list(zip((heads for heads, _ in shares), layouts, strict=True)), scale, merge, *tensors
     )
     return out[..., :e]
 
@@ -114,7 +117,7 @@ class _Merged(torch.autograd.Function):
         v: Tensor,
         layouts: Sequence[tuple[slice, Sequence[Layout]]],
         scale: float,
-        dedup: bool,
+        merge: Merge,
         *tensors: Any,
     ) -> Tensor:
         (b, h, n, d), exact = q.shape, torch.float32 if q.dtype in (torch.float16, torch.bfloat16) else q.dtype
@@ -126,7 +129,7 @@ class _Merged(torch.autograd.Function):
             for x in (out, total):
                 _zero_heads(x, heads, b, h)
             for number, (clusters, met) in enumerate(
-                _rounds(unflatten(rounds, tensors), dedup, n, k.shape[2], heads, h)
+                _rounds(unflatten(rounds, tensors), merge, n, k.shape[2], heads, h)
             ):
                 for part in _parts(clusters, met, q, k, v, heads):
                     q_r, k_r, v_r = (
@@ -144,7 +147,7 @@ class _Merged(torch.autograd.Function):
         _each_share(layouts, attend, q, k, v)
         out = out[:-1].view(b, h, n, d).to(q.dtype)
         ctx.save_for_backward(q, k, v, out, total, *tensors)
-        ctx.layouts, ctx.scale, ctx.dedup = layouts, scale, dedup
+        ctx.layouts, ctx.scale, ctx.merge = layouts, scale, merge
         return out
 
     @staticmethod
@@ -171,7 +174,7 @@ class _Merged(torch.autograd.Function):
         def collect(heads: slice, rounds: Sequence[Layout]) -> None:
             for x in (grad_q, grad_k, grad_v):
                 _zero_heads(x, heads, b, h)
-            for clusters, met in _rounds(unflatten(rounds, tensors), ctx.dedup, n, k.shape[2], heads, h):
+            for clusters, met in _rounds(unflatten(rounds, tensors), ctx.merge, n, k.shape[2], heads, h):
                 of_out, of_grad = (row_index(clusters.query_token, x, heads) for x in (out, grad))
                 filled = _flat(clusters.query_filled)
                 for part in _parts(clusters, met, q, k, v, heads):
@@ -221,21 +224,27 @@ def _zero_heads(x: Tensor, heads: slice, b: int, h: int) -> None:
     x[:-1].unflatten(0, (b, h, -1))[:, heads].zero_()  # type: ignore[no-untyped-call]
 
 
-def _rounds(
-    rounds: Iterable[Clusters], dedup: bool, n: int, m: int, heads: slice, h: int
-) -> Iterator[tuple[Clusters, list[tuple[Tensor, Tensor]]]]:
-    """The rounds, each with what its queries and keys have met before.
+class Met(NamedTuple):
+    """Who has met in the earlier rounds of a level, as `_sets` of queries and keys, and the counts of all its rounds."""
 
-    That is the sets of keys that every query and every key belonged to in the earlier rounds of its level.
-    """
-    met: list[tuple[Tensor, Tensor]] = []
-    level: int | None = None
-    for clusters in rounds:
-        met = met if clusters.level == level else []
-        level = clusters.level
-        yield clusters, met
-        if dedup:
-            met = [*met, (_sets(clusters, "query", n, heads, h), _sets(clusters, "key", m, heads, h))]
+    earlier: Sequence[tuple[Tensor, Tensor]] = ()
+    counted: Counted | None = None
+
+
+def _rounds(
+    rounds: Iterable[Clusters], merge: Merge, n: int, m: int, heads: slice, h: int
+) -> Iterator[tuple[Clusters, Met]]:
+    """The rounds that attend, each with what its queries and keys meet elsewhere on its level."""
+    for clusters in by_level(rounds):
+        sets = (
+            [(_sets(each, "query", n, heads, h), _sets(each, "key", m, heads, h)) for each in clusters]
+            if merge != "multiset" and len(clusters) > 1
+            else []
+        )
+        attending = [each for each in clusters if each.attends]
+        counted = counted_in(sets, len(attending)) if merge == "unbiased" and sets else None
+        for number, each in enumerate(attending):
+            yield each, Met(sets[:number], counted)
 
 
 def _sets(clusters: Clusters, which: str, length: int, heads: slice, h: int) -> Tensor:
@@ -249,9 +258,7 @@ def _sets(clusters: Clusters, which: str, length: int, heads: slice, h: int) -> 
     )
 
 
-def _parts(
-    clusters: Clusters, met: Sequence[tuple[Tensor, Tensor]], q: Tensor, k: Tensor, v: Tensor, heads: slice
-) -> Iterator[Part]:
+def _parts(clusters: Clusters, met: Met, q: Tensor, k: Tensor, v: Tensor, heads: slice) -> Iterator[Part]:
     """A round of the clusters of `heads` cut into parts of as many whole ones as `PART_BYTES` allow, on CPU."""
     (_, all_heads, n, d), m = q.shape, k.shape[2]
     b, h, number = clusters.key_set.shape
@@ -273,9 +280,12 @@ def _parts(
             dropped.append(~filled[at_k].view(-1, 1, K))
         if clusters.ordered and query_token is not None and key_token is not None:
             dropped.append(key_token[at_k].view(-1, 1, K) > query_token[at_q].view(-1, C, 1))
-        for query_sets, key_sets in met:
+        for query_sets, key_sets in met.earlier:
             dropped.append(query_sets[query[at_q]].view(-1, C, 1) == key_sets[key[at_k]].view(-1, 1, K))
         bias = _bias(dropped, q.dtype)
+        if met.counted is not None:
+            weights = met.counted.log_weights(query[at_q].view(-1, C), key[at_k].view(-1, K)).to(q.dtype)[:, None]
+            bias = weights if bias is None else bias + weights
         yield Part(end - first, at_q, of_q[at_q], of_k[at_k], of_v[at_k], query[at_q], key[at_k], bias)
 
 

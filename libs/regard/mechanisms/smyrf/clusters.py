@@ -7,6 +7,7 @@ that no query is left blind. When sizes divide, this is "every C queries, every 
 padding changes nothing for them.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -22,7 +23,8 @@ class Clusters(NamedTuple):
     sets of keys: clusters with one number hold the same keys. `query_filled` (b, h, number · C) and `key_filled` (b, h,
     number · K) are False at places that hold no token (whose index may be any), and None when every place holds one.
     All may be expanded. `times` is how often a meeting counts; `ordered` drops keys that come after the query. A query
-    may meet a key again in rounds of the same `level`, never in those of another.
+    may meet a key again in rounds of the same `level`, never in those of another. A round that does not attend
+    (`attends`) only counts who meets whom, for the merge `unbiased`.
     """
 
     query_token: Tensor
@@ -33,6 +35,18 @@ class Clusters(NamedTuple):
     times: int = 1
     ordered: bool = False
     level: int = 0
+    attends: bool = True
+
+
+def by_level(rounds: Iterable[Clusters]) -> list[list[Clusters]]:
+    """Rounds of one level together, in their order; rounds of a level follow one another."""
+    levels: list[list[Clusters]] = []
+    for clusters in rounds:
+        if levels and levels[-1][0].level == clusters.level:
+            levels[-1].append(clusters)
+        else:
+            levels.append([clusters])
+    return levels
 
 
 def cluster_sizes(

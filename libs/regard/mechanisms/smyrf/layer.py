@@ -1,7 +1,7 @@
 """SMYRF: the function on split heads and the layer. Formulas and source: `regard.mechanisms.smyrf`."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -15,8 +15,8 @@ from regard.common.nonfinite import zero_nonfinite_causal
 from regard.common.patterns import Pattern, is_causal, zero_masked
 from regard.common.threads import share_out
 from regard.mechanisms.smyrf.causal_clusters import causal_clusters, causal_entries
-from regard.mechanisms.smyrf.clustered_attention import Share, merged_attention
-from regard.mechanisms.smyrf.clusters import cluster_sizes, cut
+from regard.mechanisms.smyrf.clustered_attention import Merge, Share, merged_attention
+from regard.mechanisms.smyrf.clusters import Clusters, by_level, cluster_sizes, cut
 from regard.mechanisms.smyrf.hashing import (
     Scheme,
     checked_directions,
@@ -42,6 +42,7 @@ def smyrf(
     scheme: Scheme = "asymmetric",
     buckets: int = 32,
     dedup: bool = False,
+    hash_rounds: int | None = None,
     key_mask: Tensor | None = None,
     query_mask: Tensor | None = None,
     scale: float | None = None,
@@ -65,11 +66,14 @@ def smyrf(
             `regard.mechanisms.smyrf.hashing`. Default: "asymmetric".
         buckets: Buckets of the scheme "reformer", even. Default: 32.
         dedup: Does a key met in several rounds count once? Default: False.
+        hash_rounds: Rounds that are hashed, of which the first `rounds` attend; each pair that is met then counts once
+            and weighs 1 / P(met), P counted over all of them. Ours: `regard.mechanisms.smyrf.unbiased`. Default: None,
+            the paper's merge, or that of `dedup`.
         key_mask: `(b, m)`, boolean, True = keep: masked keys take no place among the others. Default: None, all keys.
         query_mask: `(b, n)`, boolean, True = keep; in self attention pass the mask as both. Default: None, all queries.
         scale: Factor of q · k. Default: None, d ** -0.5.
         directions: What is drawn, of the asymmetric hash the α_r, `(d + 2, r)`: d coordinates, that of the keys' extra
-            one, that of the queries'. Default: None, drawn from `generator`.
+            one, that of the queries'; with `hash_rounds`, of all of these rounds. Default: None, drawn from `generator`.
         generator: Source of `directions`. Default: None, torch's.
 
     Returns:
@@ -84,9 +88,9 @@ def smyrf(
     (b, h, n, d), m, e = q.shape, k.shape[2], v.shape[3]
     check_mask(query_mask, b, n, "query_mask", q.device)
     check_scale(scale)
-    check_flag(dedup, "dedup")
+    merge, hashed = merge_of(rounds, dedup, hash_rounds)
     C, K = cluster_sizes(n, m, cluster_size, key_cluster_size, causal=causal)
-    directions = checked_directions(directions, scheme, d, rounds, buckets, generator, q.device)
+    directions = checked_directions(directions, scheme, d, hashed, buckets, generator, q.device)
     if 0 in (b, n, m):
         return v.new_zeros(b, h, n, e)
     if causal and query_mask is not None:
@@ -97,18 +101,37 @@ def smyrf(
     shares: list[Share] = []
 
     def find(heads: slice) -> None:
-        of_q, of_k = hashes(q[:, heads], k[:, heads], directions, scheme, rounds, query_mask, key_mask)
+        of_q, of_k = hashes(q[:, heads], k[:, heads], directions, scheme, hashed, query_mask, key_mask)
         if causal:
-            shares.append((heads, causal_clusters(of_q, of_k, C, key_mask, dedup=dedup)))
+            found = causal_clusters(of_q, of_k, C, key_mask, once=merge != "multiset")
         else:
             orders = sorted_tokens(of_q, of_k, query_mask, key_mask)
-            shares.append((heads, cut(*orders, C, K, query_mask, key_mask)))
+            found = cut(*orders, C, K, query_mask, key_mask)
+        shares.append((heads, found if hashed == rounds else _attending(found, rounds)))
 
     units = 1 if scheme == "random" else h  # whose numbers depend on the head
     share_out(units, lambda share: find(slice(0, h) if units == 1 else share), q, k)
-    out = merged_attention(q, k, v, shares, scale=d**-0.5 if scale is None else scale, dedup=dedup)
+    out = merged_attention(q, k, v, shares, scale=d**-0.5 if scale is None else scale, merge=merge)
     out = zero_masked(out if poisoned is None else out.masked_fill(poisoned, torch.nan), query_mask)
     return out if key_mask is None else out.masked_fill(~key_mask.any(-1)[:, None, None, None], 0)
+
+
+def merge_of(rounds: int, dedup: bool, hash_rounds: int | None) -> tuple[Merge, int]:
+    """The merge that the options ask for, and the rounds that it hashes; ValueError or TypeError if they do not fit."""
+    check_count(rounds, 1, "rounds")
+    check_flag(dedup, "dedup")
+    if hash_rounds is None:
+        return ("once" if dedup else "multiset"), rounds
+    check_count(hash_rounds, rounds, "hash_rounds")
+    if dedup:
+        raise ValueError(f"hash_rounds is a merge of its own, without dedup; got hash_rounds={hash_rounds} and dedup")
+    return "unbiased", hash_rounds
+
+
+def _attending(clusters: Sequence[Clusters], rounds: int) -> list[Clusters]:
+    """The first `rounds` of each level attend, the others only count."""
+    levels = by_level(clusters)
+    return [each._replace(attends=number < rounds) for level in levels for number, each in enumerate(level)]
 
 
 @mechanism("smyrf", patterns=("noncausal_self", "causal_self", "noncausal_cross"), paper="Daras et al. 2020")
@@ -128,6 +151,7 @@ class SmyrfAttention(Attention):
         scheme: As in `smyrf`. Default: "asymmetric".
         buckets: As in `smyrf`. Default: 32.
         dedup: As in `smyrf`. Default: False.
+        hash_rounds: As in `smyrf`. Default: None.
         redraw: Draw the directions anew at every call in training, from torch's own generator (the released code does
             so in evaluation too)? Default: False.
         generator: Source of `directions`. Default: None, torch's.
@@ -147,6 +171,7 @@ class SmyrfAttention(Attention):
         "scheme": "asymmetric",
         "buckets": None,  # as many as clusters, made even, as in the released code's branch of schemes
         "dedup": False,
+        "hash_rounds": None,
     }
     bench_options = (
         "rounds=1 cluster_size=512",
@@ -169,20 +194,23 @@ class SmyrfAttention(Attention):
         scheme: Scheme = "asymmetric",
         buckets: int = 32,
         dedup: bool = False,
+        hash_rounds: int | None = None,
         redraw: bool = False,
         generator: torch.Generator | None = None,
     ) -> None:
         cluster_sizes(1, 1, cluster_size, key_cluster_size, causal=pattern == "causal_self")
-        check_flag(dedup, "dedup")
+        _, hashed = merge_of(rounds, dedup, hash_rounds)
         check_flag(redraw, "redraw")
         super().__init__(width=width, heads=heads, pattern=pattern, bias=bias)
         self.rounds, self.redraw = rounds, redraw
         self.sizes: dict[str, Any] = {"cluster_size": cluster_size, "key_cluster_size": key_cluster_size}
         self.sizes |= {"causal": self.causal, "scheme": scheme, "buckets": buckets, "dedup": dedup}
-        self.register_buffer("directions", checked_directions(None, scheme, width // heads, rounds, buckets, generator))
+        self.sizes["hash_rounds"] = hash_rounds
+        self.register_buffer("directions", checked_directions(None, scheme, width // heads, hashed, buckets, generator))
 
     def reset_own(self) -> None:
-        sizes = self.sizes["scheme"], self.width // self.heads, self.rounds, self.sizes["buckets"]
+        hashed = self.sizes["hash_rounds"] or self.rounds
+        sizes = self.sizes["scheme"], self.width // self.heads, hashed, self.sizes["buckets"]
         with torch.no_grad():
             self.directions.copy_(checked_directions(None, *sizes, None, self.directions.device))
 
@@ -194,7 +222,7 @@ class SmyrfAttention(Attention):
     def naive(
         self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None, query_mask: Tensor | None = None
     ) -> Tensor:
-        options = {"directions": self.directions, "query_mask": query_mask, **self.sizes}
+        options = {"directions": self.directions, "rounds": self.rounds, "query_mask": query_mask, **self.sizes}
         return naive_smyrf(q, k, v, key_mask=key_mask, **options)
 
     @classmethod
@@ -210,7 +238,8 @@ class SmyrfAttention(Attention):
             check_count(options[name], 1, name)
         if options["buckets"] is None:
             options["buckets"] = 2 * math.ceil(q.shape[2] / (2 * options["cluster_size"])) or 2
-        drawn = seeded_directions(call.seed, q.shape[3], options["rounds"], options["scheme"], options["buckets"])
+        _, hashed = merge_of(options["rounds"], options["dedup"], options["hash_rounds"])
+        drawn = seeded_directions(call.seed, q.shape[3], hashed, options["scheme"], options["buckets"])
         return {**options, "directions": drawn.to(q.device), **({"causal": True} if call.causal else {})}
 
     @property
@@ -230,11 +259,12 @@ class SmyrfAttention(Attention):
         `options` are those of `smyrf`, with `directions` and `rounds`.
         """
         directions, rounds = options.pop("directions"), options.pop("rounds")
+        hashed = options.pop("hash_rounds", None) or rounds
         given: dict[str, Any] = {"query_mask": query_mask, "key_mask": key_mask, **options}
         # With a scale of 0 the weights of the keys that are met are all the same, however far apart the scores.
         met = [
             smyrf(q, k, identity_values(k), rounds=1, directions=drawn, scale=0.0, **given) > 0
-            for drawn in torch.split(directions, directions.shape[-1] // rounds, -1)
+            for drawn in torch.split(directions, directions.shape[-1] // hashed, -1)[:rounds]
         ]
         return torch.stack(met)
 
@@ -246,9 +276,8 @@ class SmyrfAttention(Attention):
     @classmethod
     def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, **options: Any) -> int:
         """The scores, their products with the values, and the hashes' q α and k α."""
-        hashed = hash_products(
-            options.get("scheme", "asymmetric"), options.get("rounds", 2), options.get("buckets", 32)
-        )
+        rounds = options.get("hash_rounds") or options.get("rounds", 2)
+        hashed = hash_products(options.get("scheme", "asymmetric"), rounds, options.get("buckets", 32))
         return 2 * cls.score_entries(heads=heads, n=n, m=m, **options) * (d + e) + 2 * heads * hashed * (n + m) * d
 
     @classmethod

@@ -4,7 +4,7 @@ One sequence, one round, one cluster at a time.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from regard.common.counter_rng import murmur_mix
 from regard.mechanisms.smyrf.clusters import cluster_sizes
 from regard.mechanisms.smyrf.hashing import Scheme
+from regard.mechanisms.smyrf.unbiased import chance_to_meet
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,22 @@ def naive_causal_collision_counts(hashed: NaiveHash, C: int) -> Tensor:
     return met
 
 
+def naive_unbiased_weights(
+    hashed: NaiveHash, C: int, K: int, rounds: int, hash_rounds: int, *, causal: bool = False
+) -> Tensor:
+    """1 / P(met) of the pairs that the first `rounds` meet, 0 of the others, `(n, m)`: see `smyrf.unbiased`."""
+    width = hashed.directions.shape[-1] // hash_rounds
+    first = replace(hashed, directions=hashed.directions[..., : rounds * width])
+    if causal:
+        met, counts = (naive_causal_collision_counts(each, C) for each in (first, hashed))
+    else:
+        met, counts = (naive_collision_counts(each, C, K) for each in (first, hashed))
+    weights = torch.zeros_like(counts)
+    for i, j in (met > 0).nonzero().tolist():
+        weights[i, j] = 1 / chance_to_meet(int(counts[i, j]), hash_rounds, rounds)
+    return weights
+
+
 def naive_smyrf(
     q: Tensor,
     k: Tensor,
@@ -107,13 +124,15 @@ def naive_smyrf(
     scheme: Scheme = "asymmetric",
     buckets: int = 32,
     dedup: bool = False,
+    hash_rounds: int | None = None,
+    rounds: int = 0,
     key_mask: Tensor | None = None,
     query_mask: Tensor | None = None,
     scale: float | None = None,
 ) -> Tensor:
     """The definition, one (batch, head) and one cluster at a time.
 
-    Arguments as `smyrf`; the rounds are those of `directions`.
+    Arguments as `smyrf`; the rounds are those of `directions`, of which the first `rounds` attend with `hash_rounds`.
     """
     scale = q.shape[-1] ** -0.5 if scale is None else scale
     C, K = cluster_sizes(q.shape[2], k.shape[2], cluster_size, key_cluster_size)
@@ -128,7 +147,10 @@ def naive_smyrf(
             if len(real_q) and len(real_k):
                 queries, keys = q[b, h, real_q], k[b, h, real_k]
                 hashed = NaiveHash(queries.detach(), keys.detach(), directions, scheme, buckets, head=h)
-                met = naive_causal_collision_counts(hashed, C) if causal else naive_collision_counts(hashed, C, K)
+                if hash_rounds is not None:
+                    met = naive_unbiased_weights(hashed, C, K, rounds, hash_rounds, causal=causal)
+                else:
+                    met = naive_causal_collision_counts(hashed, C) if causal else naive_collision_counts(hashed, C, K)
                 met = met.clamp(max=1) if dedup else met
                 out[b, h, real_q] = (scale * queries @ keys.T + met.log()).softmax(-1) @ v[b, h, real_k]
     return out

@@ -18,12 +18,13 @@ from regard.mechanisms.smyrf.hashing import checked_directions, hashes, sorted_t
 
 @dataclass(frozen=True)
 class Clustering:
-    """Rounds, queries per cluster and hash. Keys per cluster follow from the lengths."""
+    """Rounds, queries per cluster, hash and merge. Keys per cluster follow from the lengths."""
 
     rounds: int
     cluster_size: int
     scheme: Scheme = "asymmetric"
     dedup: bool = False
+    hash_rounds: int | None = None
 
     def number(self, n: int) -> int:
         """Clusters of n queries."""
@@ -37,7 +38,13 @@ class Clustering:
         """The hash directions that a seed draws for a layer."""
         generator = torch.Generator().manual_seed(seed * 10_007 + layer)
         return checked_directions(
-            None, self.scheme, x.q.shape[3], self.rounds, self.buckets(x.q.shape[2]), generator, x.q.device
+            None,
+            self.scheme,
+            x.q.shape[3],
+            self.hash_rounds or self.rounds,
+            self.buckets(x.q.shape[2]),
+            generator,
+            x.q.device,
         )
 
     def attend(self, x: Vectors, directions: Tensor) -> Tensor:
@@ -51,6 +58,7 @@ class Clustering:
             scheme=self.scheme,
             buckets=self.buckets(x.q.shape[2]),
             dedup=self.dedup,
+            hash_rounds=self.hash_rounds,
             scale=x.scale,
             directions=directions,
         )
@@ -58,7 +66,7 @@ class Clustering:
 
     @torch.no_grad()
     def labels(self, x: Vectors, directions: Tensor) -> tuple[Tensor, Tensor]:
-        """The cluster of each query (r, b, h, n) and key (r, b, h, m) in each round, numbered by hash from 0; int16.
+        """The cluster of each query (r, b, h, n) and key (r, b, h, m) in each round that attends, numbered by hash from 0; int16.
 
         Raises ValueError for fewer keys than clusters, whose neighbours would share a key.
         """
@@ -68,8 +76,8 @@ class Clustering:
             raise ValueError(
                 f"{self.number(n)} clusters of {m} keys share keys: take cluster_size > {self.cluster_size}"
             )
-        orders = sorted_tokens(*hashes(x.q, x.k, directions, self.scheme, self.rounds))
-        rounds = cut(*orders, C, K, None, None)
+        orders = sorted_tokens(*hashes(x.q, x.k, directions, self.scheme, self.hash_rounds or self.rounds))
+        rounds = cut(*orders, C, K, None, None)[: self.rounds]
         queries = [_labels(clusters, clusters.query_token, clusters.query_filled, n) for clusters in rounds]
         keys = [_labels(clusters, clusters.key_token, clusters.key_filled, m) for clusters in rounds]
         return torch.stack(queries), torch.stack(keys)

@@ -1,4 +1,4 @@
-"""Table `lsh_ablation`: how much of a trained model's dense attention do SMYRF's clusters hold, by hash?
+"""Tables `lsh_ablation` and `merges`: how much of a trained model's dense attention do SMYRF's clusters hold, by hash?
 
 No weight is changed. The queries and keys are the inputs of dense attention inside the model; every scheme gets the same ones, and the
 clusters of each layer are drawn anew by the seed.
@@ -34,7 +34,8 @@ def measure(config: Config, folder: Path) -> RunResult:
     """
     assert config.analysis is not None
     attention, root = config.attention, Path.cwd()
-    clustering = Clustering(attention.rounds, attention.cluster_size, attention.scheme, attention.dedup)
+    merge = attention.dedup, attention.hash_rounds
+    clustering = Clustering(attention.rounds, attention.cluster_size, attention.scheme, *merge)
     captured = captured_of(config, root)
     layers = layers_of(config.analysis.layers, len(captured.layers))
     of_layers = [of_layer(captured.layers[layer], clustering, config.seed, layer) for layer in layers]

@@ -40,7 +40,14 @@ def measure(config: Config, folder: Path) -> RunResult:
     before = outputs_of(run, root)
     swap = None
     if attention.name == "smyrf":
-        swap = Swap(attention.rounds, attention.cluster_size, attention.scheme, attention.dedup, seed=config.seed)
+        swap = Swap(
+            attention.rounds,
+            attention.cluster_size,
+            attention.scheme,
+            attention.dedup,
+            seed=config.seed,
+            hash_rounds=attention.hash_rounds,
+        )
     with swapped(model.model, swap):
         after = [output(model, x) for x in tensors]
     if section.classes == 0:

@@ -1,5 +1,6 @@
 """A generator trained with one attention and run with another, none retrained: table `biggan_swap`, figures `biggan_swap`, `biggan_degradation`."""
 
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from statistics import median
@@ -32,6 +33,7 @@ def measure(config: "Config", folder: Path) -> RunResult:
 
     score_memory    entries of the score matrix, in % of the dense one
     captured_mass   dense softmax mass on the keys in a query's clusters, in %, mean over queries
+    sigma_share     the largest singular value of the dense map, in % of the most it can be, √queries: the mean over some pictures
     gamma           the size of the block's gain, |γ|: how much the attention counts
     time_ms         of a batch: the whole generator's time
     peak_mib        of a batch: the most that the attention holds beyond its inputs, its output included, as measured
@@ -59,6 +61,7 @@ def measure(config: "Config", folder: Path) -> RunResult:
         | {
             "score_memory": score_memory(config.attention, q.shape[2]),
             "captured_mass": 100 * captured_mass(attend, q[:INSPECTED], k[:INSPECTED]),
+            "sigma_share": sigma_share(q[:INSPECTED], k[:INSPECTED]),
             "gamma": abs(float(swapped.attention.gamma.detach())),
             "time_ms": 1e3 * seconds(swapped, evaluation.batch_size, evaluation.timings, seed),
             "peak_mib": peak_mib(attend, q, k, v),
@@ -128,6 +131,16 @@ def captured_mass(attend: Attend, q: Tensor, k: Tensor) -> float:
     )
     weights = (q @ k.mT).softmax(-1)
     return float((weights * (collisions > 0)).sum(-1).double().mean())
+
+
+def sigma_share(q: Tensor, k: Tensor) -> float:
+    """The largest singular value of the dense map of q (b, 1, n, d) and k (b, 1, m, d) over √n, in %.
+
+    √n is reached where all queries attend to one key; n / σ² is how many keys take the attention of nearly all queries.
+    """
+    maps = (q @ k.mT).softmax(-1)
+    largest = torch.linalg.matrix_norm(maps.double(), 2).mean()
+    return 100 * float(largest) / math.sqrt(q.shape[2])
 
 
 def seconds(model: Generator, batch_size: int, timings: int, seed: int) -> float:

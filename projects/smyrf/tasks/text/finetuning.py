@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from projects.smyrf.config import AttentionName, Encoder, MaskOrder, TextTask
+from projects.smyrf.config import AttentionName, Encoder, MaskOrder, Scheme, TextTask
 from projects.smyrf.data.texts import Batch, Encoded, encoded, loader
 from projects.smyrf.models.text_classifier import Classifier, put
 from projects.smyrf.tasks.text.scores import loss
+from regard_lab.common import files
 from regard_lab.training.device import best_device
 from regard_lab.training.pretrained import pretrained, tokenizer_of
 from regard_lab.training.recipe import Training
-from regard_lab.training.trainer import Task, fit
+from regard_lab.training.trainer import Batches, Task, fit
 
 if TYPE_CHECKING:
     from projects.smyrf.config import Config
@@ -24,11 +25,16 @@ if TYPE_CHECKING:
 warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")
 
 WEIGHTS = "weights.pt"
+EPOCHS = "epochs.json"
+Epochs = dict[str, list[float]]
 
 
 @dataclass(frozen=True)
 class FinetuningRun:
-    """Everything that decides the weights. `rounds` and `cluster_size` are 1 for softmax; `mask`: an order of masks, or none asked for."""
+    """Everything that decides the weights. `rounds` and `cluster_size` are 1 for softmax; `mask`: an order of masks, or none asked for.
+
+    `subset` decides which examples are taken where not all are.
+    """
 
     source: str
     task: TextTask
@@ -41,11 +47,19 @@ class FinetuningRun:
     encoder: Encoder
     training: Training
     seed: int
+    scheme: Scheme = "asymmetric"
+    subset: int = 0
+    validation_examples: int | None = None
 
     def put(self, model: Classifier) -> None:
         """Have the model run this attention."""
         model.reseed = put(
-            model.encoder, self.attention, rounds=self.rounds, cluster_size=self.cluster_size, mask=self.mask
+            model.encoder,
+            self.attention,
+            rounds=self.rounds,
+            cluster_size=self.cluster_size,
+            scheme=self.scheme,
+            mask=self.mask,
         )
 
 
@@ -66,6 +80,9 @@ def run_of(config: "Config", task: TextTask) -> FinetuningRun:
         encoder=text.encoder,
         training=text.training,
         seed=config.seed,
+        scheme=attention.scheme if clustered else "asymmetric",
+        subset=config.seed if text.by_seed else 0,
+        validation_examples=text.validation_examples,
     )
 
 
@@ -95,38 +112,44 @@ def untrained(run: FinetuningRun) -> tuple[Classifier, Any]:
 
 def split_of(run: FinetuningRun, split: str, tokenizer: Any, examples: int | None) -> Encoded:
     """A split of the task's data as the model reads it."""
-    return encoded(run.task, split, run.source, tokenizer, run.encoder.tokens, examples)
+    return encoded(run.task, split, run.source, tokenizer, run.encoder.tokens, examples, run.subset)
 
 
-def finetune(run: FinetuningRun, folder: Path) -> tuple[Classifier, Any, list[float]]:
+def finetune(run: FinetuningRun, folder: Path) -> tuple[Classifier, Any, Epochs]:
     """Fine-tune, resumed from what `folder` holds.
 
-    No epoch is chosen: the last one's weights are the result, as in the released code, so nothing is validated on the way.
+    No epoch is chosen: the last one's weights are the result, as in the released code. A validation split only shows whether training had ended.
 
     Returns:
-        The fine-tuned model, its tokenizer, and the training loss of each epoch.
+        The fine-tuned model, its tokenizer, and the loss of each epoch by the split's name, `train_loss` and `validation_loss`.
     """
     model, tokenizer = untrained(run)
     split = split_of(run, run.task.train, tokenizer, run.train_examples)
     batches = loader(split, run.training.batch_size, seed=run.seed, bucketed=run.bucketed)
+    watched, options = batches, {"limit_val_batches": 0, "log_every_n_steps": 1}
+    if run.task.validation is not None:
+        validation = split_of(run, run.task.validation, tokenizer, run.validation_examples)
+        watched, options = loader(validation, 2 * run.training.batch_size), {"log_every_n_steps": 1}
     model.train()  # transformers hands out models in evaluation mode, and Lightning leaves them so
     history = fit(
         FinetuningTask(model, batch_loss, run.training),
         batches,
-        batches,
+        watched,
         seed=run.seed,
         folder=folder,
         best="train_loss",
         mode="min",
-        options={"limit_val_batches": 0, "log_every_n_steps": 1},
+        options=options,
     )
-    return model, tokenizer, [epoch["train_loss"] for epoch in history.epochs]
+    names = ["train_loss"] + ["validation_loss"] * (run.task.validation is not None)
+    return model, tokenizer, {name: [epoch[name] for epoch in history.epochs] for name in names}
 
 
 def train(run: FinetuningRun, folder: Path) -> None:
     """Fine-tune and leave the changed weights in `folder`: an artefact, shared by all that run them."""
-    model, _, _ = finetune(run, folder)
+    model, _, epochs = finetune(run, folder)
     torch.save(model.trained(), folder / WEIGHTS)
+    files.write_json(folder / EPOCHS, epochs)
 
 
 def restored(run: FinetuningRun, folder: Path) -> tuple[Classifier, Any]:
@@ -163,14 +186,13 @@ def predict(
         bucketed: Batches are sorted by length.
 
     Returns:
-        Outputs (n, ·) and labels (n), in the same order.
+        Outputs (n, ·) and labels (n), in the order of the split.
     """
     device = best_device()
     model.to(device).eval()
     torch.manual_seed(seed)
-    pairs = [
-        (model(ids.to(device), kinds.to(device)).float().cpu(), labels)
-        for ids, kinds, labels in loader(split, batch_size, bucketed=bucketed)
-    ]
-    outputs, labels = zip(*pairs, strict=True)
-    return torch.cat(outputs), torch.cat(labels)
+    batches = loader(split, batch_size, bucketed=bucketed)
+    assert isinstance(batches.sampler, Batches)
+    order = torch.tensor([row for rows in batches.sampler.batches() for row in rows])
+    outputs = torch.cat([model(ids.to(device), kinds.to(device)).float().cpu() for ids, kinds, _ in batches])
+    return outputs[order.argsort()], split.labels

@@ -4,11 +4,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from projects.smyrf.models.text_classifier import put
-from projects.smyrf.tasks.text.finetuning import predict, restored, run_of, split_of
+from projects.smyrf.tasks.text.finetuning import EPOCHS, predict, restored, run_of, split_of
 from projects.smyrf.tasks.text.finetuning import train as train_weights
 from projects.smyrf.tasks.text.scores import length_statistics, loss, score, score_memory
 from regard.mechanisms.smyrf import SmyrfAttention
+from regard_lab.common import files
 from regard_lab.experiment.artefacts import artefact
+from regard_lab.experiment.items import ItemisedResult
 from regard_lab.experiment.run_result import RunResult
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ def train(config: "Config", folder: Path) -> RunResult:
     outputs, labels = predict(model, split, run.training.batch_size, config.seed)
     kinds = {name: SmyrfAttention if name == "smyrf" else name for name in (attention.name, text.inference)}
     tokens = [run.encoder.tokens]
-    return RunResult(
+    return ItemisedResult(
         metrics={
             column: score(task.metric, outputs, labels),
             "test_loss": float(loss(outputs, labels)),
@@ -47,5 +49,10 @@ def train(config: "Config", folder: Path) -> RunResult:
             ),
             **length_statistics(split.lengths, text.inference, size),
             "cut_texts": 100 * sum(split.cut) / len(split),
-        }
+        },
+        curves={
+            name: values for name, values in files.read_json(weights / EPOCHS).items() if name == "validation_loss"
+        },
+        items={column: (outputs.argmax(-1) == labels).double().tolist()},
+        numbers=split.numbers,
     )

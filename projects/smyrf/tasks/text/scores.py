@@ -29,8 +29,9 @@ def accuracy_f1(outputs: Tensor, labels: Tensor) -> Tensor:
 
 
 def matthews(outputs: Tensor, labels: Tensor) -> Tensor:
-    """Matthews' correlation of two classes."""
-    return binary_matthews_corrcoef(outputs.argmax(-1), labels)
+    """Matthews' correlation of two classes; 0 for a constant prediction, which torchmetrics gives a few hundredths."""
+    said = outputs.argmax(-1)
+    return binary_matthews_corrcoef(said, labels) if bool((said != said[0]).any()) else torch.zeros(())
 
 
 def correlation(outputs: Tensor, labels: Tensor) -> Tensor:

@@ -18,7 +18,8 @@ from projects.smyrf.analyses.attention_maps.clusters import Clustering
 from projects.smyrf.analyses.attention_maps.hash_ablation import captured_mass, of_layer
 from projects.smyrf.analyses.attention_maps.subjects import subject_of_generator
 from projects.smyrf.analyses.attention_maps.vectors import capture, dense, result_with
-from projects.smyrf.config import PROJECT, Config, Network, check
+from projects.smyrf.checks import check
+from projects.smyrf.config import PROJECT, Config, Network
 from projects.smyrf.models.biggan import Attend, Generator
 from regard_lab.experiment.composition import compose
 from regard_lab.experiment.config import typed

@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 from projects.smyrf.analyses.pretrained import pretrained_swap, reference
 from projects.smyrf.analyses.pretrained.reference import DECAY, fit
-from projects.smyrf.config import PROJECT, Config, check
+from projects.smyrf.checks import check
+from projects.smyrf.config import PROJECT, Config
 from projects.smyrf.data import inputs
 from projects.smyrf.figures.pretrained import FIGURES
 from projects.smyrf.models import checkpoints

@@ -6,7 +6,8 @@ import torch
 from projects.smyrf.analyses import memory, speed
 from projects.smyrf.analyses.memory import released_floats
 from projects.smyrf.analyses.speed import TimingRun, calls_of, in_turns
-from projects.smyrf.config import PROJECT, Config, check
+from projects.smyrf.checks import check
+from projects.smyrf.config import PROJECT, Config
 from projects.smyrf.figures.speed import FIGURES
 from regard.bench.memory import Peak
 from regard_lab.evidence.paper import load_paper

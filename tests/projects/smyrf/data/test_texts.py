@@ -81,7 +81,7 @@ def test_buckets_are_shared_out_among_devices(seed, monkeypatch):
 
 
 def test_a_batch_is_padded_to_its_longest_text():
-    split = Encoded([[5], [6, 7, 8], [9]], [[0], [0, 1, 1], [0]], [False] * 3, torch.tensor([0, 1, 0]), padding=1)
+    split = Encoded([[5], [6, 7, 8], [9]], [[0], [0, 1, 1], [0]], [False] * 3, torch.tensor([0, 1, 0]), 1, [0, 1, 2])
     ids, kinds, labels = split[[0, 1]]
     assert ids.tolist() == [[5, 1, 1], [6, 7, 8]]
     assert kinds.tolist() == [[0, 0, 0], [0, 1, 1]]
@@ -91,19 +91,25 @@ def test_a_batch_is_padded_to_its_longest_text():
 def test_ratings_become_classes_without_the_neutral_ones():
     split = Sentences.of([("a", "", 0.5), ("b", "", -2.0), ("c", "", 0.6), ("d", "", 3.0)])
     task = TextTask("x", "train", {"x": "test"}, 2, "accuracy", 0.5)
-    assert sorted(zip(*labelled(split, task, None), strict=True)) == [("b", "", 0.0), ("c", "", 1.0), ("d", "", 1.0)]
+    assert sorted(zip(*labelled(split, task, None)[:3], strict=True)) == [
+        ("b", "", 0.0),
+        ("c", "", 1.0),
+        ("d", "", 1.0),
+    ]
     assert sorted(labelled(split, replace(task, neutral=None), None)[2]) == [-2.0, 0.5, 0.6, 3.0]
-    assert labelled(Texts.of([("a", 3)]), replace(task, neutral=None), None) == (["a"], [""], [3.0])
+    assert labelled(Texts.of([("a", 3)]), replace(task, neutral=None), None) == (["a"], [""], [3.0], [0])
 
 
 def test_held_out_texts_are_of_all_classes_where_a_split_has_one_class_first():
     split = Texts.of([(str(number), int(number >= 500)) for number in range(1000)])
     task = TextTask("x", "train", {"x": "test"}, 2, "accuracy", None)
-    texts, _, labels = labelled(split, task, 200)
+    texts, _, labels, numbers = labelled(split, task, 200)
     assert len(set(texts)) == 200
     assert 80 < sum(labels) < 120
     assert labelled(split, task, 200)[0] == texts
     assert labelled(split, task, 50)[0] == texts[:50]
+    assert texts == [str(number) for number in numbers]
+    assert labelled(split, task, 200, seed=1)[0] != texts
 
 
 def test_texts_are_cut_and_pairs_are_joined(monkeypatch):
@@ -127,6 +133,7 @@ def test_scores_by_hand():
     assert scores.score("accuracy", outputs, labels) == 75
     assert scores.score("accuracy_f1", outputs, labels) == pytest.approx(100 * (3 / 4 + 2 / 3) / 2)
     assert scores.score("matthews", outputs, labels) == pytest.approx(100 * (1 * 2 - 0) / math.sqrt(2 * 1 * 3 * 2))
+    assert scores.score("matthews", torch.eye(2)[[1, 1, 1, 1]], labels) == 0  # a constant answer, as in scikit-learn
     ratings = torch.tensor([1.0, 2.0, 9.0])
     ranks_agree = torch.tensor([[0.0], [1.0], [2.0]])
     pearson = float(np.corrcoef([0, 1, 2], [1, 2, 9])[0, 1])

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch.nn.utils.parametrizations import _SpectralNorm
 
-from projects.smyrf.config import PROJECT, Config, TrainingAttention, check
+from projects.smyrf.checks import check
+from projects.smyrf.config import PROJECT, Config, TrainingAttention
 from projects.smyrf.data import pictures
 from projects.smyrf.figures import generators as figures
 from projects.smyrf.models.biggan import Attend, Generator

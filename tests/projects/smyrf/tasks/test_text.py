@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from projects.smyrf.analyses import floors
 from projects.smyrf.config import PROJECT, Config
 from projects.smyrf.data import texts as text_data
 from projects.smyrf.tasks.text import finetuning, glue, imdb, mask_bug, scores
 from projects.smyrf.tasks.text.finetuning import run_of
 from regard_lab.data.sentences import Sentences
 from regard_lab.data.texts import Texts
-from regard_lab.experiment import artefacts
+from regard_lab.experiment import artefacts, items
 from regard_lab.experiment.composition import compose
 from regard_lab.experiment.config import typed
 from regard_lab.training.trainer import Task, seed_of
@@ -30,8 +31,9 @@ def made_up(monkeypatch, tmp_path):
         return " ".join([*filler, *(["good"] if label else ["bad"]) * 3])
 
     def load(name, root, source):
-        if name in ("imdb", "bbc_news"):
-            return {split: Texts.of((sentence(n % 2), n % 2) for n in range(48)) for split in ("train", "test")}
+        if name in ("imdb", "bbc_news", "newsgroups"):
+            splits = ("train", "validation", "test")
+            return {split: Texts.of((sentence(n % 2), n % 2) for n in range(48)) for split in splits}
         rows = [(sentence(n % 2), "a film" if n % 3 else "", float(n % 2)) for n in range(48)]
         names = [f"{kind}_{split}" for kind in ("movie", "nyt") for split in ("train", "test")]
         names += [
@@ -60,7 +62,9 @@ def tiny(config: Config, **changes) -> Config:
     text = config.text
     training = replace(text.training, epochs=1, batch_size=8, learning_rate=0.02)
     encoder = replace(text.encoder, **changes)
-    text = replace(text, encoder=encoder, training=training, train_examples=32, held_out_examples=24)
+    tasks = {name: replace(task, least_words=0) for name, task in text.tasks.items()}
+    sizes = {"train_examples": 32, "held_out_examples": 24, "validation_examples": 8}
+    text = replace(text, encoder=encoder, training=training, tasks=tasks, **sizes)
     return replace(config, text=text)
 
 
@@ -78,11 +82,14 @@ def test_a_task_is_learnt_with_dropout(made_up, tmp_path, monkeypatch):
     monkeypatch.setattr(finetuning, "batch_loss", watched)
     config = tiny(config_of("table=imdb"), trained_layers=None)
     run = longer(run_of(config, config.text.tasks["imdb"]), epochs=8)
-    model, tokenizer, losses = finetuning.finetune(run, tmp_path)
-    outputs, labels = finetuning.predict(model, finetuning.split_of(run, "test", tokenizer, None), 8, 0)
+    model, tokenizer, epochs = finetuning.finetune(run, tmp_path)
+    split = finetuning.split_of(run, "test", tokenizer, None)
+    outputs, labels = finetuning.predict(model, split, 8, 0)
     assert scores.score("accuracy", outputs, labels) > 90
-    assert losses[-1] < losses[0] / 2
-    assert modes == {(True, True)}
+    assert torch.equal(labels, split.labels)  # in the split's order, though batches are sorted by length
+    assert epochs["train_loss"][-1] < epochs["train_loss"][0] / 2
+    assert len(epochs["validation_loss"]) == 8
+    assert modes == {(True, True), (False, False)}  # of training, and of validation
 
 
 def test_the_weights_are_those_of_adamw_with_a_falling_rate_and_clipped_gradients(made_up, tmp_path):
@@ -115,8 +122,8 @@ def test_the_precision_is_that_of_the_recipe(made_up, tmp_path, attention, preci
     config = tiny(config_of("table=imdb", f"attention.name={attention}", "attention.cluster_size=4"))
     run = run_of(config, config.text.tasks["imdb"])
     run = replace(run, training=replace(run.training, precision=precision))
-    model, tokenizer, losses = finetuning.finetune(run, tmp_path)
-    assert np.isfinite(losses).all()
+    model, tokenizer, epochs = finetuning.finetune(run, tmp_path)
+    assert np.isfinite(epochs["train_loss"]).all()
     assert model.head.weight.dtype == (torch.bfloat16 if precision == "bf16-true" else torch.float32)
     outputs, labels = finetuning.predict(model, finetuning.split_of(run, "test", tokenizer, 8), 8, 0)
     assert outputs.dtype == torch.float32
@@ -150,9 +157,9 @@ def test_a_resumed_run_is_the_run(made_up, tmp_path, monkeypatch, attention):
         ["attention.name=softmax", "text.encoder.tokens=32"],
     ],
 )
-@pytest.mark.parametrize("scale", ["laptop", "paper"])
-def test_a_glue_cell(made_up, tmp_path, scale, row):
-    composed = compose(PROJECT, ROOT, ["table=glue", f"scale={scale}", *row])
+@pytest.mark.parametrize(("table", "scale"), [("glue", "laptop"), ("glue", "paper"), ("long_texts", "laptop")])
+def test_a_glue_cell(made_up, tmp_path, table, scale, row):
+    composed = compose(PROJECT, ROOT, [f"table={table}", f"scale={scale}", *row])
     config = tiny(typed(Config, composed.config))
     measured = glue.train(config, tmp_path / "cell")
     assert set(measured.metrics) == set(composed.spec.metrics)
@@ -162,8 +169,81 @@ def test_a_glue_cell(made_up, tmp_path, scale, row):
     if config.attention.name == "smyrf":
         assert measured.metrics["score_memory"] == 25
         assert 0 < measured.metrics["clustered_texts"] < 100
+        assert measured.metrics["dense_texts"] == pytest.approx(100 - measured.metrics["clustered_texts"])
+    assert len(measured.curves.get("validation_loss", [0])) == 1
+    if table == "long_texts":
+        found = items.outcomes_of(measured)["average"]  # which compares their mean with the metric
+        assert len(found.values) == sum(min(24, len(column)) for column in found_columns(config))
     assert not list((tmp_path / "cell").rglob("*.ckpt"))
     assert glue.train(config, tmp_path / "cell").metrics == measured.metrics  # from what the folder holds
+
+
+def found_columns(config):
+    """The held-out texts of each column, before any are left out."""
+    return [
+        text_data.labelled(text_data.loaded(task.data, "package", None)[split], task, None)[0]
+        for task in config.text.tasks.values()
+        for split in task.held_out.values()
+    ]
+
+
+def test_a_column_counts_as_much_as_another_in_the_items_of_the_average():
+    """Two columns, one right of two and three right of three: (50 + 100) / 2."""
+    found = glue.items_of([[(4, True), (7, False)], [(0, True), (1, True), (2, True)]])
+    assert np.mean(found["items"]["average"]) == pytest.approx(75)
+    assert found["numbers"] == [4, 7, 1_000_000, 1_000_001, 1_000_002]
+    assert glue.items_of([[(0, True)], None]) == {}
+
+
+def test_subsets_are_drawn_by_seed(made_up):
+    config = tiny(config_of("table=long_texts"))
+    task = config.text.tasks["review_sentiment"]
+    runs = [run_of(replace(config, seed=seed), task) for seed in (0, 0, 1)]
+    tokenizer = tiny_tokenizer()
+    numbers = [finetuning.split_of(run, "train", tokenizer, 24).numbers for run in runs]
+    assert numbers[0] == numbers[1] != numbers[2]
+    assert len(set(numbers[2])) == 24
+
+
+def test_short_texts_are_left_out(made_up):
+    config = config_of("table=long_texts")
+    task = replace(config.text.tasks["review_sentiment"], least_words=20)
+    split = text_data.loaded("imdb", "package", None)["train"]
+    texts = text_data.labelled(split, task, None)[0]
+    assert 0 < len(texts) < len(split)
+    assert min(len(text.split()) for text in texts) >= 20
+
+
+def test_floors_of_the_texts(made_up, monkeypatch):
+    """The class can be read off words: counts of them find it, the majority does not."""
+    monkeypatch.setattr(floors, "tokenizer_of", lambda name, root: tiny_tokenizer())
+    config = tiny(config_of("table=imdb", "scale=laptop"))
+    config = replace(config, text=replace(config.text, train_examples=None))
+    assert floors.bag_of_words(config, None).metrics["test_accuracy"] > 90
+    assert floors.majority(config, None).metrics["test_accuracy"] < 70
+    rated = tiny(config_of("table=glue", "scale=laptop"))
+    assert floors.majority(rated, None).metrics["stsb"] == 0  # a constant rating has no correlation
+    assert set(floors.bag_of_words(rated, None).metrics) == {"cola", "mrpc", "rte", "sst2", "stsb", "average"}
+
+
+def test_each_hash_is_trained(made_up, tmp_path, monkeypatch):
+    """Another hash is another training; for a model trained dense it is not."""
+    runs = {
+        (name, scheme): run_of(
+            tiny(
+                config_of("table=imdb", f"attention.name={name}", f"attention.scheme={scheme}", "text.inference=smyrf")
+            ),
+            config_of("table=imdb").text.tasks["imdb"],
+        )
+        for name in ("smyrf", "softmax")
+        for scheme in ("asymmetric", "random")
+    }
+    assert runs["softmax", "asymmetric"] == runs["softmax", "random"]
+    put = []
+    monkeypatch.setattr(finetuning, "put", lambda encoder, name, **options: put.append((name, options["scheme"])))
+    for run in runs.values():
+        run.put(finetuning.untrained(run)[0])
+    assert {("smyrf", "asymmetric"), ("smyrf", "random"), ("softmax", "asymmetric")} == set(put)
 
 
 @pytest.mark.parametrize("model", ["minilm", "bert-base-uncased", "roberta-base"])
