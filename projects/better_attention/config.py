@@ -33,7 +33,8 @@ class Data:
 
     Texts have `vocabulary` and `length` (words, or subwords); images have `image_size` and `patch` (pixels), `channels` (colours per pixel) and
     `augment` (whether training rotates, mirrors and zooms them). `part` picks one kind of texts out of a set of several. `target` says what is
-    predicted: a text's class, its rating, or, of texts in which `planted` words of `keys` keys were put, the class of the queried one (`data/lookups.py`).
+    predicted: a text's class, its rating, or, of texts in which `planted` words of `keys` keys were put, the class of the queried one
+    (`data/lookups.py`).
     """
 
     name: str

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from projects.better_attention.config import PROJECT
+from projects.better_attention.data.pairs import Parallel
 from projects.better_attention.models.checks import check
 from projects.better_attention.models.translator import Translator
 from projects.better_attention.tasks import translation
-from projects.better_attention.data.pairs import Parallel
 from projects.better_attention.tasks.translation import bleu, chrf, signatures, some
 from regard_lab.data.subwords import BEGIN, END, PADDING
 from tests.configs import configs_of
