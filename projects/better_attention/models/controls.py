@@ -282,7 +282,7 @@ def over_queries(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor
     scores = q @ zero_masked(k, mask).mT * q.shape[-1] ** -0.5
     if mask is not None:
         scores = scores.masked_fill(~mask[:, None, :, None], torch.finfo(scores.dtype).min)
-    weights = scores.softmax(2)  # over the queries
+    weights: Tensor = scores.softmax(2)  # over the queries
     return weights @ zero_masked(v, mask)
 
 
