@@ -22,6 +22,8 @@ CONTROLS = (
     "orthogonal",
     "super_per_head",
     "super_unmasked",
+    "softmax_over_queries",
+    "super_over_queries",
 )
 
 
@@ -30,8 +32,9 @@ class Data:
     """Which data set is read, and how it enters the model.
 
     Texts have `vocabulary` and `length` (words, or subwords); images have `image_size` and `patch` (pixels), `channels` (colours per pixel) and
-    `augment` (whether training rotates, mirrors and zooms them). `part` picks one kind of texts out of a set of several. `target` says what of a
-    set of rated texts is predicted.
+    `augment` (whether training rotates, mirrors and zooms them). `part` picks one kind of texts out of a set of several. `target` says what is
+    predicted: a text's class, its rating, or, of texts in which `planted` words of `keys` keys were put, the class of the queried one
+    (`data/lookups.py`).
     """
 
     name: str
@@ -44,7 +47,9 @@ class Data:
     channels: PositiveInt = 1
     augment: bool = False
     part: str | None = None
-    target: Literal["class", "rating"] = "class"
+    target: Literal["class", "rating", "lookup"] = "class"
+    keys: PositiveInt | None = None
+    planted: PositiveInt | None = None
 
 
 @dataclass
@@ -98,6 +103,17 @@ class LanguageModel:
     bias: bool
 
 
+@dataclass
+class Search:
+    """Which learning rates are tried for a mechanism.
+
+    Each is trained with `seed` for the whole budget; the one with the least validation loss is used for every seed.
+    """
+
+    learning_rates: Annotated[list[PositiveFloat], Field(min_length=1)]
+    seed: NonNegativeInt = 0
+
+
 Part = Literal["layer", "model", "layer_gpu", "model_gpu", "int8", "onnx"]
 
 
@@ -123,6 +139,7 @@ class Config:
     translation: Translation | None = None
     language_model: LanguageModel | None = None
     inference: Inference | None = None
+    search: Search | None = None
 
 
 def tokens_of(data: Data) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy import sparse
 from torch import Tensor
 
 from projects.better_attention.config import Config
@@ -16,7 +17,7 @@ from projects.better_attention.data.windows import windows
 from projects.better_attention.models.controls import NoAttention
 from projects.better_attention.tasks import classification
 from projects.better_attention.tasks.classification import budgeted_splits
-from projects.better_attention.tasks.translation import bleu
+from projects.better_attention.tasks.translation import bleu, some
 from regard_lab.evidence import floors
 from regard_lab.experiment.run_result import RunResult
 
@@ -38,6 +39,28 @@ def bag_of_words(config: Config, folder: Path) -> RunResult:
         (counts["validation"], labels["validation"]),
         counts["test"],
         classes(config),
+    )
+    return RunResult({"test_accuracy": 100 * float(np.mean(said == labels["test"]))})
+
+
+def bag_of_bigrams(config: Config, folder: Path) -> RunResult:
+    """Logistic regression on counts of words and of neighbouring pairs of words that the training split has at least twice."""
+    assert config.data.vocabulary is not None
+    counts, labels = _words(config)
+    size = config.data.vocabulary
+    tokens = {split: part[0].numpy() for split, part in budgeted_splits(config).items()}
+    pairs = {split: rows[:, :-1] * size + rows[:, 1:] for split, rows in tokens.items()}
+    # A pair with padding in it is none.
+    pairs = {split: np.where(tokens[split][:, 1:] > 0, rows, -1) for split, rows in pairs.items()}
+    kinds, times = np.unique(pairs["train"], return_counts=True)
+    known = kinds[(times > 1) & (kinds >= 0)]
+    both = {}
+    for split, rows in pairs.items():
+        places = np.searchsorted(known, rows).clip(max=max(0, len(known) - 1))
+        numbers = np.where(known[places] == rows, places + 1, 0) if len(known) else np.zeros_like(rows)
+        both[split] = sparse.hstack([counts[split], floors.word_counts(numbers, len(known) + 1)], "csr")
+    said = floors.logistic(
+        (both["train"], labels["train"]), (both["validation"], labels["validation"]), both["test"], classes(config)
     )
     return RunResult({"test_accuracy": 100 * float(np.mean(said == labels["test"]))})
 
@@ -125,15 +148,16 @@ def nearest_source(config: Config, folder: Path) -> RunResult:
     """The translation of the training sentence that shares most words with the source."""
     pairs = bilingual(config.data, Path.cwd()).splits
     assert config.data.vocabulary is not None
-    train, test = (floors.word_counts(pairs[s].sources.numpy(), config.data.vocabulary) for s in ("train", "test"))
-    known = config.budget.train_examples
-    nearest = floors.nearest_source(train[:known], test)
-    return RunResult({"bleu": bleu([pairs["train"].target_texts[row] for row in nearest], pairs["test"].target_texts)})
+    asked = some(pairs["test"], config.budget.held_out_examples)
+    sources = pairs["train"].sources[: config.budget.train_examples], asked.sources
+    train, test = (floors.word_counts(side.numpy(), config.data.vocabulary) for side in sources)
+    nearest = floors.nearest_source(train, test)
+    return RunResult({"bleu": bleu([pairs["train"].target_texts[row] for row in nearest], asked.target_texts)})
 
 
 def copied_source(config: Config, folder: Path) -> RunResult:
     """The source itself."""
-    test = bilingual(config.data, Path.cwd()).splits["test"]
+    test = some(bilingual(config.data, Path.cwd()).splits["test"], config.budget.held_out_examples)
     return RunResult({"bleu": bleu(test.source_texts, test.target_texts)})
 
 

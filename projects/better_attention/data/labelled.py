@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from projects.better_attention.config import Data
+from projects.better_attention.data.lookups import lookups
 from regard_lab import data
 from regard_lab.data.subsets import drawn
 
@@ -63,6 +64,9 @@ def _encoded(key: tuple[Any, ...], root: Path) -> Encoded:
     parts = {split: loaded[f"{config.part}_{split}" if config.part else split] for split in SPLITS}
     if config.vocabulary is not None and config.length is not None:
         numbers = vocabulary_of(parts["train"].texts, config.vocabulary)
+        if config.target == "lookup":
+            tokens = {split: encode(part.texts, numbers, config.length - 1) for split, part in parts.items()}
+            return Encoded(with_lookups(tokens, config), ["", "…", *numbers])
         tokens = {split: encode(part.texts, numbers, config.length) for split, part in parts.items()}
         labelled = {split: with_labels(tokens[split], part, config.target) for split, part in parts.items()}
         return Encoded(labelled, ["", "…", *numbers])
@@ -80,6 +84,16 @@ def with_labels(tokens: Tensor, part: Any, target: str) -> Split:
         return tokens, torch.from_numpy(part.labels)
     scores = torch.from_numpy(part.scores)
     return tokens[scores != 0], (scores[scores != 0] > 0).long()
+
+
+def with_lookups(tokens: dict[str, Tensor], config: Data) -> dict[str, Split]:
+    """Examples of the task of `data/lookups.py` from each split's words; a split's seed is its number."""
+    assert config.keys is not None
+    assert config.planted is not None
+    return {
+        split: lookups(tokens[split], keys=config.keys, planted=config.planted, seed=number)
+        for number, split in enumerate(SPLITS)
+    }
 
 
 def words_of(text: str) -> list[str]:

@@ -12,6 +12,8 @@ FIGURES: dict[str, Maker] = {
     "review_maps": attention_maps.review_maps,
     "imdb_accuracy": accuracy.imdb_accuracy,
     "imdb_training": accuracy.imdb_training,
+    "retrieval_accuracy": accuracy.retrieval_accuracy,
+    "retrieval_training": accuracy.retrieval_training,
     "mnist_accuracy": accuracy.mnist_accuracy,
     "mnist_training": accuracy.mnist_training,
     "translation_bleu": sequences.translation_bleu,

@@ -21,6 +21,16 @@ def imdb_accuracy(results: Results) -> Figure | None:
     return seed_dots(results.best("imdb"), "test_accuracy", "test accuracy")
 
 
+def retrieval_accuracy(results: Results) -> Figure | None:
+    """Retrieval in reviews: test accuracy of the epoch with the best validation accuracy. Each dot is a seed, the bar their mean."""
+    return seed_dots(results.best("retrieval"), "test_accuracy", "test accuracy")
+
+
+def retrieval_training(results: Results) -> Figure | None:
+    """Retrieval in reviews: validation accuracy over training, mean over seeds ± one standard deviation."""
+    return training_curves(results.best("retrieval"), "validation_accuracy", "validation accuracy")
+
+
 def mnist_accuracy(results: Results) -> Figure | None:
     """MNIST: test accuracy of the epoch with the best validation accuracy. Each dot is a seed, the bar their mean."""
     return seed_dots(results.best("mnist"), "test_accuracy", "test accuracy")

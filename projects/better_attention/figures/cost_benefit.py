@@ -27,6 +27,7 @@ class Quality:
 
 TABLES = (
     Quality("imdb", "test_accuracy", True, "o"),
+    Quality("retrieval", "test_accuracy", True, "*"),
     Quality("amazon", "test_accuracy", True, "s"),
     Quality("amazon_ratings", "test_rmse", False, "D"),
     Quality("mnist", "test_accuracy", True, "^"),

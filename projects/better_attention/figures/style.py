@@ -15,6 +15,9 @@ CONTROLS = (  # in this order in every figure, so that a control has the same gr
     "super_identity",
     "orthogonal",
     "super_per_head",
+    "none",
+    "softmax_over_queries",
+    "super_over_queries",
 )
 
 

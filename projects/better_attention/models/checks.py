@@ -2,7 +2,8 @@
 
 import torch
 
-from projects.better_attention.config import Config, Translation, tokens_of
+from projects.better_attention.config import Config, Data, Translation, tokens_of
+from projects.better_attention.data.lookups import most_keys
 from projects.better_attention.models.encoder import Encoder
 from projects.better_attention.models.language_model import CausalLanguageModel
 from projects.better_attention.models.translator import Translator
@@ -39,12 +40,29 @@ def _check_encoder(config: Config) -> None:
         raise ValueError(
             f"inference is timed on texts: data set {data.name} needs length and vocabulary, got {data.length} and {data.vocabulary}"
         )
+    if data.target == "lookup":
+        _check_lookups(data)
     if model.pool == "none":
         raise ValueError("an encoder needs model.pool: mean or flatten, got 'none'")
     if model.norm == "pre" and model.hidden[-1:] != [model.width]:
         raise ValueError(f"with norm: pre, model.hidden must end in the width {model.width}, got {model.hidden}")
     if (length := tokens_of(data)) > MOST_TOKENS:
         raise ValueError(f"the number of tokens must be at most {MOST_TOKENS:,}, got {length:,}")
+
+
+def _check_lookups(data: Data) -> None:
+    if data.keys is None or data.planted is None or data.vocabulary is None or data.length is None:
+        raise ValueError(
+            f"target: lookup needs keys, planted, vocabulary and length, got {data.keys}, {data.planted}, {data.vocabulary} and {data.length}"
+        )
+    if data.classes != 2:
+        raise ValueError(f"target: lookup has two classes, got {data.classes}")
+    if data.keys > (most := most_keys(data.vocabulary)):
+        raise ValueError(f"a vocabulary of {data.vocabulary} words has words for {most} keys, got {data.keys}")
+    if data.planted > min(data.keys, data.length - 1):
+        raise ValueError(
+            f"planted must exceed neither keys nor length - 1, got {data.planted}, {data.keys} and {data.length} - 1"
+        )
 
 
 def _check_translation(config: Config, translation: Translation) -> None:

@@ -9,6 +9,9 @@
     super_per_head   Super with one W^A per head, which the authors mention as an option
     none             no attention: the block keeps its residual and its feed-forward part alone
     super_unmasked   Super that does not zero padded values before W^A: wrong, and here to show the effect
+    softmax_over_queries, super_over_queries
+                     Standard and Super whose scores are normalised over the queries in place of the keys, as the code of the one public re-run of
+                     the paper has it (NMesaC at 3b2ff81): S_ij = exp(s_ij) / Σ_i' exp(s_i'j). A key's weights sum to 1, a query's need not
 
 All are noncausal self attention. Notation as in `regard.mechanisms.super`; biases as everywhere in this project.
 """
@@ -262,3 +265,62 @@ class SuperUnmasked(SuperAttention):
         v = super_values(v, weight=self.mixing.weight, bias=self.mixing.bias)
         mixed = softmax(q, k, v, key_mask=x_mask)
         return self.get_submodule("output")(rearrange(mixed, "b h n d -> b n (h d)"))  # type: ignore[no-any-return]
+
+
+def over_queries(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+    """H_i = Σ_j exp(q_i·k_j / √d) / Σ_i' exp(q_i'·k_j / √d) v_j, with i' and j over real tokens; for self attention.
+
+    Args:
+        q: (b, h, n, d)
+        k: (b, h, n, d)
+        v: (b, h, n, e)
+        mask: (b, n) True for real tokens, or None if all are.
+
+    Returns:
+        (b, h, n, e); what stands at padded queries means nothing.
+    """
+    scores = q @ zero_masked(k, mask).mT * q.shape[-1] ** -0.5
+    if mask is not None:
+        scores = scores.masked_fill(~mask[:, None, :, None], torch.finfo(scores.dtype).min)
+    weights: Tensor = scores.softmax(2)  # over the queries
+    return weights @ zero_masked(v, mask)
+
+
+def naive_over_queries(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+    """The definition: softmax attention's scores, with queries and keys exchanged before the softmax and back after it."""
+    mixed = torch.zeros(*q.shape[:3], v.shape[-1], dtype=v.dtype, device=v.device)
+    for row in range(len(q)):
+        real = torch.arange(q.shape[2], device=q.device) if mask is None else mask[row].nonzero().flatten()
+        weights = (k[row][:, real] @ q[row][:, real].mT / q.shape[-1] ** 0.5).softmax(-1).mT
+        mixed[row][:, real] = weights @ v[row][:, real]
+    return mixed
+
+
+@control("softmax_over_queries")
+class SoftmaxOverQueries(SoftmaxAttention):
+    """Standard attention normalised over the queries."""
+
+    weighted_mean = False
+
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None) -> Tensor:
+        return over_queries(q, k, v, key_mask)
+
+    def naive(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None) -> Tensor:
+        return naive_over_queries(q, k, v, key_mask)
+
+
+@control("super_over_queries")
+class SuperOverQueries(SuperAttention):
+    """Super normalised over the queries."""
+
+    weighted_mean = False
+
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None) -> Tensor:
+        mixing = self.mixing
+        values = super_values(v, weight=mixing.weight, bias=mixing.bias, key_mask=key_mask)
+        return over_queries(q, k, values, key_mask)
+
+    def naive(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None) -> Tensor:
+        mixing = self.mixing
+        values = naive_super_values(v, weight=mixing.weight, bias=mixing.bias, key_mask=key_mask)
+        return naive_over_queries(q, k, values, key_mask)

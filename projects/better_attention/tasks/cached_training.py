@@ -9,6 +9,7 @@ from projects.better_attention.tasks import classification
 from regard import cost
 from regard_lab.common.files import read_json, write_json
 from regard_lab.experiment.artefacts import artefact
+from regard_lab.experiment.items import ItemisedResult
 from regard_lab.experiment.run_result import RunResult
 from regard_lab.training.kept import discard_checkpoints
 
@@ -26,13 +27,13 @@ def train(config: Config, folder: Path) -> RunResult:
         modules=modules(config),
     )
     result = read_json(cached / RESULT)
-    return RunResult(metrics=result["metrics"], curves=result["curves"])
+    return ItemisedResult(metrics=result["metrics"], curves=result["curves"], items=result["items"])
 
 
 def train_to_file(config: Config, folder: Path) -> None:
-    """Train, and leave metrics and curves in `folder`."""
-    result = classification.train(config, folder)
-    write_json(folder / RESULT, {"metrics": result.metrics, "curves": result.curves})
+    """Train, and leave metrics, curves and items in `folder`."""
+    result = classification.train_classifier(config, folder)
+    write_json(folder / RESULT, {"metrics": result.metrics, "curves": result.curves, "items": dict(result.items)})
     discard_checkpoints(folder)
 
 

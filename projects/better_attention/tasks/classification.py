@@ -11,6 +11,7 @@ from projects.better_attention.config import Config, leaves_maps
 from projects.better_attention.data.labelled import splits, subset
 from projects.better_attention.models.encoder import Encoder
 from projects.better_attention.tasks.training import Tensors, Trained, train_model
+from regard_lab.experiment.items import ItemisedResult
 from regard_lab.experiment.run_result import RunResult
 
 EVALUATION_BATCH = 500  # larger batches only make evaluation faster
@@ -29,15 +30,15 @@ def train(config: Config, folder: Path) -> RunResult:
     return train_regressor(config, folder) if config.data.target == "rating" else train_classifier(config, folder)
 
 
-def train_classifier(config: Config, folder: Path) -> RunResult:
-    """`train` for classes."""
+def train_classifier(config: Config, folder: Path) -> ItemisedResult:
+    """`train` for classes, with what came out for each test example: 1 if its class was right, by the epoch of each metric."""
     trained, parts = train_encoder(config, folder)
     curves = trained.curves("train_loss", "validation_loss", "validation_accuracy")
     trained.use("last")
-    last = trained.scores(parts["test"])
+    last, last_hits = trained.scores(parts["test"]), hits(trained.model, *parts["test"])
     trained.use("best")
     best, fit = trained.scores(parts["test"]), trained.scores(parts["train"])
-    return RunResult(
+    return ItemisedResult(
         metrics={
             **costs(config, trained, parts["test"]),
             "train_accuracy": fit["accuracy"],
@@ -49,6 +50,7 @@ def train_classifier(config: Config, folder: Path) -> RunResult:
         },
         curves=curves,
         exhibits=attention_maps(config, trained.model, parts["test"][0]) if leaves_maps(config) else {},
+        items={"test_accuracy": hits(trained.model, *parts["test"]), "last_epoch_test_accuracy": last_hits},
     )
 
 
@@ -116,10 +118,24 @@ def cross_entropy(model: nn.Module, batch: Tensors) -> dict[str, Tensor]:
     logits = model(inputs)
     if logits.shape[-1] == 1:
         logit = logits.squeeze(-1)
-        loss, predicted = F.binary_cross_entropy_with_logits(logit, labels.to(logit.dtype)), logit > 0
+        loss = F.binary_cross_entropy_with_logits(logit, labels.to(logit.dtype))
     else:
-        loss, predicted = F.cross_entropy(logits, labels), logits.argmax(-1)
-    return {"loss": loss, "accuracy": 100 * (predicted == labels).float().mean()}
+        loss = F.cross_entropy(logits, labels)
+    return {"loss": loss, "accuracy": 100 * (predicted(logits) == labels).float().mean()}
+
+
+def predicted(logits: Tensor) -> Tensor:
+    """Logits (n, classes), or (n, 1) for two classes -> the classes (n,) int64."""
+    return (logits.squeeze(-1) > 0).long() if logits.shape[-1] == 1 else logits.argmax(-1)
+
+
+@torch.inference_mode()
+def hits(model: nn.Module, inputs: Tensor, labels: Tensor) -> list[float]:
+    """For each example of a split 1 if the model, in evaluation mode, says its label, else 0."""
+    model.eval()
+    device = next(model.parameters()).device
+    said = torch.cat([predicted(model(part.to(device))).cpu() for part in torch.split(inputs, EVALUATION_BATCH)])
+    return [float(right) for right in said == labels]
 
 
 def squared_error(model: nn.Module, batch: Tensors) -> dict[str, Tensor]:

@@ -16,14 +16,29 @@ from projects.better_attention.config import Config
 from projects.better_attention.data.pairs import Parallel, bilingual
 from projects.better_attention.models.decoding import beam_search, greedy
 from projects.better_attention.models.translator import Translator
+from projects.better_attention.tasks.rate_search import save, with_chosen_rate
 from projects.better_attention.tasks.training import Trained, train_model
+from regard_lab.data.subsets import drawn
 from regard_lab.data.subwords import PADDING, decode
+from regard_lab.experiment.items import ItemisedResult
 from regard_lab.experiment.run_result import RunResult
 
 EVALUATION_BATCH = 128
 
 
 def train(config: Config, folder: Path) -> RunResult:
+    """`train_once` at the configured learning rate, or at the best of those that are to be searched."""
+    if config.search is None:
+        return train_once(config, folder)
+    return with_chosen_rate(config, config.search, train_to_file)
+
+
+def train_to_file(config: Config, folder: Path) -> None:
+    """`train_once`, its result left in `folder`."""
+    save(folder, train_once(config, folder))
+
+
+def train_once(config: Config, folder: Path) -> ItemisedResult:
     """Train the configured translator and have it translate the test split, greedily and by beam search.
 
     Losses are in nats per target subword, END included, given the true ones before it; perplexity is their exponential. Weights are those of the
@@ -44,10 +59,10 @@ def train(config: Config, folder: Path) -> RunResult:
         lambda: Translator(config.data, config.model, translation),
         score,
         train=train_part,
-        validation=pairs.splits["validation"].tensors,
+        validation=some(pairs.splits["validation"], config.budget.held_out_examples).tensors,
         batch_size=EVALUATION_BATCH,
     )
-    model, test = trained.model, pairs.splits["test"]
+    model, test = trained.model, some(pairs.splits["test"], config.budget.held_out_examples)
     trained.use("last")
     last_nats = nats_per_subword(trained, test)
     last_texts = translate(model, pairs.target, test, greedy)
@@ -62,7 +77,7 @@ def train(config: Config, folder: Path) -> RunResult:
             lambda model, sources: beam_search(model, sources, translation.beam, translation.length_penalty),
         ),
     }
-    return RunResult(
+    return ItemisedResult(
         metrics={
             "test_loss": nats,
             "test_perplexity": math.exp(nats),
@@ -76,6 +91,15 @@ def train(config: Config, folder: Path) -> RunResult:
         curves=trained.curves("train_loss", "validation_loss"),
         exhibits=examples(test, texts, translation.shown, len(train_part[0])) if config.seed == 0 else {},
     )
+
+
+def some(split: Parallel, size: int | None) -> Parallel:
+    """`size` random pairs of a split, the same each time, or all of them."""
+    if size is None:
+        return split
+    rows = drawn(range(len(split.sources)), size)
+    texts = ([side[row] for row in rows] for side in (split.source_texts, split.target_texts))
+    return Parallel(split.sources[rows], split.targets[rows], *texts)
 
 
 def score(model: nn.Module, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:

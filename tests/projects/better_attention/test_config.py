@@ -39,7 +39,8 @@ def test_every_config_composes_and_passes_its_check(table, scale):
         ("budget.train_examples=0", "budget.train_examples must be greater than 0, got 0"),
         ("data.vocabulary=2", "data.vocabulary must be greater than or equal to 3, got 2"),
         ("data.length=0", "data.length must be greater than 0, got 0"),
-        ("data.target=stars", "data.target must be 'class' or 'rating', got 'stars'"),
+        ("data.target=stars", "data.target must be 'class', 'rating' or 'lookup', got 'stars'"),
+        ("table=lm search.learning_rates=[]", "search.learning_rates"),
         ("table=lm language_model.rotary_base=1", "language_model.rotary_base must be greater than 1, got 1"),
         ("table=translation translation.beam=0", "translation.beam must be greater than 0, got 0"),
         (
@@ -65,6 +66,13 @@ def test_a_value_out_of_its_bounds_is_refused(override, message):
         ("data.length=null", "imdb needs a length, or an image_size and a patch"),
         ("experiment=mnist data.patch=5", "patch = 5 and image_size = 28"),
         ("experiment=mnist model.hidden=[128]", r"must end in the width 64, got \[128\]"),
+        (
+            "experiment=retrieval data.planted=null",
+            "needs keys, planted, vocabulary and length, got 16, None, 2000 and 32",
+        ),
+        ("experiment=retrieval data.classes=3", "target: lookup has two classes, got 3"),
+        ("experiment=retrieval data.vocabulary=432", "a vocabulary of 432 words has words for 10 keys, got 16"),
+        ("experiment=retrieval data.planted=17", "must exceed neither keys nor length - 1, got 17, 16 and 32 - 1"),
         ("table=translation data.vocabulary=258", "data.vocabulary must be at least 259 .*, got 258"),
         ("table=translation data.length=1", "data.length must be at least 2"),
         ("table=translation translation.beam=2000", "must not exceed data.vocabulary, got 2000 and 1000"),

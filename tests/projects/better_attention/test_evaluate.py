@@ -10,7 +10,7 @@ from tests.kept_runs import check_kept
 
 config_of = configs_of(PROJECT, default="experiment=imdb")
 SHORT = ("training.epochs=2", "training.batch_size=8")
-TINY = ("model.width=8", "model.heads=2", "model.hidden=[8]", "model.blocks=1", *SHORT)
+TINY = ("search=null", "model.width=8", "model.heads=2", "model.hidden=[8]", "model.blocks=1", *SHORT)
 
 
 def test_a_kept_run_is_measured_again_and_loaded(labelled_data, tmp_path):

@@ -152,6 +152,7 @@ def test_each_dot_and_curve_is_a_row_of_its_table():
     rows = [quality(name) for name in FOUR]
     for name, table, data in (
         ("imdb_accuracy", "imdb", "imdb"),
+        ("retrieval_accuracy", "retrieval", "imdb"),
         ("mnist_accuracy", "mnist", "mnist"),
         ("controls_text", "controls_text", "imdb"),
         ("controls_vision", "controls_vision", "fashion_mnist"),
@@ -163,7 +164,7 @@ def test_each_dot_and_curve_is_a_row_of_its_table():
 
 def test_training_is_drawn_by_epoch():
     curves = {"validation_accuracy": Curve("%", [[50.0, 60.0], [54.0, 64.0]])}
-    for name in ("imdb", "mnist"):
+    for name in ("imdb", "retrieval", "mnist"):
         rows = [replace(quality(attention), curves=curves) for attention in FOUR]
         axes = FIGURES[f"{name}_training"](Results([result(name, rows, data=name)])).axes[0]
         assert axes.lines[0].get_ydata().tolist() == [52.0, 62.0]

@@ -1,5 +1,7 @@
 """The controls: each is the layer that it says it is, by certification against its plain reference and by hand; and the trap of padding."""
 
+import math
+
 import pytest
 import torch
 
@@ -15,7 +17,7 @@ LENGTH = 7
 
 def layer_of(name: str, **sizes: int) -> torch.nn.Module:
     torch.manual_seed(0)
-    length = {} if name in ("softmax", "efficient", "orthogonal") else {"length": LENGTH}
+    length = {} if name in ("softmax", "efficient", "orthogonal", "softmax_over_queries") else {"length": LENGTH}
     layer = attention_class(name)(**(SIZES | sizes), **length).double()
     with torch.no_grad():
         for parameter in layer.parameters():
@@ -144,6 +146,25 @@ def test_per_head_with_one_matrix_everywhere_is_super():
     assert (layer(tokens()) - shared(tokens())).abs().max() > 0.01
     with pytest.raises(ValueError, match="length 7 cannot take 8 tokens: build it with length=8"):
         layer(torch.zeros(1, 8, 12, dtype=torch.float64))
+
+
+def test_over_queries_by_hand():
+    """Two tokens of width 1 with scores x_i x_j: the weights of each key, a column, sum to 1, those of a query, a row, do not."""
+    x = torch.tensor([[[0.0], [math.log(2)]]], dtype=torch.float64)
+    layer = CONTROLS["softmax_over_queries"](width=1, heads=1).double()
+    one, zero = torch.ones(1, 1), torch.zeros(1)
+    layer.load_state_dict(
+        {
+            f"{name}.{part}": value
+            for name in ("query", "key", "value", "output")
+            for part, value in (("weight", one), ("bias", zero))
+        }
+    )
+    third = 2 ** math.log(2)  # exp(log 2 · log 2)
+    expected = [math.log(2) / (1 + third), math.log(2) * third / (1 + third)]  # the first token's value is 0
+    torch.testing.assert_close(layer(x).flatten(), torch.tensor(expected, dtype=torch.float64))
+    keep = torch.tensor([[True, False]])
+    assert layer(x + 1, x_mask=keep)[0, 0].tolist() == [1.0]  # alone it keeps its own value
 
 
 def test_the_flops_of_a_narrow_layer_are_not_counted_by_formula():

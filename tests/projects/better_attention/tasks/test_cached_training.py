@@ -36,7 +36,7 @@ def _made_in(root, calls):
         if not folder.exists():
             folder.mkdir()
             make(config, folder)
-            assert set(read_json(folder / cached_training.RESULT)) == {"metrics", "curves"}
+            assert set(read_json(folder / cached_training.RESULT)) == {"metrics", "curves", "items"}
         return folder
 
     return made

@@ -9,7 +9,7 @@ import torch
 
 from projects.better_attention.config import FOUR, PROJECT, tokens_of
 from projects.better_attention.models.checks import check
-from projects.better_attention.tasks.classification import correlation, cross_entropy, squared_error, train
+from projects.better_attention.tasks.classification import correlation, cross_entropy, hits, squared_error, train
 from tests.configs import configs_of
 
 config_of = configs_of(PROJECT, default="experiment=imdb")
@@ -21,6 +21,15 @@ def test_the_loss_of_one_logit_by_hand():
     assert float(scores["accuracy"]) == 0.0
     scores = cross_entropy(lambda x: x, (torch.tensor([[0.0, 3.0], [2.0, 1.0]]), torch.tensor([1, 1])))
     assert float(scores["accuracy"]) == 50.0
+
+
+def test_the_hits_of_one_logit_and_of_several_by_hand():
+    class Says(torch.nn.Linear):
+        def forward(self, x):
+            return x
+
+    assert hits(Says(1, 1), torch.tensor([[-1.0], [2.0], [3.0]]), torch.tensor([0, 0, 1])) == [1.0, 0.0, 1.0]
+    assert hits(Says(1, 1), torch.tensor([[0.0, 3.0], [2.0, 1.0]]), torch.tensor([1, 1])) == [1.0, 0.0]
 
 
 def test_the_error_of_ratings_by_hand():
@@ -42,6 +51,7 @@ def test_a_text_cell_learns_and_repeats_itself(labelled_data, tmp_path, attentio
     first = train(config, tmp_path / "first")
     assert first.metrics["test_accuracy"] == 100.0
     assert len(first.curves["validation_accuracy"]) == 8
+    assert first.items["test_accuracy"] == [1.0] * 30
     again = train(config, tmp_path / "again")
     untimed = {name for name in first.metrics if name not in ("seconds_per_epoch", "latency_ms")}
     assert {name: first.metrics[name] for name in untimed} == {name: again.metrics[name] for name in untimed}

@@ -10,6 +10,7 @@ from projects.better_attention.tasks import language_model
 from tests.configs import configs_of
 
 TINY = [
+    "search=null",
     "data.vocabulary=262",
     "data.length=12",
     "model.width=16",
@@ -33,6 +34,8 @@ def test_a_cell_learns_and_repeats_itself(novels, tmp_path, attention):
     first = language_model.train(config, tmp_path / "first")
     assert first.metrics["test_perplexity"] == pytest.approx(math.exp(first.metrics["test_loss"]))
     assert first.metrics["test_perplexity"] < 100  # of 262
+    assert len(first.items["test_loss"]) == 16
+    assert sum(first.items["test_loss"]) / 16 == pytest.approx(first.metrics["test_loss"], rel=1e-5)
     assert first.metrics["cache_bytes"] == 2 * 4 * (16 if attention == "efficient" else 32)
     again = language_model.train(config, tmp_path / "again")
     assert first.metrics["latency_ms"] > 0

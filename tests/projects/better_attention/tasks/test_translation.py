@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from projects.better_attention.config import PROJECT
+from projects.better_attention.data.pairs import Parallel
 from projects.better_attention.models.checks import check
 from projects.better_attention.models.translator import Translator
 from projects.better_attention.tasks import translation
-from projects.better_attention.tasks.translation import bleu, chrf, signatures
+from projects.better_attention.tasks.translation import bleu, chrf, signatures, some
 from regard_lab.data.subwords import BEGIN, END, PADDING
 from tests.configs import configs_of
 
@@ -94,7 +95,14 @@ def test_chrf_is_the_formula():
 @pytest.mark.slow
 @pytest.mark.parametrize("attention", ["softmax", "super"])
 def test_a_cell_learns_the_made_up_language(parallel_data, tmp_path, attention):
-    sizes = ["data.vocabulary=290", "model.width=32", "model.hidden=[32]", "model.heads=2", "model.head_dropout=0.0"]
+    sizes = [
+        "search=null",
+        "data.vocabulary=290",
+        "model.width=32",
+        "model.hidden=[32]",
+        "model.heads=2",
+        "model.head_dropout=0.0",
+    ]
     config = config_of(
         *sizes, f"model.attention={attention}", "training.epochs=25", "training.batch_size=8", "data.length=5"
     )
@@ -104,6 +112,26 @@ def test_a_cell_learns_the_made_up_language(parallel_data, tmp_path, attention):
     assert len(measured.exhibits["sentences"]) == 10
     assert measured.exhibits["sentences"][0].keys() == {"source", "reference", "greedy", "beam"}
     assert len(measured.curves["validation_loss"]) == 25
+
+
+def test_a_part_of_a_split_keeps_its_pairs_together():
+    rows = torch.arange(8)
+    split = Parallel(
+        rows[:, None], rows[:, None] + 100, [str(row) for row in range(8)], [f"{row}o" for row in range(8)]
+    )
+    part = some(split, 3)
+    assert len(set(part.source_texts)) == 3
+    assert [f"{row}o" for row in part.source_texts] == part.target_texts
+    assert part.sources.flatten().tolist() == [int(row) for row in part.source_texts]
+    assert part.targets.flatten().tolist() == [int(row) + 100 for row in part.source_texts]
+    assert some(split, None) is split
+
+
+@pytest.mark.parametrize(("table", "name"), [("translation", "libreoffice_help"), ("translation_anki", "anki")])
+def test_each_table_reads_its_own_pairs(table, name):
+    config = config_of(f"table={table}", "scale=laptop", "model.attention=softmax")
+    assert config.data.name == name
+    check(config)
 
 
 def test_the_published_setting_of_translation_runs_a_step(parallel_data, tmp_path):
