@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from regard_lab.common.bounds import Share
 from regard_lab.common.errors import nearest
 from regard_lab.experiment.project import Project
 from regard_lab.training.recipe import Training
 
-SYNTHETIC = ("majority", "brackets")
+SYNTHETIC = ("majority", "lookup")
 
 
 @dataclass
@@ -37,17 +37,19 @@ class Model:
     """The classifier whose attention is explained.
 
     `name`: `encoder` (a small transformer with free key and value widths, trained here, in which one attention query is the only path to the classes)
-    or `bert` (a pre-trained encoder, of which the last layer's first token is classified). `pooling`: `attention`, or `uniform` for a
-    model that is trained with uniform weights in the explained layer. `weights`: `trained`, or `random` for the initial ones.
+    or `bert` (a pre-trained encoder, of which the last layer's first token is classified). `query`: whose the explained query is, `learned` (one
+    for all texts) or `first` (that of the first token). `pooling`: `attention`, or `uniform` for a model that is trained with uniform weights in
+    the explained layer. `weights`: `trained`, or `random` for the initial ones.
     """
 
     name: Literal["encoder", "bert"]
+    query: Literal["learned", "first"]
     pooling: Literal["attention", "uniform"]
     weights: Literal["trained", "random"]
     vocabulary: Annotated[int, Field(ge=3)]  # padding, the unknown word, and one more
     width: PositiveInt
     heads: PositiveInt
-    blocks: PositiveInt
+    blocks: NonNegativeInt
     key_width: PositiveInt
     value_width: PositiveInt
     dropout: Share
@@ -114,6 +116,8 @@ def check(config: Config) -> None:
             raise ValueError(f"data.name must be one of {known}, got {data.name!r}.{nearest(data.name, SYNTHETIC)}")
         if model.name == "bert":
             raise ValueError(f"the task {data.name} has no words that a pre-trained model knows; use model=encoder")
+    if model.name == "bert" and model.query != "first":
+        raise ValueError(f"the explained query of model.name=bert is the first token's, got model.query={model.query}")
     if data.kept is not None and len(data.kept) != data.classes:
         raise ValueError(f"data.kept must name data.classes = {data.classes} labels, got {data.kept}")
     if analysis.texts > data.test_texts:

@@ -13,6 +13,8 @@ problems (a column per data set) has a list of gates:
     curve                 `name` of the validation curve, whether `higher` or `lower` is better there, and the `tolerance`: the gain over the
                           last fifth of the epochs, in the curve's unit, that counts as none; left out where a table keeps no curve
     governs               the columns whose claims wait for the gate; left out, `metric` alone
+    rows                  `one model` where the rows of a problem are analyses of one and the same trained model, whose `metric` they share: then (3)
+                          is not asked; left out, `models`
 
 A table that is computed from others says `after`, which tables: it passes when all of them have.
 
@@ -74,6 +76,7 @@ class Gate:
     floor_rows: tuple[Key, ...] = ()
     curve: CurveRule | None = None
     governs: tuple[str, ...] = ()
+    one_model: bool = False
 
 
 @dataclass(frozen=True)
@@ -166,7 +169,7 @@ def read_after(file: TableFile) -> tuple[str, ...]:
 def _gate(node: Node, file: TableFile) -> Gate:
     fields = node.fields(
         ("metric", "direction", "margin", "reason", "reference", "floors"),
-        ("problems", "floor_rows", "curve", "governs"),
+        ("problems", "floor_rows", "curve", "governs", "rows"),
     )
     gate = Gate(
         metric=fields["metric"].text(),
@@ -179,6 +182,7 @@ def _gate(node: Node, file: TableFile) -> Gate:
         floor_rows=tuple(item.key() for item in fields["floor_rows"].items()) if "floor_rows" in fields else (),
         curve=_curve(fields["curve"]) if "curve" in fields else None,
         governs=_words(fields.get("governs")) or (fields["metric"].text(),),
+        one_model="rows" in fields and fields["rows"].choice("models", "one model") == "one model",
     )
     _check(gate, file, node)
     return gate
@@ -272,11 +276,11 @@ def _judge_problem(gate: Gate, result: Result, problem: Key) -> Problem:
     named |= {label(row.key): row for row in floors}
     leads = [_lead(gate, reference, name, row) for name, row in named.items()] if reference else []
     ending = _ending(gate.curve, rows)
-    signal = _signal(gate, rows)
+    signal = None if gate.one_model else _signal(gate, rows)
     fallen: dict[Status, str] = {
         "below the floor": _below(gate, reference, leads, missing),
         "not converged": _unended(gate, ending),
-        "no signal": _silent(signal, len(rows)),
+        "no signal": "" if gate.one_model else _silent(signal, len(rows)),
     }
     status = next(status for status in STATUSES if fallen.get(status) or status == "passed")
     why = "; ".join(words for words in fallen.values() if words) or _praise(gate, reference, leads, ending, signal)

@@ -88,6 +88,14 @@ def test_a_rising_validation_loss_after_the_best_epoch_is_an_end():
     assert judge([gate], result(curve=[3.0, 2.0, 1.0, 1.2, 1.4])).problems[0].ending.gain == 0
 
 
+def test_rows_of_one_model_are_not_asked_to_differ():
+    alike = result(smyrf=(80.0, 80.2, 79.8))
+    assert judge([GATE], alike).status == "no signal"
+    (problem,) = judge([replace(GATE, one_model=True)], alike).problems
+    assert (problem.status, problem.signal) == ("passed", None)
+    assert judge([replace(GATE, one_model=True)], result(floor=(81.0,))).status == "below the floor"
+
+
 def test_the_signal_is_that_of_scipy():
     found = judge([GATE], result()).problems[0].signal
     expected = stats.f_oneway((80.0, 80.2, 79.8), (75.0, 75.2, 74.9))
