@@ -99,7 +99,7 @@ def place(monkeypatch, tmp_path):
 
 
 def models() -> list:
-    config = config_of("experiment=encoder_majority")
+    config = config_of("experiment=encoder_majority", "model.blocks=1")
     encoder = build(TrainingRun(config.data, config.model, config.training, 0), ROOT)
     return [encoder.eval(), Bert(tiny_bert(), 2, uniform=False, frozen=True).eval()]
 
