@@ -21,6 +21,7 @@ from regard_lab import data
 from regard_lab.common.errors import UserError
 from regard_lab.data.subsets import drawn
 from regard_lab.experiment.run_result import RunResult
+from regard_lab.training.device import best_device
 from regard_lab.training.pretrained import pretrained, tokenizer_of
 
 PATCH = 14
@@ -31,12 +32,13 @@ SPLIT = "test"
 def run(config: Config, folder: Path) -> RunResult:
     """One model at one length."""
     root = Path.cwd()
-    model = loaded(config.model.checkpoint, root)
+    device = best_device(float64=True)
+    model = loaded(config.model.checkpoint, root).to(device)
     seen: list[NullSpace] = []
     counts: list[int] = []
     with torch.no_grad():
         for inputs in inputs_of(config, root):
-            layers = by_layer(model, inputs, config.analysis.rows)
+            layers = by_layer(model, {name: x.to(device) for name, x in inputs.items()}, config.analysis.rows)
             seen.append(NullSpace(*(torch.stack(parts) for parts in zip(*layers, strict=True))))  # each l h r
             counts.append(tokens_of(inputs))
     shares = torch.stack([one.share.mean(-1) for one in seen]).mean(0)  # l h
