@@ -64,7 +64,7 @@ def test_a_cell_is_the_mean_of_its_rows(place, model):
     assert measured.metrics["last_layer"] == pytest.approx(heads[1].mean(), abs=0.01)
     assert measured.metrics["least_head"] == pytest.approx(heads.min(), abs=0.01)
     assert 0 < measured.metrics["null_share"] < 100
-    assert measured.metrics["e1_distributions"] <= measured.metrics["e2_distributions"] < 100
+    assert measured.metrics["e1_distributions"] <= measured.metrics["e2_distributions"] <= 100
 
 
 def test_the_null_share_of_an_encoder_is_what_e1_takes_away(place):

@@ -115,6 +115,7 @@ def test_the_null_space_is_that_of_a_plain_loop(causal):
         for place, row in enumerate(rows.tolist()):
             keys = row + 1 if causal else 12
             a, t = attention[head, row, :keys].double().numpy(), values[head, :keys].double().numpy()
+            a = a / a.sum()
             inside = a @ t @ np.linalg.pinv(t)
             share = 1 - (inside @ inside) / (a @ a)
             assert float(found.share[head, place]) == pytest.approx(share, abs=1e-9)
