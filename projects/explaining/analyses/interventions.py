@@ -86,7 +86,8 @@ def rank_with_ones(layer: ExplainedLayer) -> Tensor:
 
 def on_support(weights: Tensor) -> Tensor:
     """Which weights `(…, m)` are more than rounding, against the largest of their row."""
-    return weights.abs() > TOLERANCE * weights.abs().amax(-1, keepdim=True)
+    carried: Tensor = weights.abs() > TOLERANCE * weights.abs().amax(-1, keepdim=True)
+    return carried
 
 
 def not_smaller(weights: Tensor, smallest: Tensor) -> Tensor:

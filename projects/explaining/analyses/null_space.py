@@ -66,4 +66,5 @@ def _of(values: Tensor, rows: Tensor, real: Tensor) -> NullSpace:
 
 def spread(n: int, count: int) -> Tensor:
     """At most `count` of n rows, evenly spread, the last one among them."""
-    return torch.linspace(n - 1, 0, min(n, count)).round().long().flip(0).unique()
+    steps = min(n, count)  # no two of them are equal
+    return torch.linspace(n - 1, 0, steps).round().long().flip(0)
