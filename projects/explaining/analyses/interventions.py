@@ -92,7 +92,8 @@ def on_support(weights: Tensor) -> Tensor:
 
 def not_smaller(weights: Tensor, smallest: Tensor) -> Tensor:
     """Which rows `(t, h)` of `weights` `(t, h, m)` have no smaller norm than those of `smallest`."""
-    return weights.norm(dim=-1) >= (1 - TOLERANCE) * smallest.norm(dim=-1)
+    holds: Tensor = weights.norm(dim=-1) >= (1 - TOLERANCE) * smallest.norm(dim=-1)
+    return holds
 
 
 def needed(weights: Tensor, layer: ExplainedLayer) -> float:
