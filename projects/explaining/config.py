@@ -3,27 +3,28 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from regard_lab.common.bounds import Share
 from regard_lab.common.errors import nearest
 from regard_lab.experiment.project import Project
 from regard_lab.training.recipe import Training
 
-SYNTHETIC = ("majority", "brackets")
+PACKAGED = ("minilm", "smollm2", "vit")
+SYNTHETIC = ("majority", "lookup")
 
 
 @dataclass
 class Data:
     """Which texts, how many, and how they enter the model.
 
-    `kind`: `texts` (a labelled set of the lab), `ratings` (its rated sentences: positive or negative) or `synthetic` (a task of `data.py`).
+    `kind`: `texts` (a labelled set of the lab), `ratings` (its rated sentences: positive or negative), `synthetic` (a task of `data.py`) or `images`.
     `kept`: the labels that are used, in the order of the model's classes; null for all. `length`: tokens at most.
     """
 
     name: str
     source: Literal["package", "folder"]
-    kind: Literal["texts", "ratings", "synthetic"]
+    kind: Literal["texts", "ratings", "synthetic", "images"]
     kept: list[int] | None
     classes: Annotated[int, Field(ge=2)]
     length: Annotated[int, Field(ge=4, le=512)]
@@ -37,17 +38,20 @@ class Model:
     """The classifier whose attention is explained.
 
     `name`: `encoder` (a small transformer with free key and value widths, trained here, in which one attention query is the only path to the classes)
-    or `bert` (a pre-trained encoder, of which the last layer's first token is classified). `pooling`: `attention`, or `uniform` for a
-    model that is trained with uniform weights in the explained layer. `weights`: `trained`, or `random` for the initial ones.
+    or `bert` (a pre-trained encoder, of which the last layer's first token is classified); of `pretrained`, a model as it is, all heads are looked at
+    and nothing is trained. `query`: whose the explained query is, `learned` (one
+    for all texts) or `first` (that of the first token). `pooling`: `attention`, or `uniform` for a model that is trained with uniform weights in
+    the explained layer. `weights`: `trained`, or `random` for the initial ones.
     """
 
-    name: Literal["encoder", "bert"]
+    name: Literal["encoder", "bert", "pretrained"]
+    query: Literal["learned", "first"]
     pooling: Literal["attention", "uniform"]
     weights: Literal["trained", "random"]
     vocabulary: Annotated[int, Field(ge=3)]  # padding, the unknown word, and one more
     width: PositiveInt
     heads: PositiveInt
-    blocks: PositiveInt
+    blocks: NonNegativeInt
     key_width: PositiveInt
     value_width: PositiveInt
     dropout: Share
@@ -114,6 +118,10 @@ def check(config: Config) -> None:
             raise ValueError(f"data.name must be one of {known}, got {data.name!r}.{nearest(data.name, SYNTHETIC)}")
         if model.name == "bert":
             raise ValueError(f"the task {data.name} has no words that a pre-trained model knows; use model=encoder")
+    if model.name == "bert" and model.query != "first":
+        raise ValueError(f"the explained query of model.name=bert is the first token's, got model.query={model.query}")
+    if data.kind == "images" and model.name != "pretrained":
+        raise ValueError(f"images are for model.name=pretrained, got {model.name}")
     if data.kept is not None and len(data.kept) != data.classes:
         raise ValueError(f"data.kept must name data.classes = {data.classes} labels, got {data.kept}")
     if analysis.texts > data.test_texts:
@@ -126,7 +134,7 @@ def check(config: Config) -> None:
 
 def modules(config: Config) -> list[str]:
     """What a cell reaches only by name: a pre-trained model that comes in a package."""
-    return ["regard_lab.models.minilm"] if config.model.checkpoint == "minilm" else []
+    return [f"regard_lab.models.{config.model.checkpoint}"] if config.model.checkpoint in PACKAGED else []
 
 
 PROJECT = Project(name="explaining", schema=Config, check="projects.explaining.config:check", modules=modules)

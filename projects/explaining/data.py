@@ -2,10 +2,13 @@
 
     tokens (n, length) int64, 0 = padding, at the end            labels (n) int64
 
-One of the synthetic tasks is solved by a bag of tokens; in the other, texts of both classes have the same bag:
+One of the synthetic tasks is solved by a bag of tokens; in the other no sum over tokens and places tells anything:
 
-    majority(n, length, seed)    B A A B A …  -> 1 if A is more frequent                 the label is in the counts
-    brackets(n, length, seed)    · ( [ · [ ( · ·  -> 1 if ) must come next, 0 if ]       the counts are always the same: the order decides
+    majority(n, length, seed)    B A A B A …                             -> 1 if A is more frequent        the label is in the counts
+    lookup(n, length, seed)      hat? · cup new · hat red · map old …    -> what is said of the hat        only the question says which token counts
+
+A token of `lookup` is a thing with what is said of it, as a line of a table holds both. Every text has the same things, in a random order, and says
+each of the answers equally often; so the label follows from the question and one other token together, and from neither of them alone.
 
 They are pure functions of their arguments, with as many texts of each class.
 """
@@ -28,7 +31,6 @@ from regard_lab.data.subsets import drawn
 PADDING, UNKNOWN, FIRST = 0, 1, 2  # `FIRST` is the first word
 SPLITS = ("train", "validation", "test")
 NUMBER = "qqq"  # any word with a digit, as in Jain and Wallace's code
-OPENED = 3  # brackets of each kind
 _WORD = re.compile(r"\w+(?:'\w+)?|[!?]")
 
 
@@ -119,23 +121,36 @@ def majority(n: int, length: int, seed: int) -> tuple[Tensor, Tensor]:
     return tokens + FIRST, labels
 
 
-def brackets(n: int, length: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Three round and three square brackets are opened among dots, and none is closed; 1 if the last one is round, so that it must be closed next.
+def lookup(n: int, length: int, seed: int) -> tuple[Tensor, Tensor]:
+    """A question for one of `length` − 1 things, and for each of them, in a random order, a token with the thing and one of four answers.
 
     Raises:
-        ValueError: The length has no room for the brackets.
+        ValueError: There are fewer things than the length asks for, or answers cannot be equally frequent.
     """
-    if length < 2 * OPENED:
-        raise ValueError(f"{OPENED} brackets of each kind need {2 * OPENED} places, got length = {length}")
+    things, answers = length - 1, len(ANSWERS)
+    if things > len(THINGS) or things % answers:
+        raise ValueError(
+            f"a lookup has one token more than things, {answers} to {len(THINGS)} in steps of {answers}; got length = {length}"
+        )
     generator = torch.Generator().manual_seed(seed)
-    labels = torch.arange(n) % 2
-    places = torch.rand(n, length, generator=generator).argsort(-1)[:, : 2 * OPENED].sort(-1).values
-    kinds = torch.rand(n, 2 * OPENED, generator=generator).argsort(-1) % 2  # 0 round, 1 square, as many of each
-    kinds = (kinds + kinds[:, -1:] + 1 - labels[:, None]) % 2  # turned so that the last one is what the label says
-    tokens = torch.zeros(n, length, dtype=torch.long)
-    tokens.scatter_(1, places, 1 + kinds)
-    return tokens + FIRST, labels
+    labels = torch.arange(n) % answers
+    order = torch.rand(n, things, generator=generator).argsort(-1)
+    said = torch.rand(n, things, generator=generator).argsort(-1) % answers  # of the thing at each place
+    asked = torch.rand(n, things, generator=generator).masked_fill(said != labels[:, None], -1).argmax(-1, keepdim=True)
+    question = answers * len(THINGS) + order.gather(1, asked)
+    return torch.cat([question, answers * order + said], 1) + FIRST, labels
 
 
-SYNTHETIC_TASKS = {"majority": majority, "brackets": brackets}
-SYNTHETIC_WORDS = {"majority": ["A", "B"], "brackets": ["·", "(", "["]}
+ANSWERS = ("old", "new", "red", "blue")
+THINGS = (
+    *("hat", "cup", "map", "key", "bag", "box", "pen", "bed", "car", "cap", "jar", "net"),
+    *("door", "lamp", "coat", "ring", "boat", "desk", "bell", "book", "rope", "vase", "gate", "sofa"),
+)
+SYNTHETIC_TASKS = {"majority": majority, "lookup": lookup}
+SYNTHETIC_WORDS = {
+    "majority": ["A", "B"],
+    "lookup": [
+        *(f"{thing} {answer}" for thing in THINGS for answer in ANSWERS),
+        *(f"{thing}?" for thing in THINGS),
+    ],
+}

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from projects.explaining.analyses.explained_layer import ExplainedTexts, cut, explained_texts, percent
+from projects.explaining.analyses.explained_layer import ExplainedTexts, cut, explained_texts, keeps, percent
 from projects.explaining.analyses.replacements import effective
 from projects.explaining.config import Config
 from regard.bench.timing import synchronize
@@ -14,7 +14,6 @@ from regard.effective import DEFINITIONS, distributions, effective_attention, ou
 from regard_lab.experiment.run_result import RunResult
 from regard_lab.training.device import best_device
 
-KEEPS = 1e-8  # error of the output, where values are of size 1: a solver that did not converge is far above it
 SHOWN = 48  # tokens of the text that figures show, or the nearest length that there is
 
 
@@ -45,7 +44,7 @@ def measure(texts: ExplainedTexts, config: Config) -> RunResult:
     return RunResult(
         metrics={
             "output_error": float(error.max()),
-            "output_kept": percent(error <= KEEPS),
+            "output_kept": percent(keeps(error, layer.values)),
             "logit_error": logit_error(texts, config),
             "row_sum_error": float(sums.max()),
             "most_negative": float(rows.min().clamp(max=0)),

@@ -12,6 +12,10 @@ from projects.explaining.tasks.classification import TrainedClassifier, trained_
 
 SPECIAL = ("[CLS]", "[SEP]")
 CACHED = 2
+VALIDATION = "validation_accuracy"  # the curve by which a gate says whether the classifier's training had ended
+TOLERANCE = (
+    1e-8  # relative: what of a row's weights, or of an output, is no more than the rounding of solvers in float64
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +28,7 @@ class ExplainedTexts:
         tokens: `(t, m)`.
         labels: `(t)`.
         layer: The explained layer.
-        special: `(t, m)`, True for [CLS] and [SEP].
+        special: `(t, m)`, True for [CLS] and [SEP], and for a first token that asks the explained query.
         predicted: `(t, classes)`, the probabilities under the model's own attention.
     """
 
@@ -87,6 +91,8 @@ def _explain(trained: TrainedClassifier, config: Config) -> ExplainedTexts:
     model = trained.model.double()
     layer = model.explained_layer(hidden.double(), tokens != 0).double()
     special = torch.tensor([word in SPECIAL for word in trained.words], device=device)[tokens]
+    if config.model.query == "first":
+        special[:, 0] = True
     predicted = probabilities(model, layer.attention, layer)
     labels = trained.labels[: len(tokens)].to(device)
     return ExplainedTexts(trained, model, tokens, labels, layer, special, predicted)
@@ -99,6 +105,12 @@ def cut(tokens: Tensor, length: int | None, words: list[str]) -> Tensor:
         if SPECIAL[1] in words:
             tokens[(rest != 0).any(-1), -1] = words.index(SPECIAL[1])
     return tokens[:, : int((tokens != 0).sum(-1).max())]
+
+
+def keeps(error: Tensor, values: Tensor) -> Tensor:
+    """Which rows keep their output: those whose error `(…, h, n)` is rounding against the largest of the head's values `(…, h, m, e)`."""
+    kept: Tensor = error <= TOLERANCE * values.abs().amax((-2, -1))[..., None]
+    return kept
 
 
 def percent(true: Tensor) -> float:

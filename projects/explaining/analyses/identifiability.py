@@ -14,7 +14,7 @@ from scipy.optimize import linprog
 from torch import Tensor
 
 from projects.explaining.analyses.definitions import now
-from projects.explaining.analyses.explained_layer import ExplainedTexts, explained_texts, mean, percent
+from projects.explaining.analyses.explained_layer import ExplainedTexts, explained_texts, keeps, mean, percent
 from projects.explaining.analyses.replacements import effective
 from projects.explaining.config import Config
 from projects.explaining.models.classifier import ExplainedLayer
@@ -24,7 +24,6 @@ from regard_lab.experiment.run_result import RunResult
 
 FIXED = 1e-6  # a weight that cannot move further than this
 PROGRAMS = 16  # texts of which ranges are computed
-KEEPS = 1e-8
 
 
 def run(config: Config, folder: Path) -> RunResult:
@@ -48,7 +47,8 @@ def measure(texts: ExplainedTexts, config: Config) -> RunResult:
         rows = effective(definition, layer)
         times[definition] = 1000 * (now() - began) / rows[..., 0].numel()
         moved[definition] = mean((rows - layer.attention).abs().sum(-1) / 2)
-        kept[definition] = output_error(rows[:, :, None], layer.attention[:, :, None], layer.values) <= KEEPS
+        error = output_error(rows[:, :, None], layer.attention[:, :, None], layer.values)
+        kept[definition] = keeps(error, layer.values)
     top, other = ranges(layer, config.analysis.ranges)
     return RunResult(
         metrics={

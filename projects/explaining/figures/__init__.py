@@ -1,5 +1,6 @@
-"""The figures: a review under raw and effective attention, which definitions are distributions, how free attention is, what it agrees with."""
+"""The figures: a review under raw and effective attention, distributions, how free attention is, what it agrees with, all heads."""
 
+from projects.explaining.figures.atlas import null_shares
 from projects.explaining.figures.review import review
 from projects.explaining.figures.tables import agreement, distributions, freedom
 from regard_lab.report.figures import Maker
@@ -9,4 +10,5 @@ FIGURES: dict[str, Maker] = {
     "distributions": distributions,
     "freedom": freedom,
     "agreement": agreement,
+    "null_shares": null_shares,
 }

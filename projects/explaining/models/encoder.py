@@ -1,4 +1,7 @@
-"""The small transformer: key and value widths are free, and one attention query is the only path from the tokens to the classes."""
+"""The small transformer: key and value widths are free, and one attention query is the only path from the tokens to the classes.
+
+The query is the same for all texts (`learned`), or made from the first token's state (`first`), as a question that the text begins with needs it.
+"""
 
 import torch
 from einops import rearrange
@@ -58,7 +61,8 @@ class Encoder(Classifier):
         self.position = nn.Parameter(INITIAL * torch.randn(data.length, model.width))
         self.blocks = nn.ModuleList(Block(model) for _ in range(model.blocks))
         self.norm = nn.LayerNorm(model.width)
-        self.query = nn.Parameter(torch.randn(model.key_width))
+        self.asks = nn.Linear(model.width, model.key_width) if model.query == "first" else None
+        self.query = nn.Parameter(torch.randn(model.key_width)) if self.asks is None else None
         self.key, self.value = nn.Linear(model.width, model.key_width), nn.Linear(model.width, model.value_width)
         self.output = nn.Linear(model.value_width, data.classes)
         self.dropout = nn.Dropout(model.dropout)
@@ -79,12 +83,20 @@ class Encoder(Classifier):
 
     def explained_layer(self, hidden: Tensor, mask: Tensor, replace: Replace | None = None) -> ExplainedLayer:
         keys, values = self.key(hidden)[:, None], self.value(hidden)[:, None]  # one head
-        attention = softmax_weights(self.query.expand(len(hidden), 1, 1, -1), keys, mask)
+        attention = softmax_weights(self.queries(hidden), keys, mask)
         if self.uniform:
             attention = uniform_weights(mask, 1).to(values.dtype)[:, :, None]
         if replace is not None:
             attention = replace(len(self.blocks), attention, values, mask).to(values.dtype)
         return ExplainedLayer(attention[:, :, 0], values, keys, mask, None)
+
+    def queries(self, hidden: Tensor) -> Tensor:
+        """The explained query of each text: `(t, m, w)` -> `(t, 1, 1, d)`."""
+        if self.asks is not None:
+            query: Tensor = self.asks(hidden[:, :1])[:, None]
+            return query
+        assert self.query is not None
+        return self.query.expand(len(hidden), 1, 1, -1)
 
     def classify(self, layer: ExplainedLayer, mixed: Tensor) -> Tensor:
         logits: Tensor = self.output(mixed.flatten(-2).to(self.output.weight.dtype))

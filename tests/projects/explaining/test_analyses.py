@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from projects.explaining.analyses.distances import flips, jsd, kendall, positive, tvd
+from projects.explaining.analyses.explained_layer import keeps
 from projects.explaining.analyses.identifiability import generable_unique, ranges
-from projects.explaining.analyses.interventions import needed, rank_with_ones
+from projects.explaining.analyses.interventions import needed, not_smaller, on_support, rank_with_ones
 from projects.explaining.analyses.replacements import NAMES, replaced, shuffled
 from projects.explaining.models.classifier import ExplainedLayer, mix_values, uniform_weights
 
@@ -85,6 +86,66 @@ def test_every_weight_of_a_vertex_is_needed_and_none_of_an_even_row():
     assert needed(replaced("uniform", layer, special, 0), layer) == 0.0
     assert needed(replaced("E1", layer, special, 0), layer) == 0.0
     assert rank_with_ones(layer).tolist() == [[5, 5]] * 3
+
+
+def row_of(weights: list[float], values: list[list[float]]) -> tuple[torch.Tensor, ExplainedLayer]:
+    """One text with one head: a row of weights on values, one list per token."""
+    row, matrix = torch.tensor([[weights]], dtype=torch.float64), torch.tensor([[values]], dtype=torch.float64)
+    return row, ExplainedLayer(row, matrix, matrix, torch.ones(1, len(weights), dtype=torch.bool), None)
+
+
+@pytest.mark.parametrize(
+    ("weights", "values", "share"),
+    [
+        ([1 / 3, 1 / 3, 1 / 3], [[0], [1], [2]], 0.0),  # the output 1 is that of the middle, or of both ends
+        ([0.5, 0, 0.5], [[0], [1], [2]], 1.0),  # on the support alone: no other weights of two ends give 1
+        ([0.2, 0.3, 0.5], [[0], [1], [2]], 1 / 3),  # 1.3 is out of reach without the 2
+        (
+            [1 - 3e-8, 3e-8],
+            [[0], [1]],
+            1.0,
+        ),  # a vertex, however small a weight: between the limits that there once were
+        ([1 - 3e-8, 3e-8], [[0], [1e-3]], 1.0),
+        ([1 - 1e-12, 1e-12], [[0], [1]], 1.0),  # rounding, and no weight
+        ([0.5, 0.5 - 2e-8, 2e-8], [[0], [1], [1]], 1 / 3),  # two equal tokens can take each other's place
+        ([1.5, -0.5], [[0], [1]], 1.0),
+        ([1.5, -1.0, 0.5], [[0], [1], [2]], 0.0),  # with negative weights any two of a line's points give any output
+    ],
+)
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_needed_weights_by_hand(weights, values, share, scale):
+    assert needed(*row_of(weights, [[scale * x for x in value] for value in values])) == pytest.approx(share)
+
+
+def test_each_weight_of_a_vertex_is_needed_also_where_tokens_are_nearly_equal():
+    """As on brackets: three kinds of token, told apart by their positions alone, which count for little."""
+    generator = torch.Generator().manual_seed(0)
+    kinds = torch.randn(3, 16, generator=generator, dtype=torch.float64)
+    values = kinds[torch.arange(24) % 3] + 1e-4 * torch.randn(24, 16, generator=generator, dtype=torch.float64)
+    scores = 12 * torch.rand(40, 1, 24, generator=generator, dtype=torch.float64)
+    mask = torch.ones(40, 24, dtype=torch.bool)
+    layer = ExplainedLayer(scores.softmax(-1), values.expand(40, 1, 24, 16), values.expand(40, 1, 24, 16), mask, None)
+    vertices = replaced("E3", layer, torch.zeros(40, 24, dtype=torch.bool), 0)
+    assert needed(vertices, layer) == 1.0
+    assert int(on_support(vertices).sum(-1).max()) <= int(rank_with_ones(layer).max())
+
+
+def test_e4_is_the_smallest_row_by_row_up_to_equality():
+    """Also where S(a) is one point, so that all definitions agree and no mean is below another."""
+    for m in (5, 24):  # values are 4 wide: 5 tokens leave no freedom
+        layer, special = layer_of(m=m), torch.zeros(3, m, dtype=torch.bool)
+        layer = layer.part(torch.tensor([0, 2]))
+        smallest = replaced("E4", layer, special, 0)
+        for name in ("raw", "E3", "E5"):
+            assert bool(not_smaller(replaced(name, layer, special, 0), smallest).all())
+        assert not bool(not_smaller(replaced("E1", layer, special, 0), smallest).any())  # E1 is no distribution
+
+
+def test_an_output_is_kept_relative_to_its_values():
+    error = torch.tensor([[[1e-9, 1e-7]]], dtype=torch.float64)
+    for scale, kept in ((1e-3, [False, False]), (1.0, [True, False]), (100.0, [True, True])):
+        values = torch.full((1, 1, 2, 3), scale, dtype=torch.float64)
+        assert keeps(error, values)[0, 0].tolist() == kept
 
 
 def test_ranges_by_hand():

@@ -32,10 +32,11 @@ def test_every_row_composes_and_passes_its_check(table, scale):
     [
         ("analysis.attention=E7", "analysis.attention must be .*'E1'.*got 'E7'"),
         ("experiment=bert_imdb data.kind=synthetic data.name=majority", "no words that a pre-trained model knows"),
+        ("experiment=bert_imdb model.query=learned", "the explained query of model.name=bert is the first token's"),
         ("data.kept=[1]", r"data.kept must name data.classes = 2 labels, got \[1\]"),
         (
-            "data.kind=synthetic data.name=bracket",
-            "data.name must be one of majority, brackets, got 'bracket'. Did you mean",
+            "data.kind=synthetic data.name=lookups",
+            "data.name must be one of majority, lookup, got 'lookups'. Did you mean",
         ),
         ("data.classes=1", "data.classes must be greater than or equal to 2, got 1"),
         ("analysis.length=200", "analysis.length must be 2 to data.length = 96, got 200"),

@@ -74,6 +74,25 @@ def test_agreement_shows_both_importances():
     assert list(occlusion.lines[0].get_ydata()) == [-0.5]
 
 
+def test_null_shares_are_means_over_heads_and_seeds_by_layer_and_length():
+    made = result("atlas", [({"model": "minilm", "length": length}, {"null_share": 1.0}) for length in (512, 32)])
+    made.rows[0].cells.append("other-seed")
+    made.records.update(
+        {
+            "cell0": {"exhibits": {"heads": [[10.0, 30.0], [50.0, 70.0]]}},
+            "other-seed": {"exhibits": {"heads": [[20.0, 40.0], [60.0, 80.0]]}},
+            "cell1": {"exhibits": {"heads": [[0.0, 0.0], [1.0, 3.0]]}},
+        }
+    )
+    figure = FIGURES["null_shares"](Results([made]))
+    axes, _ = figure.axes
+    assert axes.images[0].get_array().tolist() == [
+        [0.0, 25.0],
+        [2.0, 65.0],
+    ]  # a line per layer, lengths from left to right
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["32", "512"]
+
+
 def test_the_page_of_a_review(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["review", "--output", "out.html"])

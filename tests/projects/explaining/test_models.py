@@ -1,11 +1,13 @@
 """The two classifiers laid open, and a cell of every table on a few made-up texts, the published scale among them."""
 
 import math
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from transformers import BertConfig, BertModel
 
 from projects.explaining import data as project_data
@@ -21,7 +23,7 @@ from projects.explaining.analyses.faithfulness import gradient_importance, occlu
 from projects.explaining.analyses.perturbations import erased, removed_to_flip
 from projects.explaining.config import PROJECT
 from projects.explaining.models.bert import Bert
-from projects.explaining.models.classifier import hidden_of
+from projects.explaining.models.classifier import Classifier, hidden_of
 from projects.explaining.tasks import classification
 from projects.explaining.tasks.classification import TrainingRun, build
 from regard.effective import effective_attention
@@ -97,7 +99,7 @@ def place(monkeypatch, tmp_path):
 
 
 def models() -> list:
-    config = config_of("experiment=encoder_majority")
+    config = config_of("experiment=encoder_majority", "model.blocks=1")
     encoder = build(TrainingRun(config.data, config.model, config.training, 0), ROOT)
     return [encoder.eval(), Bert(tiny_bert(), 2, uniform=False, frozen=True).eval()]
 
@@ -153,10 +155,11 @@ def test_texts_are_cut_with_their_end_mark():
     "overrides",
     [
         ("experiment=encoder_majority", "model.value_width=4", "data.length=12", "analysis.rows=12"),
+        ("experiment=encoder_lookup", "training.schedule=constant"),
         ("experiment=bert_movie_snippets", "model.checkpoint=tiny"),
         ("experiment=bert_newsgroups", "data.kept=[0,1]", "scale=paper"),
     ],
-    ids=["encoder", "bert", "paper"],
+    ids=["encoder", "lookup", "bert", "paper"],
 )
 def test_a_cell_of_every_table(place, overrides):
     shared = [*overrides, *SMALL, "training.batch_size=8"]
@@ -187,17 +190,82 @@ def test_an_experiment_runs_without_a_table_and_what_is_no_definition_is_refused
     assert set(artefacts.iterdir()) == before
 
 
+class Sixth(Classifier):
+    """A classifier of the sixth token alone: class 1 if it is token 3. What stands elsewhere, or is padding, counts for nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1, dtype=torch.float64))
+
+    def embed(self, tokens):
+        return (tokens == 3).double()[..., None] * self.scale
+
+    def lower(self, embedded, mask, replace=None):
+        return embedded
+
+    def upper(self, hidden, mask, replace=None):
+        one = hidden[:, 5, 0] if hidden.shape[1] > 5 else 0 * hidden[:, 0, 0]
+        return torch.stack([1 - one, one], -1)
+
+
+def test_occlusion_in_place_leaves_all_other_tokens_where_they_are():
+    """Tokens 3 2 3 2 2 3 2: the sixth decides. Removing any before it moves the seventh there, and blames all that stand before it."""
+    tokens = torch.tensor([[3, 2, 3, 2, 2, 3, 2]])
+    model = Sixth()
+    layer = SimpleNamespace(mask=tokens != 0)
+    texts = SimpleNamespace(model=model, tokens=tokens, layer=layer, predicted=model(tokens).softmax(-1).detach())
+    frozen = Frozen(**vars(texts))
+    moved = occlusion_importance(frozen, 1)[0]
+    change = float((torch.tensor([1.0, 0.0]).double().softmax(-1) - torch.tensor([0.0, 1.0]).double().softmax(-1))[0])
+    assert moved.tolist() == pytest.approx([0, 0, 0, 0, 0, change, 0])
+    removed = occlusion_importance(frozen, 1, in_place=False)[0]
+    assert removed.tolist() == pytest.approx([change] * 6 + [0])
+
+
+@dataclass(frozen=True, eq=False)
+class Frozen:
+    """What `occlusion_importance` reads of texts; it can be cached, as they can."""
+
+    model: nn.Module
+    tokens: torch.Tensor
+    layer: object
+    predicted: torch.Tensor
+
+
+def test_the_question_asks_the_explained_query_and_takes_part_in_no_order(place):
+    config = config_of("experiment=encoder_lookup", *SMALL)
+    texts = explained_texts(config, place)
+    assert texts.special.sum(-1).tolist() == [1] * 4
+    assert bool(texts.special[:, 0].all())
+    model = build(TrainingRun(config.data, config.model, config.training, 0), ROOT).eval()
+    tokens = texts.tokens[:1].expand(2, -1).clone()
+    tokens[1, 0] = tokens[0, 0] % 2 + 98  # another question
+    layer = model.explained_layer(hidden_of(model, tokens), tokens != 0)
+    assert torch.allclose(layer.keys[0, :, 1:], layer.keys[1, :, 1:])
+    assert not torch.allclose(layer.attention[0], layer.attention[1])
+    even = build(TrainingRun(config.data, replace(config.model, pooling="uniform"), config.training, 0), ROOT).eval()
+    logits = even(torch.cat([tokens, tokens[:, [0, *range(24, 0, -1)]]]))
+    assert not torch.allclose(logits[0], logits[2])  # positions count
+    moved = logits[:2] - logits[2:]
+    assert torch.allclose(
+        moved[0], moved[1], atol=1e-5
+    )  # but by themselves: even weights see a sum over tokens and places
+
+
 def test_importance_of_a_token_that_decides(place):
-    """With one value kept and a linear head, leaving out a token or its gradient can be worked out from the model itself."""
+    """With one value kept and a linear head, occluding a token or its gradient can be worked out from the model itself."""
     texts = explained_texts(config_of("experiment=encoder_majority", "data.length=8", *SMALL), place)
     flow = gradient_importance(texts)
     assert torch.allclose(flow.sum(-1), torch.ones(4).double())
-    left_out = occlusion_importance(texts, 1)[0]
+    in_place, removed = occlusion_importance(texts, 1)[0], occlusion_importance(texts, 1, in_place=False)[0]
     real = texts.tokens[0]
     for token in (0, 5):
         without = torch.cat([real[:token], real[token + 1 :]])[None]
-        change = (texts.model(without).softmax(-1)[0] - texts.predicted[0]).abs().sum() / 2
-        assert float(left_out[token]) == pytest.approx(float(change.detach()), abs=1e-9)
+        padded = real.clone()[None]
+        padded[0, token] = 0
+        for importance, tokens in ((removed, without), (in_place, padded)):
+            change = (texts.model(tokens).softmax(-1)[0] - texts.predicted[0]).abs().sum() / 2
+            assert float(importance[token]) == pytest.approx(float(change.detach()), abs=1e-9)
 
 
 def test_erasure_by_hand(place):
