@@ -145,7 +145,10 @@ def test_trainings_that_rows_share_are_counted_once():
     }
     times = {table: [work.times for work in works] for table, works in amounts.items()}
     assert times["mask_bug"] == [2 * 5 * 3 * 22_500, 4 * 5 * 25_000]  # two orders of masks in training, four rows
-    assert times["imdb"] == [7 * 5 * 3 * 22_500, 13 * 5 * 25_000]  # two models, dense and SMYRF; and each other hash trained
+    assert times["imdb"] == [
+        7 * 5 * 3 * 22_500,
+        13 * 5 * 25_000,
+    ]  # two models, dense and SMYRF; and each other hash trained
     assert times["glue"] == [5 * 5 * 3 * 949_098, 5 * 5 * 69_640]
 
 
