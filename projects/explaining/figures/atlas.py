@@ -30,6 +30,7 @@ def null_shares(results: Results) -> Figure | None:
         ):
             layers = [list(layer) for layer in zip(*shares, strict=True)]  # layer × length
             drawn = axes.imshow(layers, aspect="auto", origin="lower", vmin=0, vmax=100, cmap="viridis")
+            axes.grid(visible=False)
             axes.set_xticks(range(len(lengths)), [str(length) for length in lengths])
             axes.set_yticks(range(0, len(layers), max(1, len(layers) // 6)))
             axes.set_title(MODELS[name], fontsize=9)
