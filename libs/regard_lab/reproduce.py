@@ -426,9 +426,13 @@ def main() -> int:
     if not arguments.tables:
         if arguments.dry_run:
             raise UserError("--dry-run goes with tables, such as better_attention/imdb")
+        if arguments.from_result or arguments.minutes != math.inf:
+            raise UserError("--minutes and --from-result go with tables, such as better_attention/imdb")
         if arguments.scale:
             raise UserError("--scale goes with a table; for everything, list the scales in params.yaml")
         return reproduce_all(root)
+    if not arguments.minutes > 0:
+        raise UserError(f"--minutes must be more than 0, got {arguments.minutes:g}")
     names = [_split(table) for table in arguments.tables]
     if arguments.dry_run:
         return dry(names, check_scale(arguments.scale or "quick"), root)

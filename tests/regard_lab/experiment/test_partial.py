@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 from regard_lab.common import files
+from regard_lab.common.errors import UserError
 from regard_lab.experiment import items
 from regard_lab.experiment.cells import run_cell
 from regard_lab.experiment.items import Outcomes
 from regard_lab.experiment.partial import restore_records, run_cell_before
 from regard_lab.experiment.results import read_result, result_path, write_result
 from regard_lab.experiment.tables import load_table
-from regard_lab.reproduce import reproduce_table
+from regard_lab.reproduce import main, reproduce_table
 from tests.editing import change
 from tests.regard_lab import toy
 
@@ -72,5 +73,20 @@ def test_a_damaged_result_is_an_error(root):
     toy.reproduce(root)
     shutil.rmtree(root / "runs")
     result_path(root, "toy", "lines", "quick").write_text('{"paper": "toy"}')
-    with pytest.raises(Exception, match="is not a table's result"):
+    with pytest.raises(UserError, match="is not a table's result"):
         restore_records(load_table("toy", "lines", "quick", root), root)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--from-result"], "--minutes and --from-result go with tables"),
+        (["--minutes", "5"], "--minutes and --from-result go with tables"),
+        (["toy/lines", "--minutes", "-5"], "--minutes must be more than 0, got -5"),
+        (["toy/lines", "--minutes", "nan"], "--minutes must be more than 0, got nan"),
+    ],
+)
+def test_what_has_no_meaning_is_refused(root, monkeypatch, capsys, words, message):
+    monkeypatch.setattr("sys.argv", ["reproduce", *words])
+    assert main() == 2
+    assert message in capsys.readouterr().err
