@@ -236,9 +236,6 @@ def in_isolated_process(function: Callable[..., float], *arguments: Any, timeout
         arguments: Must be picklable too.
         timeout_s: How long the call may take.
     """
-    fork = "forkserver" in multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context("forkserver" if fork else "spawn")
-    if fork:  # this module is loaded once, in a process that computes nothing and is forked for every call
-        context.set_forkserver_preload([__name__])
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
+    # Not forked from the fork server: there is one per process, and whoever started it chose its modules and its path.
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result(timeout=timeout_s)
