@@ -1,5 +1,8 @@
 """Inference: turns under a clock of our own, FLOPs against torch's counter, an isolated process, and a cell of each part."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -10,6 +13,7 @@ from projects.better_attention.analyses import inference, onnx_int8
 from projects.better_attention.analyses.inference import (
     Run,
     built,
+    dense_flops,
     flops_of,
     in_isolated_process,
     in_turns,
@@ -106,6 +110,25 @@ def test_an_isolated_process_gives_the_value_and_passes_errors_on():
     assert in_isolated_process(abs, -3.5) == 3.5
     with pytest.raises(ZeroDivisionError):
         in_isolated_process(divmod, 1, 0)
+
+
+def test_an_isolated_process_finds_the_projects_wherever_the_fork_server_was_started(tmp_path):
+    (tmp_path / "projects" / "another").mkdir(parents=True)
+    (tmp_path / "projects" / "another" / "config.py").touch()
+    code = f"""
+import multiprocessing.forkserver, os, sys
+sys.path[:0] = [{str(ROOT / "libs")!r}, {str(ROOT)!r}]  # as pytest does: the fork server does not inherit it
+from projects.better_attention.analyses.inference import in_isolated_process, dense_flops
+os.chdir({str(tmp_path)!r})
+multiprocessing.set_forkserver_preload(["projects.another.config"])
+multiprocessing.forkserver.ensure_running()
+os.chdir({str(ROOT)!r})
+print(in_isolated_process(dense_flops, [2, 3]))
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": ""}, capture_output=True, text=True
+    )
+    assert run.stdout == f"{dense_flops([2, 3])}\n", run.stderr
 
 
 def test_memory_grows_by_what_a_call_holds():
