@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from regard.mechanisms.performer import performer
     from regard.mechanisms.probsparse import probsparse
     from regard.mechanisms.s4d import s4d
+    from regard.mechanisms.scatterbrain import scatterbrain
     from regard.mechanisms.smyrf import smyrf
     from regard.mechanisms.softmax import softmax
     from regard.mechanisms.super import super_values
@@ -38,6 +39,7 @@ __all__ = [
     "performer",
     "probsparse",
     "s4d",
+    "scatterbrain",
     "smyrf",
     "softmax",
     "super_values",

@@ -19,6 +19,7 @@ from regard.mechanisms.optimised import OptimisedAttention
 from regard.mechanisms.performer import PerformerAttention
 from regard.mechanisms.probsparse import ProbSparseAttention
 from regard.mechanisms.s4d import S4dLayer
+from regard.mechanisms.scatterbrain import ScatterbrainAttention
 from regard.mechanisms.smyrf import SmyrfAttention
 from regard.mechanisms.softmax import SoftmaxAttention
 from regard.mechanisms.super import SuperAttention
@@ -157,6 +158,18 @@ def build(
     pattern: Literal["noncausal_self", "causal_self"] = "noncausal_self",
     bias: bool = True,
 ) -> S4dLayer: ...
+@overload
+def build(
+    name: Literal["scatterbrain"],
+    *,
+    width: int,
+    heads: int,
+    window: int = 15,
+    features: int = 16,
+    generator: torch.Generator | None = None,
+    pattern: Literal["noncausal_self", "causal_self"] = "noncausal_self",
+    bias: bool = True,
+) -> ScatterbrainAttention: ...
 @overload
 def build(
     name: Literal["smyrf"],

@@ -24,6 +24,7 @@ from regard.mechanisms.longshort import naive_longshort
 from regard.mechanisms.nystrom import naive_nystrom
 from regard.mechanisms.performer import naive_performer
 from regard.mechanisms.probsparse import naive_probsparse, sample_keys
+from regard.mechanisms.scatterbrain import naive_scatterbrain
 from regard.mechanisms.smyrf import naive_smyrf
 from regard.registry import list_mechanisms, mechanism_class
 from tests.regard.vectors import draw
@@ -102,6 +103,10 @@ def probsparse_options(s: Sizes, causal: bool) -> dict[str, Any]:
     return {"factor": 1, "sample": sample}
 
 
+def scatterbrain_options(s: Sizes, causal: bool) -> dict[str, Any]:
+    return {"projection": draw(5, s.d, seed=5, dtype=s.dtype), "window": 2, "causal": causal}
+
+
 def longshort_options(s: Sizes, causal: bool) -> dict[str, Any]:
     rows, norms = 2 * s.h, ("win", "dproj") if causal else ("long", "short")
     matrix = "dconv" if causal else "p"
@@ -121,6 +126,7 @@ LISTED = (
     Function("nystrom", naive_nystrom, lambda s, causal: {"landmarks": 3}, self_only=True),
     Function("performer", naive_performer, performer_options, causal=True),
     Function("probsparse", naive_probsparse, probsparse_options, query_mask=True, chooses=True),
+    Function("scatterbrain", naive_scatterbrain, scatterbrain_options, causal=True, self_only=True),
     Function("smyrf", naive_smyrf, smyrf_options, only_fast=("rounds",), query_mask=True, chooses=True),
 )
 

@@ -72,6 +72,7 @@ def test_a_padded_row_is_its_unpadded_run(name: str) -> None:
         "smyrf": {"cluster_size": 3},
         "local": {"window": 2},
         "probsparse": {"factor": 1},
+        "scatterbrain": {"window": 2},
     }
     huggingface.configure(model, **small.get(name, {"landmarks": 3} if "landmarks" in defaults(name) else {}))
     found = states(model, mask=RIGHT)

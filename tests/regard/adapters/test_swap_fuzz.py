@@ -30,6 +30,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "nystrom": {"landmarks": 3},
     "lara": {"landmarks": 3},
     "probsparse": {"factor": 1},
+    "scatterbrain": {"window": 3},
 }
 _models: dict[str, Any] = {}
 
