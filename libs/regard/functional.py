@@ -15,6 +15,7 @@ from regard.registry import list_mechanisms, mechanism_class
 if TYPE_CHECKING:
     from regard.mechanisms.abc import abc
     from regard.mechanisms.cosformer import cosformer
+    from regard.mechanisms.hyper import hyper
     from regard.mechanisms.lara import lara
     from regard.mechanisms.linformer import linformer
     from regard.mechanisms.local import local
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "abc",
     "cosformer",
+    "hyper",
     "lara",
     "linformer",
     "local",

@@ -10,6 +10,7 @@ import torch
 from regard.mechanisms.abc import AbcAttention
 from regard.mechanisms.cosformer import CosformerAttention
 from regard.mechanisms.efficient import EfficientAttention
+from regard.mechanisms.hyper import HyperAttention
 from regard.mechanisms.lara import LaraAttention
 from regard.mechanisms.linformer import LinformerAttention
 from regard.mechanisms.local import LocalAttention
@@ -54,6 +55,20 @@ def build(
     pattern: Literal["noncausal_self", "causal_self", "noncausal_cross", "causal_cross"] = "noncausal_self",
     bias: bool = True,
 ) -> EfficientAttention: ...
+@overload
+def build(
+    name: Literal["hyper"],
+    *,
+    width: int,
+    heads: int,
+    pattern: Literal["noncausal_self", "noncausal_cross"] = "noncausal_self",
+    bias: bool = True,
+    block_size: int = 256,
+    key_block_size: int | None = None,
+    sample_size: int = 256,
+    projections: int = 7,
+    generator: torch.Generator | None = None,
+) -> HyperAttention: ...
 @overload
 def build(
     name: Literal["lara"],
