@@ -174,6 +174,15 @@ def test_a_nan_stays_in_its_block_unless_it_is_sampled() -> None:
     assert hyper(q, k, v, sample=torch.tensor([1, 5]), **options).isnan().all()
 
 
+@pytest.mark.parametrize("place", range(10))
+def test_a_nan_does_not_stand_in_for_an_empty_place(place: int) -> None:
+    """Ten tokens leave places of their three blocks empty, and a sample may name no key."""
+    q, k, v = heads(1, b=1, h=1, n=10)
+    v[0, 0, place] = torch.nan
+    out = hyper(q, k, v, block_size=4, directions=draw(4, 2, seed=1), projections=2, sample=torch.tensor([-1, 10]))
+    assert 1 <= out.isnan().any(-1).sum() <= 4
+
+
 def test_memory_grows_with_the_length_and_not_with_its_square() -> None:
     def used(n: int) -> int:
         q, k, v = (x.float() for x in heads(1, b=1, h=1, n=n, d=8))
