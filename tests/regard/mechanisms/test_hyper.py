@@ -176,11 +176,20 @@ def test_a_nan_stays_in_its_block_unless_it_is_sampled() -> None:
 
 @pytest.mark.parametrize("place", range(10))
 def test_a_nan_does_not_stand_in_for_an_empty_place(place: int) -> None:
-    """Ten tokens leave places of their three blocks empty, and a sample may name no key."""
-    q, k, v = heads(1, b=1, h=1, n=10)
+    """Ten keys in three blocks leave two of twelve places empty, and a sample may name no key."""
+    q, k, v = heads(1, b=1, h=1, n=12, m=10)
     v[0, 0, place] = torch.nan
-    out = hyper(q, k, v, block_size=4, directions=draw(4, 2, seed=1), projections=2, sample=torch.tensor([-1, 10]))
-    assert 1 <= out.isnan().any(-1).sum() <= 4
+    out = hyper(
+        q,
+        k,
+        v,
+        block_size=4,
+        key_block_size=4,
+        directions=draw(4, 2, seed=1),
+        projections=2,
+        sample=torch.tensor([-1, 10]),
+    )
+    assert out.isnan().any(-1).sum() == 4
 
 
 def test_memory_grows_with_the_length_and_not_with_its_square() -> None:
