@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from regard.mechanisms.abc import abc
     from regard.mechanisms.cosformer import cosformer
     from regard.mechanisms.hyper import hyper
+    from regard.mechanisms.kde import kde
     from regard.mechanisms.lara import lara
     from regard.mechanisms.linformer import linformer
     from regard.mechanisms.local import local
@@ -33,6 +34,7 @@ __all__ = [
     "abc",
     "cosformer",
     "hyper",
+    "kde",
     "lara",
     "linformer",
     "local",

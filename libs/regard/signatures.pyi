@@ -11,6 +11,7 @@ from regard.mechanisms.abc import AbcAttention
 from regard.mechanisms.cosformer import CosformerAttention
 from regard.mechanisms.efficient import EfficientAttention
 from regard.mechanisms.hyper import HyperAttention
+from regard.mechanisms.kde import KdeAttention
 from regard.mechanisms.lara import LaraAttention
 from regard.mechanisms.linformer import LinformerAttention
 from regard.mechanisms.local import LocalAttention
@@ -69,6 +70,20 @@ def build(
     projections: int = 7,
     generator: torch.Generator | None = None,
 ) -> HyperAttention: ...
+@overload
+def build(
+    name: Literal["kde"],
+    *,
+    width: int,
+    heads: int,
+    pattern: Literal["noncausal_self", "noncausal_cross"] = "noncausal_self",
+    bias: bool = True,
+    block_size: int = 256,
+    key_block_size: int | None = None,
+    sample_size: int = 256,
+    projections: int = 7,
+    generator: torch.Generator | None = None,
+) -> KdeAttention: ...
 @overload
 def build(
     name: Literal["lara"],

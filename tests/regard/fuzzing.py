@@ -18,6 +18,7 @@ from regard.common.patterns import Pattern, is_cross
 from regard.mechanisms.abc import naive_abc
 from regard.mechanisms.cosformer import naive_cosformer
 from regard.mechanisms.hyper import naive_hyper
+from regard.mechanisms.kde import naive_kde
 from regard.mechanisms.lara import naive_lara
 from regard.mechanisms.linformer import naive_linformer
 from regard.mechanisms.local import naive_local
@@ -114,6 +115,12 @@ def hyper_options(s: Sizes, causal: bool) -> dict[str, Any]:
     return {"block_size": 3, "projections": 3, "directions": directions, "sample": sample}
 
 
+def kde_options(s: Sizes, causal: bool) -> dict[str, Any]:
+    draws = torch.randint(2**32, (s.h, 4), generator=torch.Generator().manual_seed(5))
+    directions = draw(s.d, 3, seed=5, dtype=s.dtype)
+    return {"block_size": 3, "projections": 3, "sample_size": 4, "directions": directions, "draws": draws}
+
+
 def longshort_options(s: Sizes, causal: bool) -> dict[str, Any]:
     rows, norms = 2 * s.h, ("win", "dproj") if causal else ("long", "short")
     matrix = "dconv" if causal else "p"
@@ -127,6 +134,7 @@ LISTED = (
     Function("abc", naive_abc, abc_options, causal=True),
     Function("cosformer", naive_cosformer, lambda s, causal: {"causal": causal}, causal=True, places=True),
     Function("hyper", naive_hyper, hyper_options, only_fast=("projections",), query_mask=True, chooses=True),
+    Function("kde", naive_kde, kde_options, only_fast=("projections", "sample_size"), query_mask=True, chooses=True),
     Function("lara", naive_lara, lara_options, self_only=True),
     Function("linformer", naive_linformer, linformer_options),
     Function("local", naive_local, lambda s, causal: {"window": 2, "causal": causal}, causal=True, self_only=True),

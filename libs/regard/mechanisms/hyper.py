@@ -155,17 +155,52 @@ def hyper(
         seed = torch.randint(2**31, (), generator=generator, device=q.device)
         sample = sample_uniformly(h, m, sample_size, seed=seed, key_mask=key_mask)
     real = torch.full((b, 1, 1), m, device=q.device) if key_mask is None else key_mask.sum(1)[:, None, None]
-    wide = torch.promote_types(v.dtype, torch.float32)
-    q, k, v_wide = (
-        zero_masked(q, query_mask).to(wide),
-        zero_masked(k, key_mask).to(wide),
-        zero_masked(v, key_mask).to(wide),
-    )
-    blocks = sorted_blocks(q, k, directions, *cluster_sizes(n, m, block_size, key_block_size), query_mask, key_mask)
     sample, usable = checked_sample(sample, q, m, key_mask)
+    wide = torch.promote_types(v.dtype, torch.float32)
     log_weight = (real.clamp(min=1).to(wide) / max(1, sample.shape[2])).log().expand(sample.shape)
-    given: dict[str, Any] = {"scale": d**-0.5 if scale is None else scale}
-    out = block_and_sample_attention(q, k, v_wide, blocks, sample, log_weight.masked_fill(~usable, -torch.inf), **given)
+    log_weight = log_weight.masked_fill(~usable, -torch.inf)
+    sizes = cluster_sizes(n, m, block_size, key_block_size)
+    masks: dict[str, Any] = {"key_mask": key_mask, "query_mask": query_mask}
+    return sorted_and_sampled(q, k, v, sizes, directions, sample, log_weight, scale=scale, **masks)
+
+
+def sorted_and_sampled(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    sizes: tuple[int, int],
+    directions: Tensor,
+    sample: Tensor,
+    log_weight: Tensor,
+    *,
+    key_mask: Tensor | None,
+    query_mask: Tensor | None,
+    scale: float | None,
+) -> Tensor:
+    """Blocks of the sorted tokens and sampled keys: what is left of `hyper` once keys are drawn; in float32 at least.
+
+    Args:
+        q: Queries `(b, h, n, d)`.
+        k: Keys `(b, h, m, d)`.
+        v: Values `(b, h, m, e)`.
+        sizes: Queries and keys per block.
+        directions: R, `(d, p)`.
+        sample: Drawn keys `(b, h, s)`.
+        log_weight: What is added to their scores, `(b, h, s)`; −inf leaves one out.
+        key_mask: `(b, m)`, True = keep, or `None`.
+        query_mask: `(b, n)`, True = keep, or `None`.
+        scale: Factor of q · k; `None`, d ** -0.5.
+
+    Returns:
+        `(b, h, n, e)`, 0 where `hyper` has 0.
+    """
+    wide = log_weight.dtype
+    queries, keys, values = (
+        zero_masked(x, mask).to(wide) for x, mask in ((q, query_mask), (k, key_mask), (v, key_mask))
+    )
+    blocks = sorted_blocks(queries, keys, directions, *sizes, query_mask, key_mask)
+    scale = q.shape[3] ** -0.5 if scale is None else scale
+    out = block_and_sample_attention(queries, keys, values, blocks, sample, log_weight, scale=scale)
     out = out if key_mask is None else out.masked_fill(~key_mask.any(-1)[:, None, None, None], 0)
     return out.to(v.dtype)
 

@@ -35,6 +35,7 @@ pytestmark = pytest.mark.usefixtures("registered")
 CAUSAL = [name for name in ALL if mechanism_class(name).stepwise]  # those that can continue from a cache
 EXACT: dict[str, dict[str, Any]] = {  # for 12 tokens
     "hyper": {"block_size": 12},
+    "kde": {"block_size": 12},
     "local": {"window": 12},
     "nystrom": {"landmarks": 12},
     "probsparse": {"factor": 12},
@@ -74,6 +75,7 @@ def test_a_padded_row_is_its_unpadded_run(name: str) -> None:
         "smyrf": {"cluster_size": 3},
         "local": {"window": 2},
         "hyper": {"block_size": 3, "sample_size": 2},
+        "kde": {"block_size": 3, "sample_size": 2},
         "probsparse": {"factor": 1},
         "scatterbrain": {"window": 2},
     }
