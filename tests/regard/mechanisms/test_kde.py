@@ -121,6 +121,13 @@ def test_keys_are_drawn_by_their_chances_and_masked_ones_never() -> None:
     assert P.max() > 3 * P[mask[0]].min()
 
 
+def test_the_smallest_draw_is_of_the_first_real_key() -> None:
+    mask = torch.tensor([[False, False, True, True]])
+    sample, log_weight = sample_by_values(draw(1, 1, 4, 3, seed=1), torch.tensor([[0, 2**32 - 1]]), mask)
+    assert sample.tolist() == [[[2, 3]]]
+    assert log_weight.isfinite().all()
+
+
 def test_both_sums_are_unbiased() -> None:
     """Over all evenly spaced draws of one key, the mean of 1 / P at a key is 1: what is outside is counted once on average."""
     v = draw(1, 1, 6, 2, seed=1) * torch.arange(1, 7)[:, None]
