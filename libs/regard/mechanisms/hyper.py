@@ -366,7 +366,8 @@ def block_and_sample_attention(
     if blocks.query_filled is not None:
         place = place.masked_fill(~blocks.query_filled, n)
     out = out.flatten(2, 3)
-    return out.new_zeros(b, h, n + 1, v.shape[3]).scatter(2, place[..., None].expand_as(out), out)[:, :, :n]
+    placed: Tensor = out.new_zeros(b, h, n + 1, v.shape[3]).scatter(2, place[..., None].expand_as(out), out)
+    return placed[:, :, :n]
 
 
 @mechanism("hyper", patterns=("noncausal_self", "noncausal_cross"), paper="Han et al. 2024")
@@ -429,7 +430,7 @@ class HyperAttention(Attention):
     def reset_own(self) -> None:
         device = self.directions.device
         with torch.no_grad():
-            self.directions.copy_(checked_hyperplanes(None, *self.directions.shape, None, device))
+            self.directions.copy_(checked_hyperplanes(None, self.width // self.heads, self.projections, None, device))
             self.seed.copy_(torch.randint(2**31, (), device=device))
 
     @classmethod
@@ -468,7 +469,8 @@ class HyperAttention(Attention):
     def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, **options: Any) -> int:
         """The scores, their products with the values, and the signs' x · R."""
         scores = cls.score_entries(heads=heads, n=n, m=m, **options)
-        return 2 * scores * (d + e) + 2 * heads * options.get("projections", 7) * (n + m) * d
+        projections: int = options.get("projections", 7)
+        return 2 * scores * (d + e) + 2 * heads * projections * (n + m) * d
 
     @classmethod
     def score_entries(cls, *, heads: int, n: int, m: int, **options: Any) -> int:
@@ -477,7 +479,7 @@ class HyperAttention(Attention):
         Places left empty in a partial block are not counted.
         """
         C, K = cluster_sizes(n, m, options.get("block_size", 256), options.get("key_block_size"))
-        sampled = options.get("sample_size", 256) if max(-(-n // C), -(-m // K)) > 1 else 0
+        sampled: int = options.get("sample_size", 256) if max(-(-n // C), -(-m // K)) > 1 else 0
         return heads * n * (K + sampled)
 
     def extra_repr(self) -> str:

@@ -146,7 +146,7 @@ def _merged(
     parts = [_inside(q, k, v, before, after, key_mask), _earlier(phi_q, phi_k, v, top_q, top_k, before)]
     if not causal:
         later = _earlier(phi_q.flip(2), phi_k.flip(2), v.flip(2), top_q.flip(2), top_k.flip(2), after)
-        parts.append(Mean(*(x if x is None else x.flip(2) for x in later)))
+        parts.append(Mean(later.mean.flip(2), later.log_sum.flip(2), later.exact))
     weights = torch.cat([part.log_sum for part in parts], -1).softmax(-1)
     out = sum(part.mean * weights[..., i : i + 1] for i, part in enumerate(parts))
     assert isinstance(out, Tensor)
