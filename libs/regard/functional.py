@@ -15,6 +15,8 @@ from regard.registry import list_mechanisms, mechanism_class
 if TYPE_CHECKING:
     from regard.mechanisms.abc import abc
     from regard.mechanisms.cosformer import cosformer
+    from regard.mechanisms.hyper import hyper
+    from regard.mechanisms.kde import kde
     from regard.mechanisms.lara import lara
     from regard.mechanisms.linformer import linformer
     from regard.mechanisms.local import local
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from regard.mechanisms.performer import performer
     from regard.mechanisms.probsparse import probsparse
     from regard.mechanisms.s4d import s4d
+    from regard.mechanisms.scatterbrain import scatterbrain
     from regard.mechanisms.smyrf import smyrf
     from regard.mechanisms.softmax import softmax
     from regard.mechanisms.super import super_values
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = [
     "abc",
     "cosformer",
+    "hyper",
+    "kde",
     "lara",
     "linformer",
     "local",
@@ -38,6 +43,7 @@ __all__ = [
     "performer",
     "probsparse",
     "s4d",
+    "scatterbrain",
     "smyrf",
     "softmax",
     "super_values",

@@ -10,6 +10,8 @@ import torch
 from regard.mechanisms.abc import AbcAttention
 from regard.mechanisms.cosformer import CosformerAttention
 from regard.mechanisms.efficient import EfficientAttention
+from regard.mechanisms.hyper import HyperAttention
+from regard.mechanisms.kde import KdeAttention
 from regard.mechanisms.lara import LaraAttention
 from regard.mechanisms.linformer import LinformerAttention
 from regard.mechanisms.local import LocalAttention
@@ -19,6 +21,7 @@ from regard.mechanisms.optimised import OptimisedAttention
 from regard.mechanisms.performer import PerformerAttention
 from regard.mechanisms.probsparse import ProbSparseAttention
 from regard.mechanisms.s4d import S4dLayer
+from regard.mechanisms.scatterbrain import ScatterbrainAttention
 from regard.mechanisms.smyrf import SmyrfAttention
 from regard.mechanisms.softmax import SoftmaxAttention
 from regard.mechanisms.super import SuperAttention
@@ -53,6 +56,34 @@ def build(
     pattern: Literal["noncausal_self", "causal_self", "noncausal_cross", "causal_cross"] = "noncausal_self",
     bias: bool = True,
 ) -> EfficientAttention: ...
+@overload
+def build(
+    name: Literal["hyper"],
+    *,
+    width: int,
+    heads: int,
+    pattern: Literal["noncausal_self", "noncausal_cross"] = "noncausal_self",
+    bias: bool = True,
+    block_size: int = 256,
+    key_block_size: int | None = None,
+    sample_size: int = 256,
+    projections: int = 7,
+    generator: torch.Generator | None = None,
+) -> HyperAttention: ...
+@overload
+def build(
+    name: Literal["kde"],
+    *,
+    width: int,
+    heads: int,
+    pattern: Literal["noncausal_self", "noncausal_cross"] = "noncausal_self",
+    bias: bool = True,
+    block_size: int = 256,
+    key_block_size: int | None = None,
+    sample_size: int = 256,
+    projections: int = 7,
+    generator: torch.Generator | None = None,
+) -> KdeAttention: ...
 @overload
 def build(
     name: Literal["lara"],
@@ -157,6 +188,18 @@ def build(
     pattern: Literal["noncausal_self", "causal_self"] = "noncausal_self",
     bias: bool = True,
 ) -> S4dLayer: ...
+@overload
+def build(
+    name: Literal["scatterbrain"],
+    *,
+    width: int,
+    heads: int,
+    window: int = 15,
+    features: int = 16,
+    generator: torch.Generator | None = None,
+    pattern: Literal["noncausal_self", "causal_self"] = "noncausal_self",
+    bias: bool = True,
+) -> ScatterbrainAttention: ...
 @overload
 def build(
     name: Literal["smyrf"],

@@ -17,6 +17,8 @@ from regard import functional
 from regard.common.patterns import Pattern, is_cross
 from regard.mechanisms.abc import naive_abc
 from regard.mechanisms.cosformer import naive_cosformer
+from regard.mechanisms.hyper import naive_hyper
+from regard.mechanisms.kde import naive_kde
 from regard.mechanisms.lara import naive_lara
 from regard.mechanisms.linformer import naive_linformer
 from regard.mechanisms.local import naive_local
@@ -24,6 +26,7 @@ from regard.mechanisms.longshort import naive_longshort
 from regard.mechanisms.nystrom import naive_nystrom
 from regard.mechanisms.performer import naive_performer
 from regard.mechanisms.probsparse import naive_probsparse, sample_keys
+from regard.mechanisms.scatterbrain import naive_scatterbrain
 from regard.mechanisms.smyrf import naive_smyrf
 from regard.registry import list_mechanisms, mechanism_class
 from tests.regard.vectors import draw
@@ -102,6 +105,22 @@ def probsparse_options(s: Sizes, causal: bool) -> dict[str, Any]:
     return {"factor": 1, "sample": sample}
 
 
+def scatterbrain_options(s: Sizes, causal: bool) -> dict[str, Any]:
+    return {"projection": draw(5, s.d, seed=5, dtype=s.dtype), "window": 2, "causal": causal}
+
+
+def hyper_options(s: Sizes, causal: bool) -> dict[str, Any]:
+    sample = torch.randint(max(1, s.m), (s.h, 4), generator=torch.Generator().manual_seed(5))
+    directions = draw(s.d, 3, seed=5, dtype=s.dtype)
+    return {"block_size": 3, "projections": 3, "directions": directions, "sample": sample}
+
+
+def kde_options(s: Sizes, causal: bool) -> dict[str, Any]:
+    draws = torch.randint(2**32, (s.h, 4), generator=torch.Generator().manual_seed(5))
+    directions = draw(s.d, 3, seed=5, dtype=s.dtype)
+    return {"block_size": 3, "projections": 3, "sample_size": 4, "directions": directions, "draws": draws}
+
+
 def longshort_options(s: Sizes, causal: bool) -> dict[str, Any]:
     rows, norms = 2 * s.h, ("win", "dproj") if causal else ("long", "short")
     matrix = "dconv" if causal else "p"
@@ -114,6 +133,8 @@ def longshort_options(s: Sizes, causal: bool) -> dict[str, Any]:
 LISTED = (
     Function("abc", naive_abc, abc_options, causal=True),
     Function("cosformer", naive_cosformer, lambda s, causal: {"causal": causal}, causal=True, places=True),
+    Function("hyper", naive_hyper, hyper_options, only_fast=("projections",), query_mask=True, chooses=True),
+    Function("kde", naive_kde, kde_options, only_fast=("projections", "sample_size"), query_mask=True, chooses=True),
     Function("lara", naive_lara, lara_options, self_only=True),
     Function("linformer", naive_linformer, linformer_options),
     Function("local", naive_local, lambda s, causal: {"window": 2, "causal": causal}, causal=True, self_only=True),
@@ -121,6 +142,7 @@ LISTED = (
     Function("nystrom", naive_nystrom, lambda s, causal: {"landmarks": 3}, self_only=True),
     Function("performer", naive_performer, performer_options, causal=True),
     Function("probsparse", naive_probsparse, probsparse_options, query_mask=True, chooses=True),
+    Function("scatterbrain", naive_scatterbrain, scatterbrain_options, causal=True, self_only=True),
     Function("smyrf", naive_smyrf, smyrf_options, only_fast=("rounds",), query_mask=True, chooses=True),
 )
 
@@ -198,6 +220,7 @@ def certified(name: str, pattern: Pattern) -> Any:
 
 
 COUNTS = (
+    "block_size",
     "chunk",
     "chunk_rank",
     "cluster_size",
@@ -206,13 +229,14 @@ COUNTS = (
     "features",
     "heads",
     "horizon",
+    "key_block_size",
     "key_cluster_size",
     "landmarks",
 )
-COUNTS += ("length", "rank", "rounds", "slots", "state", "width", "window")
+COUNTS += ("length", "projections", "rank", "rounds", "slots", "state", "width", "window")
 WRONG_OPTIONS = [
     *((name, value) for name in COUNTS for value in (0, -1, 2.5, "3", True)),
-    *(("iterations", value) for value in (-1, 2.5, "3", True)),
+    *((name, value) for name in ("iterations", "sample_size") for value in (-1, 2.5, "3", True)),
     *((name, value) for name in ("variant", "start", "pattern") for value in ("x", 3, None)),
     *((name, value) for name in ("positions", "bias", "causal", "bidirectional") for value in ("no", 1, None)),
     *((name, value) for name in ("scale", "epsilon") for value in ("1", math.nan, math.inf, True, 1j)),

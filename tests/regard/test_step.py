@@ -15,6 +15,8 @@ STEPPED = [
     ("local", {"window": 1}),
     ("performer", {"features": 6}),
     ("cosformer", {"horizon": 90}),
+    ("scatterbrain", {"window": 5, "features": 6}),
+    ("scatterbrain", {"window": 1, "features": 3}),
 ]
 
 

@@ -34,9 +34,12 @@ pytestmark = pytest.mark.usefixtures("registered")
 
 CAUSAL = [name for name in ALL if mechanism_class(name).stepwise]  # those that can continue from a cache
 EXACT: dict[str, dict[str, Any]] = {  # for 12 tokens
+    "hyper": {"block_size": 12},
+    "kde": {"block_size": 12},
     "local": {"window": 12},
     "nystrom": {"landmarks": 12},
     "probsparse": {"factor": 12},
+    "scatterbrain": {"window": 12},
     "smyrf": {"rounds": 3, "cluster_size": 12},
     "softmax": {},
 }
@@ -71,7 +74,10 @@ def test_a_padded_row_is_its_unpadded_run(name: str) -> None:
     small: dict[str, dict[str, Any]] = {
         "smyrf": {"cluster_size": 3},
         "local": {"window": 2},
+        "hyper": {"block_size": 3, "sample_size": 2},
+        "kde": {"block_size": 3, "sample_size": 2},
         "probsparse": {"factor": 1},
+        "scatterbrain": {"window": 2},
     }
     huggingface.configure(model, **small.get(name, {"landmarks": 3} if "landmarks" in defaults(name) else {}))
     found = states(model, mask=RIGHT)

@@ -29,7 +29,10 @@ SMALL: dict[str, dict[str, Any]] = {
     "local": {"window": 3},
     "nystrom": {"landmarks": 3},
     "lara": {"landmarks": 3},
+    "hyper": {"block_size": 3, "sample_size": 2},
+    "kde": {"block_size": 3, "sample_size": 2},
     "probsparse": {"factor": 1},
+    "scatterbrain": {"window": 3},
 }
 _models: dict[str, Any] = {}
 
