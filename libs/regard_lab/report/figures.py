@@ -48,6 +48,9 @@ COLOURS = {
     "longshort": "#b8a400",
     "s4d": "#661100",
     "linformer": "#44aa99",
+    "scatterbrain": "#ddcc77",
+    "hyper": "#5d2e8c",
+    "kde": "#7a9a01",
 }
 # What is no mechanism of the library, such as a control or a design, has no colour: a grey, a filling of its marker and a kind of line.
 GREYS = ("#767676", "#a8a8a8", "#4f4f4f")
