@@ -160,7 +160,8 @@ def norm_based(layer: ExplainedLayer, weights: Tensor, projection: Tensor) -> Te
         `(t, m)`.
     """
     weighted = (weights[..., None] * layer.values).movedim(1, 2).flatten(-2)  # t m (h e)
-    return (weighted @ projection.detach().to(weighted.dtype).T).norm(dim=-1)
+    size: Tensor = (weighted @ projection.detach().to(weighted.dtype).T).norm(dim=-1)
+    return size
 
 
 def output_projection(model: Classifier) -> Tensor:
