@@ -15,9 +15,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -29,21 +29,13 @@ from regard_lab import data
 from regard_lab.common import files
 from regard_lab.common.errors import DataMissing, UserError, command
 from regard_lab.experiment import items
-from regard_lab.experiment.cells import Cell, Finished, finished_record
-from regard_lab.experiment.executors import (
-    EXECUTORS,
-    Executor,
-    Future,
-    ProcessEnded,
-    as_finished,
-    check_devices,
-    executor,
-    import_early,
-)
+from regard_lab.experiment.cells import Finished, finished_record
+from regard_lab.experiment.executors import EXECUTORS, import_early
 from regard_lab.experiment.experiment_file import check_scale
-from regard_lab.experiment.partial import restore_records, run_cell_before
+from regard_lab.experiment.partial import restore_records
 from regard_lab.experiment.project import find_project, papers
 from regard_lab.experiment.results import DECIDING, read_result, result_path, write_result
+from regard_lab.experiment.running import Run, run_tables
 from regard_lab.experiment.tables import Table, check_table, checksums, load_table, result_of
 from regard_lab.gate import with_floors
 
@@ -107,129 +99,37 @@ def _finished(table: Table, root: Path) -> bool:
     return all(finished_record(cell, root) for cell in table.cells)
 
 
-@dataclass
-class _Run:
-    """A table that is being run: its cells that have ended, how many have not, and since when."""
-
-    table: Table
-    finished: list[Finished] = field(default_factory=list)
-    left: int = 0
-    started: float = field(default_factory=time.time)
-
-
 def _bring_up_to_date(
     tables: list[Table], root: Path, where: str, workers: int | None, options: dict[str, Any], deadline: float
 ) -> Iterator[dict[str, Any]]:
     """Run tables on one executor; write each table's result when its last cell has ended, and yield its summary."""
     with ExitStack() as locks:
 
-        def prepared() -> Iterator[_Run]:
+        def prepared() -> Iterator[Run]:
             """Each table with its data, which are fetched while the cells of the tables before it run."""
             for table in tables:
                 locks.enter_context(_alone(root, table))
                 yield _with_data(table, root)
 
         cells = sum(len(table.cells) for table in tables)
-        for done in _run(prepared(), cells, root, where, workers, options, deadline):
+        for done in run_tables(prepared(), cells, root, where, workers, options, deadline):
             yield _written(done, root)
 
 
-def run_cells(table: Table, root: Path, where: str, workers: int | None, options: dict[str, Any]) -> list[Finished]:
-    """Run the cells of a table, whose data are there, on an executor; a progress bar says which has just ended."""
-    (done,) = _run([_Run(table)], len(table.cells), root, where, workers, options)
-    return done.finished
-
-
-def _run(
-    runs: Iterable[_Run],
-    cells: int,
-    root: Path,
-    where: str,
-    workers: int | None,
-    options: dict[str, Any],
-    deadline: float = math.inf,
-) -> Iterator[_Run]:
-    """Run the cells of all tables on one executor and yield each table when its last cell has ended. `cells`: how many there are."""
-    under_way: dict[Future, tuple[_Run, Cell]] = {}
-    on_several: list[tuple[_Run, Cell]] = []
-    pool: Executor | None = None
-    local = where in ("inline", "processes")
-    with ExitStack() as stack, tqdm(total=cells, unit="cell", disable=None) as bar:
-        for run in runs:
-            for cell in _to_run(run, root):
-                run.left += 1
-                if cell.devices > 1:
-                    if local:
-                        check_devices(cell.devices)
-                    on_several.append((run, cell))
-                    continue
-                if pool is None:  # not before there is something to run: to start it takes seconds
-                    count = min(workers, cells) if workers else None
-                    gpus = int(run.table.scale == "paper")  # a cluster's; smaller scales run on any machine
-                    pool = stack.enter_context(executor(where, workers=count, devices=gpus, **options))
-                under_way[pool.submit(run_cell_before, cell, root, deadline)] = run, cell
-            bar.update(len(run.finished))
-            if not run.left:
-                yield run
-
-        def ended() -> Iterator[tuple[_Run, Cell, Finished]]:
-            """Cells on one device as they end; then those on several, which have the machine to themselves."""
-            for future in as_finished(under_way):
-                yield *under_way[future], _end(future, under_way[future][1])
-            for run, cell in on_several:
-                name = "inline" if local else where
-                with executor(name, workers=1, devices=cell.devices, **({} if local else options)) as alone:
-                    (future,) = as_finished([alone.submit(run_cell_before, cell, root, deadline)])
-                    yield run, cell, _end(future, cell)
-
-        for run, cell, end in ended():
-            run.finished.append(end)
-            run.left -= 1
-            bar.set_description(f"{cell.paper}/{cell.table} {cell.scale}", refresh=False)
-            bar.set_postfix_str(f"{cell.id}: {end.outcome}")
-            bar.update()
-            if not run.left:
-                yield run
-
-
-def _to_run(run: _Run, root: Path) -> list[Cell]:
-    """The cells of a table that must be run; the others are noted as finished."""
-    ended = {end.cell.id for end in run.finished}
-    left = []
-    for cell in run.table.cells:
-        if cell.id in ended:
-            continue
-        if record := finished_record(cell, root):
-            run.finished.append(Finished(cell, "reused", record))
-        else:
-            left.append(cell)
-    # Seeds outermost: when a run is stopped early, every row has some of its seeds rather than some rows all of theirs.
-    return sorted(left, key=lambda cell: cell.seed)
-
-
-def _end(future: Future, cell: Cell) -> Finished:
-    """How a cell ended. That its process died is one failed cell, and not the end of the others."""
-    try:
-        end: Finished = future.result()
-    except ProcessEnded as error:
-        return Finished(cell, "failed", None, str(error))
-    return end
-
-
-def _with_data(table: Table, root: Path) -> _Run:
+def _with_data(table: Table, root: Path) -> Run:
     """A table whose data are there, or all of whose cells cannot run."""
     try:
         for name in table.spec.data_sets:
             data.ensure(name, root, table.cells[0].config["data"]["source"])
     except DataMissing as error:
-        return _Run(table, [Finished(cell, "not run", None, str(error)) for cell in table.cells])
+        return Run(table, [Finished(cell, "not run", None, str(error)) for cell in table.cells])
     # A set that cannot be pinned has its checksum only now.
     if checksums(table.spec, table.cells[0].config, root) != table.cells[0].data:
         table = load_table(table.paper, table.name, table.scale, root)
-    return _Run(table)
+    return Run(table)
 
 
-def _written(done: _Run, root: Path) -> dict[str, Any]:
+def _written(done: Run, root: Path) -> dict[str, Any]:
     """Write a table's result; its summary: cells run, reused, failed, not run, and seconds."""
     table = done.table
     paper, name, scale = table.paper, table.name, table.scale

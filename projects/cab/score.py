@@ -28,10 +28,10 @@ from regard_lab.experiment.composition import compose
 from regard_lab.experiment.executors import EXECUTORS
 from regard_lab.experiment.experiment_file import check_scale
 from regard_lab.experiment.results import DECIDING, Metric, Result, Row, Scale, read_result, result_path, write_result
+from regard_lab.experiment.running import run_cells
 from regard_lab.experiment.table_file import TableSpec
 from regard_lab.experiment.tables import Table, check_config, make_cell, result_of
 from regard_lab.gate import judgement_of
-from regard_lab.reproduce import run_cells
 
 OWN = "own"
 METRICS = {"index": "", "over_none": "", "tasks": "", "attention_parameters": "", "train_time_s": "s"}

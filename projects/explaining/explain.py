@@ -57,15 +57,9 @@ def explain(
     """
     import torch
 
-    from projects.explaining.analyses.heads import AGAINST, explained
-    from regard.effective import DEFINITIONS
+    from projects.explaining.analyses.heads import explained
 
-    if definition not in DEFINITIONS:
-        raise UserError(f"there is no definition {definition!r}; there are {', '.join(DEFINITIONS)}")
-    if unknown := [name for name in against if name not in AGAINST]:
-        raise UserError(
-            f"there is no importance {unknown[0]!r}.{nearest(unknown[0], AGAINST)} There are: {', '.join(AGAINST)}"
-        )
+    check(definition, against)
     positions = getattr(model.config, "max_position_embeddings", None) or tokens
     device = next(iter(model.parameters())).device
     found = []
@@ -79,6 +73,19 @@ def explain(
         words = [readable(word) for word in tokenizer.convert_ids_to_tokens(ids.tolist())]
         found.append(explained(model, inputs, words, special, definition, tuple(against)))
     return found
+
+
+def check(definition: str, against: Sequence[str]) -> None:
+    """Raises a `UserError` for a definition or an importance that does not exist."""
+    from projects.explaining.analyses.heads import AGAINST
+    from regard.effective import DEFINITIONS
+
+    if definition not in DEFINITIONS:
+        raise UserError(f"there is no definition {definition!r}; there are {', '.join(DEFINITIONS)}")
+    if unknown := [name for name in against if name not in AGAINST]:
+        raise UserError(
+            f"there is no importance {unknown[0]!r}.{nearest(unknown[0], AGAINST)} There are: {', '.join(AGAINST)}"
+        )
 
 
 def readable(word: str) -> str:
@@ -171,13 +178,15 @@ def main() -> int:
     given = request(words)
     texts = texts_of(given)
     against: Any = [] if given.get("against") == "none" else given.get("against", "gradients").split(",")
+    definition = given.get("definition", "E4")
+    check(definition, against)  # loading the model takes longer
     model, tokenizer = loaded(given["model"])
     began = time.perf_counter()
     explanations = explain(
         model,
         tokenizer,
         texts,
-        definition=given.get("definition", "E4"),
+        definition=definition,
         against=against,
         tokens=int(given.get("tokens", MOST_TOKENS)),
     )

@@ -52,6 +52,23 @@ class Detector:
 
 
 @dataclass
+class Camera:
+    """How far the camera of a training scene may have been elsewhere; all 0: scenes are shown as they are.
+
+    `zoom` is the largest logarithm of a magnification, in or out, `pan` the largest shift as a fraction of the frame; both are drawn
+    anew in each epoch, and nobody leaves the frame.
+    """
+
+    zoom: NonNegativeFloat
+    pan: Share
+
+    @property
+    def moves(self) -> bool:
+        """Whether any scene is shown otherwise than it is."""
+        return bool(self.zoom or self.pan)
+
+
+@dataclass
 class Data:
     """The scenes and how they become maps.
 
@@ -70,6 +87,7 @@ class Data:
     order: PointOrder
     mirror: bool
     detector: Detector
+    camera: Camera
 
 
 @dataclass

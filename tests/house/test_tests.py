@@ -23,7 +23,16 @@ ELSEWHERE = {
     # Parts of `regard.swap` and of the Hugging Face adapter, tested through them.
     **{
         f"regard/adapters/{part}": "regard/adapters/test_swapping.py"
-        for part in ("examples", "first_call", "interception", "proof", "recording")
+        for part in (
+            "examples",
+            "first_call",
+            "implementations",
+            "interception",
+            "proof",
+            "recording",
+            "survey",
+            "swap_state",
+        )
     },
     "regard/adapters/dispatch": "regard/adapters/test_huggingface_models.py",
     "regard/adapters/masks": "regard/adapters/test_huggingface_masks.py",

@@ -10,10 +10,9 @@ import pytest
 from regard_lab import reproduce
 from regard_lab.common import files
 from regard_lab.common.errors import DataMissing, UserError
-from regard_lab.experiment.cells import run_cell
-from regard_lab.experiment.executors import ProcessEnded, executor
+from regard_lab.experiment.executors import executor
 from regard_lab.experiment.results import read_result, result_path
-from regard_lab.reproduce import line, main, read_scales, reproduce_all, reproduce_tables, summary_path
+from regard_lab.reproduce import main, read_scales, reproduce_all, reproduce_tables, summary_path
 from tests.editing import change
 from tests.paths import ROOT
 from tests.regard_lab import toy
@@ -26,20 +25,6 @@ def test_what_has_run_is_not_run_again(root):
     assert toy.reproduce(root)["cells"] == {"run": 0, "reused": 4, "failed": 0, "not run": 0}
     assert toy.calls(root) == 4
     assert files.read_json(summary_path(root, "toy", "lines", "quick")) == before  # of the run that made the result
-
-
-def test_a_cell_that_fails_says_why_and_the_others_go_on(root):
-    change(root / "projects/toy/run.py", "if config.fail:", "if config.slope == 3.0 and config.seed == 1:")
-    summary = toy.reproduce(root)
-    assert summary["cells"] == {"run": 3, "reused": 0, "failed": 1, "not run": 0}
-    row = read_result(result_path(root, "toy", "lines", "quick")).row(slope=3.0)
-    assert (row.status, row.seeds, row.metrics["height"].values) == ("failed", [0], [3.0])
-    assert row.reason == "seed 1: ArithmeticError: no height"
-    assert "no height" in (root / "runs/quick/toy/lines/3.0-seed1/error.txt").read_text()
-    assert "no height" in line(summary)
-    change(root / "projects/toy/run.py", "if config.slope == 3.0 and config.seed == 1:", "if False:")
-    toy.forget()
-    assert toy.reproduce(root)["rows"] == {"ok": 2, "failed": 0, "not run": 0}
 
 
 def test_a_full_disk_leaves_the_old_result(root, monkeypatch):
@@ -133,18 +118,6 @@ def test_params_are_checked(root, content, message):
         read_scales(root)
 
 
-def test_a_process_that_dies_is_one_failed_cell(root, monkeypatch):
-    def dies(cell, root, deadline):
-        if cell.id == "3.0-seed1":
-            raise ProcessEnded("killed")
-        return run_cell(cell, root)
-
-    monkeypatch.setattr("regard_lab.reproduce.run_cell_before", dies)
-    summary = toy.reproduce(root)
-    assert summary["cells"] == {"run": 3, "reused": 0, "failed": 1, "not run": 0}
-    assert summary["reasons"] == ["seed 1: killed"]
-
-
 @pytest.mark.parametrize(("limit", "workers"), [("", [None]), ("workers: 1", [None, 1])])
 def test_tables_share_an_executor_unless_one_says_how_many_cells_may_run(root, monkeypatch, limit, workers):
     """Started when a cell needs it, and not for what has run."""
@@ -158,7 +131,7 @@ def test_tables_share_an_executor_unless_one_says_how_many_cells_may_run(root, m
     tables = root / "projects/toy/tables"
     (tables / "others.yaml").write_text((tables / "lines.yaml").read_text() + limit)
     change(root / "projects/toy/paper.yaml", "[lines]", "[lines, others]")
-    monkeypatch.setattr("regard_lab.reproduce.executor", counted)
+    monkeypatch.setattr("regard_lab.experiment.running.executor", counted)
     monkeypatch.setattr("regard_lab.reproduce.import_early", lambda modules: None)
     for new in (workers, []):
         summaries = list(reproduce_tables([("toy", "lines"), ("toy", "others")], "quick", root))
@@ -181,7 +154,7 @@ def test_everything_runs_what_dvc_would_run_and_then_dvc(root, monkeypatch, caps
         return subprocess.CompletedProcess(words, 0, json.dumps(changed) if "status" in words else "")
 
     monkeypatch.setattr("regard_lab.reproduce._dvc", dvc)
-    monkeypatch.setattr("regard_lab.reproduce.executor", lambda *_, **__: executor("inline"))
+    monkeypatch.setattr("regard_lab.experiment.running.executor", lambda *_, **__: executor("inline"))
     monkeypatch.setattr("regard_lab.reproduce.import_early", lambda modules: None)
     assert reproduce_all(root) == 0
     assert asked == [
@@ -211,45 +184,6 @@ def test_a_table_that_is_wrong_leaves_the_others_to_their_stages(root, monkeypat
     assert "slope must not be 0" in capsys.readouterr().err
 
 
-def test_cells_on_several_devices_have_the_machine_to_themselves(root, monkeypatch):
-    """They come after the others, one after the other, in no pool, under the table's lock, and leave one record each."""
-    for name in ("projects/toy/experiments/points.yaml", "projects/toy/config.py"):
-        path = root / name
-        text = path.read_text()
-        text = text.replace("fail: false", "fail: false\ndevices: 1").replace(
-            "    fail: bool", "    fail: bool\n    devices: int"
-        )
-        path.write_text(text)
-    change(
-        root / "projects/toy/tables/lines.yaml",
-        "rows: {slope: [1.0, 3.0]}",
-        "rows: [{slope: 3.0, devices: 2}, {slope: 1.0, devices: 1}]",
-    )
-    change(root / "projects/toy/tables/lines.yaml", "sets: {slope: slope}", "sets: {slope: slope, devices: devices}")
-    toy.forget()
-    ran, made, running = [], [], 0
-
-    def watched(cell, root, deadline):
-        nonlocal running
-        running += 1
-        assert running == 1
-        with pytest.raises(UserError, match="is being run by another process"):
-            reproduce.reproduce_table("toy", "lines", "quick", root, where="inline")
-        ran.append((cell.devices, cell.seed))
-        running -= 1
-        return run_cell(cell, root)
-
-    monkeypatch.setattr(reproduce, "run_cell_before", watched)
-    monkeypatch.setattr(
-        reproduce, "executor", lambda name, **options: made.append((name, options["devices"])) or executor("inline")
-    )
-    (summary,) = reproduce_tables([("toy", "lines")], "quick", root, where="processes", workers=2)
-    assert summary["cells"]["run"] == 4
-    assert ran == [(1, 0), (1, 1), (2, 0), (2, 1)]
-    assert made == [("processes", 0), ("inline", 2), ("inline", 2)]
-    assert len(list((root / "runs/quick/toy/lines").glob("*-seed*.json"))) == 4
-
-
 def inline(monkeypatch):
     """Everything in this process, without the report: how it was asked for."""
     asked, started = [], subprocess.run
@@ -259,7 +193,7 @@ def inline(monkeypatch):
             return started(words, **options)
         return asked.append(words[1:])
 
-    monkeypatch.setattr("regard_lab.reproduce.executor", lambda *_, **__: executor("inline"))
+    monkeypatch.setattr("regard_lab.experiment.running.executor", lambda *_, **__: executor("inline"))
     monkeypatch.setattr("regard_lab.reproduce.import_early", lambda modules: None)
     monkeypatch.setattr("regard_lab.reproduce.subprocess.run", run)
     return asked

@@ -89,7 +89,7 @@ def before_call(model: nn.Module, args: Any, kwargs: Any) -> None:
         return
     if implementation == HUGGINGFACE + "swap":
         return  # `regard.swap` has proven it
-    from regard.adapters.swapping import prove_implementation
+    from regard.adapters.implementations import prove_implementation
 
     try:
         with proving():

@@ -9,29 +9,25 @@ keys. What is not swapped keeps its own attention, with the mask that it has alw
 """
 
 import fnmatch
-import re
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from regard.adapters import examples, first_call, huggingface, proof, recording, torch_modules
+from regard.adapters import examples, first_call, huggingface, proof, torch_modules
 from regard.adapters.dispatch import Chosen, check_pattern, pattern_of
 from regard.adapters.examples import Example
-from regard.adapters.interception import intercept, release
-from regard.adapters.masks import Asked, within
+from regard.adapters.interception import intercept
+from regard.adapters.masks import within
 from regard.adapters.proof import SwapError, quiet
-from regard.adapters.recording import Heard
+from regard.adapters.survey import Facts, learn
+from regard.adapters.swap_state import STATE, State
 from regard.attention import claimed
 from regard.common.patterns import Pattern
 from regard.registry import mechanism_class
 
 Where = str | Collection[str] | Callable[[str], bool] | None
-STATE = "regard_swaps"  # the attribute of a swapped model with what `unswap` puts back
-MARKS = ("regard_swap", "regard_own", "regard_name", "regard_across", "regard_causal", "regard_target_is_causal")
 
 
 @dataclass(frozen=True)
@@ -64,31 +60,6 @@ class SwapReport:
         if self.unseen:
             lines.append(f"{len(self.unseen)} with code of their own: {listed(self.unseen)}")
         return "\n".join([*lines, *(f"proven: {check}" for check in self.checks)])
-
-
-@dataclass
-class Facts:
-    """What an example has shown of a model.
-
-    Args:
-        heard: Its attentions by name.
-        unseen: As in `SwapReport`.
-        unreached: As in `SwapReport`.
-        across: For each attention, do its keys come from another sequence than its queries?
-        target_is_causal: For each, if so: may no output depend on later targets?
-        reference: The model's outputs, for each case.
-        kept: How far each change of the example moved them, for each case.
-        cases: The example, and what else was tried.
-    """
-
-    heard: dict[str, Heard]
-    unseen: list[str]
-    unreached: list[str]
-    across: dict[str, bool]
-    target_is_causal: dict[str, bool]
-    reference: dict[str, dict[str, Tensor]]
-    kept: dict[str, dict[str, dict[str, float]]]
-    cases: dict[str, Example]
 
 
 def swap(
@@ -171,204 +142,6 @@ def unswap(model: nn.Module) -> None:
     state: State | None = model.__dict__.pop(STATE, None)
     if state is not None:
         state.restore(model)
-
-
-@dataclass
-class State:
-    """What `unswap` puts back: the implementations of a model's configs, and who hands nested tensors on."""
-
-    implementations: list[tuple[Any, str]]
-    nested: list[tuple[nn.TransformerEncoder, bool]]
-
-    @classmethod
-    def of(cls, model: nn.Module) -> "State":
-        nested = [(x, x.use_nested_tensor) for x in model.modules() if isinstance(x, nn.TransformerEncoder)]
-        configs = [(config, config._attn_implementation) for config in configs_of(model)]
-        for _, name in configs:
-            if first_call.ours(name):
-                raise ValueError(
-                    f"{type(model).__name__} runs {name!r} already: call regard.unswap on what was swapped, or"
-                    " model.set_attn_implementation('sdpa'), first"
-                )
-        if configs:
-            huggingface.register()
-        return cls(configs, nested)
-
-    def enter(self, model: nn.Module) -> None:
-        """Have all of transformers' attention come to us, where each module runs its own unless something is placed."""
-        own = {id(config): name for config, name in self.implementations}
-        apart, ours = set(), set()  # configs of attention that looks at the implementation's name itself, and of ours
-        for module in model.modules():
-            key = id(getattr(module, "config", None))
-            if (name := own.get(key)) is not None:
-                module.__dict__["regard_own"] = name
-                if huggingface.dispatches(huggingface.class_of(module)):
-                    ours.add(key)
-                elif re.search(r"attention|attn", type(module).__name__, re.IGNORECASE):
-                    apart.add(key)
-        for config, _ in self.implementations:
-            if id(config) in ours or id(config) not in apart:
-                config._attn_implementation_internal = huggingface.SWAPPED
-
-    def clear(self, model: nn.Module) -> None:
-        """Nothing is placed anywhere."""
-        for module in model.modules():
-            module.__dict__.pop("regard_swap", None)
-            release(module)
-            if isinstance(module, torch_modules.MixedAttention) and "regard_name" in vars(module):
-                torch_modules.put_back(module)
-
-    def restore(self, model: nn.Module) -> None:
-        self.clear(model)
-        for config, name in self.implementations:
-            config._attn_implementation_internal = name
-        for encoder, nested in self.nested:
-            encoder.use_nested_tensor = nested
-        for module in model.modules():
-            for mark in MARKS:
-                module.__dict__.pop(mark, None)
-
-
-def configs_of(model: nn.Module) -> list[Any]:
-    """The configs of transformers that a model's modules carry, and those inside them."""
-    found: dict[int, Any] = {}
-
-    def add(config: Any) -> None:
-        if not hasattr(config, "_attn_implementation_internal") or id(config) in found:
-            return
-        found[id(config)] = config
-        for name in getattr(config, "sub_configs", None) or ():
-            add(getattr(config, name, None))
-
-    for module in model.modules():
-        add(getattr(module, "config", None))
-    return list(found.values())
-
-
-# -- what a model is
-
-
-def learn(model: nn.Module, state: State, example: Example) -> Facts:
-    """Run a model as it is and under a recorder."""
-    cases = dict(proof.cases(example))
-    reference = {case: proof.outputs(model, each) for case, each in cases.items()}
-    kept = {case: proof.kept_by(model, each) for case, each in cases.items()}
-    state.enter(model)
-    prints: dict[str, dict[nn.Module, tuple[list[float], list[float]]]] = {}
-    with recording.recorded(model) as recorder:
-        found = {case: proof.outputs(model, each) for case, each in cases.items()}
-    for case in cases:
-        proof.check_parity(reference[case], found[case], cases[case].keep, f"the model's own attention, {case}")
-    for name, changed in sources(example):
-        with recording.recorded(model) as again:
-            proof.outputs(model, changed)
-        prints[name] = again.prints
-    with recording.recorded(model) as base:
-        proof.outputs(model, example)
-    names = {module: name for name, module in model.named_modules()}
-    for module in recorder.heard:
-        module.__dict__["regard_name"] = names[module] or type(model).__name__
-    heard = {names[module]: each for module, each in recorder.heard.items()}
-    across, target = {}, {}
-    causal = causal_sources(kept, reference, example)
-    for module, each in recorder.heard.items():
-        of_q = depends(module, base.prints, prints, 0)
-        name = names[module]
-        roles = {
-            depends_in(module, base.prints, prints, 0, i) != depends_in(module, base.prints, prints, 1, i) or n != m
-            for i, (n, m) in enumerate(base.heard[module].lengths if module in base.heard else ())
-        }
-        across[name] = not each.causal and (True in roles or any(n != m for n, m in each.lengths))
-        if len(roles) > 1:
-            each.asked.append(Asked(other="self attention and cross attention by one module"))
-            each.lengths.append((1, 1))
-        told = [causal[s] for s in of_q if causal.get(s) is not None]
-        marked = bool(getattr(module, "is_decoder", False) or getattr(module, "is_cross_attention", False))
-        # Queries of no input (learned ones) have no future; where no output tells, any causal attention is a warning.
-        target[name] = bool(of_q) and (any(told) if told else (marked or causal_anywhere(recorder.heard)))
-    unseen = [names[module] for module in unheard(model, recorder)]
-    unreached = [
-        names[module]
-        for module in candidates(model)
-        if module not in recorder.heard and module not in recorder.ran and not isinstance(module, type(model))
-    ]
-    return Facts(heard, unseen, unreached, across, target, reference, kept, cases)
-
-
-def causal_anywhere(heard: Mapping[nn.Module, Heard]) -> bool:
-    """Does any attention ask for causality? Then the target of cross attention is taken to be causal."""
-    return any(each.causal for each in heard.values())
-
-
-def sources(example: Example) -> Iterator[tuple[str, Example]]:
-    """The example with one of its inputs changed everywhere."""
-    for name, x in [*((str(i), x) for i, x in enumerate(example.args)), *example.kwargs.items()]:
-        if isinstance(x, Tensor) and "mask" not in name and x.ndim > 1:
-            if x.is_floating_point():
-                yield name, example.changed(name, 0.5 * x.flip(1) + 1)
-            elif x.dtype == torch.long and "position" not in name and "type" not in name:
-                yield name, example.changed(name, x.flip(1).roll(1, 1))
-
-
-def depends(
-    module: nn.Module, base: Mapping[nn.Module, Any], changed: Mapping[str, Mapping[nn.Module, Any]], side: int
-) -> set[str]:
-    """Which inputs the queries (side 0) or keys (side 1) of a module's calls depend on."""
-    return {name for name, each in changed.items() if module in each and each[module][side] != base[module][side]}
-
-
-def depends_in(
-    module: nn.Module,
-    base: Mapping[nn.Module, Any],
-    changed: Mapping[str, Mapping[nn.Module, Any]],
-    side: int,
-    call: int,
-) -> set[str]:
-    """The same of one call."""
-    return {
-        name
-        for name, each in changed.items()
-        if module in each and len(each[module][side]) > call and each[module][side][call] != base[module][side][call]
-    }
-
-
-def causal_sources(
-    kept: Mapping[str, Mapping[str, Mapping[str, float]]],
-    reference: Mapping[str, Mapping[str, Tensor]],
-    example: Example,
-) -> dict[str, bool | None]:
-    """For each sequence: does its future leave outputs before it as they are? None: no output shows it."""
-    said: dict[str, bool | None] = {}
-    for case, by_change in kept.items():
-        for change, moved in by_change.items():
-            if (match := re.match(r"the future of (\S+) from", change)) and moved:
-                near = [
-                    distance <= proof.tolerance(reference[case][name], proof.SAME) for name, distance in moved.items()
-                ]
-                said[match[1]] = bool(said.get(match[1], True)) and all(near)
-    return said
-
-
-def candidates(model: nn.Module) -> list[nn.Module]:
-    """Modules that are attention by their class's name and have maps of their own, none inside another."""
-    found: list[nn.Module] = []
-    for module in model.modules():
-        maps = [child for child in module.children() if isinstance(child, nn.Linear) or "Conv" in type(child).__name__]
-        if re.search(r"attention|attn", type(module).__name__, re.IGNORECASE) and len(maps) >= 2:
-            found.append(module)
-    return found
-
-
-def unheard(model: nn.Module, recorder: recording.Recorder) -> list[nn.Module]:
-    """Candidates that ran, and neither they nor anything in or around them was heard."""
-    around = {part for module in recorder.heard for part in module.modules()}
-    return [
-        module
-        for module in candidates(model)
-        if module in recorder.ran
-        and module not in around
-        and not any(part in recorder.heard for part in module.modules())
-    ]
 
 
 # -- where
@@ -507,88 +280,3 @@ def located(model: nn.Module, state: State, names: list[str], facts: Facts, case
             except ValueError as own:
                 raise SwapError(f"{name or type(model).__name__}: {own}") from error
         raise SwapError(str(error)) from error
-
-
-# -- models that were told to run "regard-…"
-
-
-@contextmanager
-def as_it_was(model: nn.Module) -> Iterator[State]:
-    """Within the block a model that runs "regard-…" runs "eager", which does what its mask says and nothing else."""
-    configs = configs_of(model)
-    now = [(config, config._attn_implementation) for config in configs]
-    for config, name in now:
-        if first_call.ours(name):
-            config._attn_implementation_internal = "eager"
-    try:
-        yield State([(config, config._attn_implementation) for config in configs], [])
-    finally:
-        for config, name in now:
-            config._attn_implementation_internal = name
-
-
-@contextmanager
-def all_to_us(model: nn.Module, configs: list[Any]) -> Iterator[None]:
-    """Within the block attention runs what is placed in each module, whatever the configs say."""
-    now = [(config, config._attn_implementation) for config in configs]
-    for config in configs:
-        config._attn_implementation_internal = huggingface.SWAPPED
-    try:
-        yield
-    finally:
-        for config, name in now:
-            config._attn_implementation_internal = name
-        for module in model.modules():
-            module.__dict__.pop("regard_swap", None)
-
-
-def prove_implementation(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-    """The first call of a model that was told to run "regard-…": the checks of `swap`, once for each such name.
-
-    Raises SwapError, with the layer and why; UnsupportedPattern or ValueError where the mechanism refuses.
-    """
-    configs = configs_of(model)
-    names = ", ".join(sorted({str(config._attn_implementation) for config in configs}))
-    if names in model.__dict__.setdefault("regard_proven", set()):
-        return
-    with quiet(model):
-        with as_it_was(model) as state:
-            example = examples.find(model) or own_example(model, args, kwargs)
-            try:
-                facts = learn(model, state, example)
-            finally:
-                state_names = {id(config): name for config, name in state.implementations}
-                for config in configs:
-                    config._attn_implementation_internal = state_names[id(config)]
-        modules = dict(model.named_modules())
-        if not facts.heard or facts.unseen:
-            held = listed(facts.unseen) or "all its attention"
-            raise SwapError(
-                f"{type(model).__name__} does not go through transformers' attention interface with {held}: it would run on as it"
-                f" is under Regard's name. regard.swap(model, …, where=…) swaps what can be caught"
-            )
-        if outside := [name for name, heard in facts.heard.items() if heard.kind != "interface"]:
-            raise SwapError(
-                f"{listed(outside)} of {type(model).__name__} call torch's attention themselves and would run on as they are under"
-                " Regard's name; regard.swap(model, …) reaches them"
-            )
-        for name in facts.heard:
-            modules[name].__dict__["regard_across"] = facts.across[name]
-            modules[name].__dict__["regard_target_is_causal"] = facts.target_is_causal[name]
-        chosen = {name: huggingface.chosen_for(modules[name]) for name in facts.heard}
-        with all_to_us(model, configs):
-            place(model, state, "softmax", list(facts.heard), facts, 0, {})
-            for case, each in facts.cases.items():
-                located(model, state, list(facts.heard), facts, case, each)
-        for case, each in facts.cases.items():
-            mechanisms = {one.mechanism for one in chosen.values() if one is not None}
-            proof.check_kept(model, each, facts.kept[case], " and ".join(sorted(mechanisms)))
-    model.__dict__["regard_proven"].add(names)
-
-
-def own_example(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Example:
-    """The first call's own inputs, without a cache."""
-    plain = {name: value for name, value in kwargs.items() if "past_key" not in name and "cache" not in name}
-    if "use_cache" in examples.parameters(model):
-        plain["use_cache"] = False
-    return examples.with_padding(Example(tuple(args), plain))

@@ -243,9 +243,17 @@ def _environment() -> jinja2.Environment:
 
 
 def scales_run(view: PaperView) -> list[str]:
-    """How many of a paper's tables have been run at which scale, best evidence first: "laptop: 12 of 12 tables"."""
+    """How many of a paper's tables have been run at which scale, best evidence first: "laptop: 12 of 12 tables".
+
+    A table none of whose rows could run, for want of its data, has a result and does not count.
+    """
     tables = [table for table in view.tables if not table.published.input]
-    counts = Counter(scale for table in tables for scale in table.results)
+    counts = Counter(
+        scale
+        for table in tables
+        for scale, result in table.results.items()
+        if any(row.status != "not run" for row in result.rows)
+    )
     return [f"{scale}: {counts[scale]} of {len(tables)} tables" for scale in SHOWN if counts[scale]] or ["not run"]
 
 

@@ -1,4 +1,5 @@
-"""Training batches that are made anew in each epoch: other scenes where a generator makes them, other noise, half of them in a mirror.
+"""Training batches that are made anew in each epoch: other scenes where a generator makes them, other noise, half of them in a mirror,
+and the camera elsewhere.
 
 What a batch holds depends on the epoch and on the indices of its scenes alone, so that a resumed run sees what an uninterrupted one sees.
 """
@@ -12,6 +13,7 @@ import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
 from projects.social_groups.config import Budget, Data
+from projects.social_groups.data.camera import moved
 from projects.social_groups.data.mirror import chosen, mirrored
 from projects.social_groups.data.painting import Split, tensors
 from projects.social_groups.data.splits import check_sizes, module_of, scenes_of, shown
@@ -67,6 +69,8 @@ class FreshScenes(Dataset[Split]):
         if self.config.mirror:
             turned = np.random.default_rng([*seed, 2]).random(len(indices)) < 0.5
             scenes = chosen(scenes, mirrored(scenes, self.module.TRAITS, self.module.ACTIVITIES), turned)
+        if self.config.camera.moves:
+            scenes = moved(scenes, self.config.camera, np.random.default_rng([*seed, 3]))
         key = (self.config.grid, self.config.channels, self.config.noise)
         return tensors(scenes, shown(scenes, self.module.TRAITS, key, self.config.detector, seed))
 

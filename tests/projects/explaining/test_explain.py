@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -191,6 +192,17 @@ def test_page_and_table(tmp_path, monkeypatch, capsys):
 def test_arguments_that_cannot_be_read(words, message):
     with pytest.raises(UserError, match=re.escape(message)):
         command.request(words)
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [("definition=E7", "there is no definition 'E7'"), ("against=occlusions", "there is no importance 'occlusions'")],
+)
+def test_names_are_checked_before_a_model_is_loaded(word, message, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["explain", "model=minilm", "text=a", word])
+    monkeypatch.setattr(command, "loaded", lambda name: pytest.fail("the model was loaded"))
+    assert command.main() == 2
+    assert message in capsys.readouterr().err
 
 
 def test_what_cannot_be_explained():

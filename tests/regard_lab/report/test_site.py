@@ -9,7 +9,7 @@ from regard_lab.common.errors import UserError
 from regard_lab.experiment.results import Result, result_path, write_result
 from regard_lab.report.site import publish, render
 from tests.paths import ROOT
-from tests.regard_lab.report.sample_site import LAPTOP, QUICK, current, snapshot
+from tests.regard_lab.report.sample_site import LAPTOP, QUICK, current, page, snapshot, words
 from tests.regard_lab.samples import row
 
 
@@ -95,3 +95,10 @@ def test_the_shipped_papers_render(monkeypatch: pytest.MonkeyPatch) -> None:
     files = render(Path(), current)
     assert "better_attention.html" in files
     assert "tables/better_attention-inference.csv" in files
+
+
+def test_a_table_that_waits_for_its_data_does_not_count_as_run(root: Path) -> None:
+    waiting = [replace(row, status="not run", reason="no folder", seeds=[], metrics={}) for row in QUICK.rows]
+    write_result(result_path(root, "sample", "scores", "quick"), replace(QUICK, rows=waiting))
+    overview = words(page(root, "index.html").select_one("table.overview tbody"))
+    assert "laptop: 1 of 2 tables none" in overview
