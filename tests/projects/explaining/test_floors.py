@@ -22,12 +22,16 @@ def test_learnt_weights_beat_even_ones_where_only_a_question_tells(place):  # no
     assert max(even, bag) < 45  # four things and four answers: a bag of few tokens tells a little by chance
 
 
-@pytest.mark.parametrize("table", ["interventions", "faithfulness"])
+@pytest.mark.parametrize("table", ["interventions", "faithfulness", "rivals"])
 def test_claims_about_explanation_wait_for_the_entry_condition(table):
     file = read_table(ROOT / "projects" / "explaining", table)
     (gate,) = read_gates(file)
     assert {"even_weights", "majority", "mean_of_embeddings"} == set(gate.floors)
     assert gate.problems == ("model", "data")
     assert not gate.signal
-    asked = {"interventions": {"kept_tvd", "removed_tvd"}, "faithfulness": {"tau_gradient", "tau_occlusion"}}
+    asked = {
+        "interventions": {"kept_tvd", "removed_tvd"},
+        "faithfulness": {"tau_gradient", "tau_occlusion"},
+        "rivals": {"comprehensiveness_weights", "sufficiency_rollout", "tau_norm"},
+    }
     assert asked[table] <= set(gate.governs)

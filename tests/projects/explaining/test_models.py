@@ -17,6 +17,7 @@ from projects.explaining.analyses import (
     faithfulness,
     identifiability,
     interventions,
+    rivals,
 )
 from projects.explaining.analyses.explained_layer import cut, explained_texts
 from projects.explaining.analyses.faithfulness import gradient_importance, occlusion_importance
@@ -36,6 +37,7 @@ RUNS = {
     "interventions": interventions,
     "identifiability": identifiability,
     "faithfulness": faithfulness,
+    "rivals": rivals,
 }
 SMALL = (
     *("training.epochs=1", "data.train_texts=32", "data.validation_texts=8", "data.test_texts=8"),
@@ -164,7 +166,7 @@ def test_texts_are_cut_with_their_end_mark():
 def test_a_cell_of_every_table(place, overrides):
     shared = [*overrides, *SMALL, "training.batch_size=8"]
     for table, module in RUNS.items():
-        names = ("raw", "E1") if table == "faithfulness" else ("E1", "E4")
+        names = ("raw", "E1") if table in ("faithfulness", "rivals") else ("E1", "E4")
         for name in names if table != "identifiability" else ("raw",):
             measured = module.run(config_of(*shared, f"analysis.attention={name}"), place)
             spec = compose(PROJECT, ROOT, [f"table={table}"]).spec
