@@ -189,7 +189,22 @@ def sample_by_values(v: Tensor, draws: Tensor, key_mask: Tensor | None = None) -
 class KdeAttention(HyperAttention):
     """Multi-head KDEformer without its density estimates; no parameters beyond the four projections.
 
-    Options and buffers are those of `HyperAttention`. Training draws other keys in every call.
+    Buffers are those of `HyperAttention`. Training draws other keys in every call.
+
+    Args:
+        width: Model width w.
+        heads: Number of heads h; must divide `width`.
+        pattern: One of the class's `patterns`. Default: "noncausal_self".
+        bias: Do the projections have biases? Default: True.
+        block_size: As in `kde`. Default: 256.
+        key_block_size: As in `kde`. Default: None.
+        sample_size: As in `kde`. Default: 256.
+        projections: As in `kde`. Default: 7.
+        generator: Source of what is drawn: `directions` and `seed`. Default: None, torch's.
+
+    Raises:
+        ValueError: Sizes or options that cannot be.
+        TypeError: Options of the wrong type.
     """
 
     weighted_mean = False  # the weights depend on the values

@@ -6,7 +6,7 @@ import pytest
 import torch
 from einops import rearrange
 
-from projects.social_groups.config import Data, Detector, Model, QueryDesign
+from projects.social_groups.config import Camera, Data, Detector, Model, QueryDesign
 from projects.social_groups.models.decoder_attention import DESIGNS, SelfAttention, pairs
 from projects.social_groups.models.network import SocialGroups
 from projects.social_groups.models.queries import Queries
@@ -41,6 +41,7 @@ DATA = Data(
     order="x",
     mirror=False,
     detector=Detector(),
+    camera=Camera(zoom=0.0, pan=0.0),
 )
 
 
