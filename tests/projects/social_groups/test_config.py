@@ -63,12 +63,15 @@ def test_a_detector_errs_in_the_rows_that_say_so():
             assert errs == (cell.key["input"] == "detected")
 
 
-@pytest.mark.parametrize("experiment", ["court", "plaza", "statsbomb", "social_cad", "volleyball"])
-def test_the_laptop_recipe_has_two_thousand_steps(experiment):
+@pytest.mark.parametrize(
+    ("experiment", "planned"),
+    [("court", 2000), ("plaza", 2000), ("statsbomb", 2000), ("social_cad", 3680), ("volleyball", 2000)],
+)
+def test_the_laptop_recipe_has_the_steps_that_the_readme_says(experiment, planned):
     config = config_of(f"experiment={experiment}", "scale=laptop")
     scenes = config.budget.train_scenes or importlib.import_module(f"regard_lab.data.sets.{experiment}").SIZES["train"]
     steps = -(-scenes // config.training.batch_size) * config.training.epochs
-    assert 1_950 <= steps < 2_050
+    assert 0.975 * planned <= steps < 1.025 * planned
 
 
 def test_no_number_is_claimed_to_be_the_papers():
