@@ -17,8 +17,8 @@ length (one block is exact anyway), and the causal form. That one halves the seq
 above: later queries take part in the sort that decides which keys an earlier query meets, and the place of every cut depends on the
 length, so that it is not causal in the sense that is certified here.
 
-The released sort applies the Gray code to the number that the signs spell, where its inverse is meant: from three hyperplanes on,
-its neighbouring buckets may differ in several signs. Time O((n + m) (p d + log n) + n (K + s) (d + e)), memory O(n (K + s + d + e)) for
+Public copies of the released sort apply the Gray code to the number that the signs spell, where its inverse is meant: from three
+hyperplanes on, neighbouring buckets may differ in several signs. The original was not at hand. Time O((n + m) (p d + log n) + n (K + s) (d + e)), memory O(n (K + s + d + e)) for
 blocks of K keys.
 """
 

@@ -11,8 +11,8 @@ Kept of the paper: the product of the softmax matrix and the values is estimated
 entries apart, which a sort by a locality-sensitive hash finds; P mixes a share of the columns with one of the values' squared norms
 over ‖Ṽ‖². Not kept, and neither by the released code: the kernel density estimates. The paper estimates by them the row sums and the
 norms of the softmax matrix's columns, which are the other share of P; in their place stand the sample itself, whose 1 in ṽ makes it
-serve for numerator and denominator alike, and a uniform share. So nothing of the paper's spectral guarantee is claimed. The
-released code differs from the line above in one place: it has ‖ṽ_j‖ where the line has the square.
+serve for numerator and denominator alike, and a uniform share. So nothing of the paper's spectral guarantee is claimed. Neither
+the paper's text nor its own repository was at hand: the square is our reading, and public copies of the code have ‖ṽ_j‖ there.
 
 P has no gradient, as the choice of keys has none. Time O((n + m) (p d + log n) + n (K + s) (d + e) + m e² + e³), memory
 O(n (K + s + d + e) + e²).
