@@ -18,7 +18,9 @@ above: later queries take part in the sort that decides which keys an earlier qu
 length, so that it is not causal in the sense that is certified here.
 
 Public copies of the released sort apply the Gray code to the number that the signs spell, where its inverse is meant: from three
-hyperplanes on, neighbouring buckets may differ in several signs. The original was not at hand. Time O((n + m) (p d + log n) + n (K + s) (d + e)), memory O(n (K + s + d + e)) for
+hyperplanes on, neighbouring buckets may differ in several signs. The original was not at hand.
+
+Time O((n + m) (p d + log n) + n (K + s) (d + e)), memory O(n (K + s + d + e)) for
 blocks of K keys.
 """
 
