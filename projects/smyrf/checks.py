@@ -1,6 +1,6 @@
 """What no single key of a config can say: the checks that `projects.smyrf.config` names. Imports no torch."""
 
-from projects.smyrf.config import Analysis, Attention, Config, Gan, Pretrained, Speed, Text
+from projects.smyrf.config import NONCAUSAL, Analysis, Attention, Config, Gan, Pretrained, Replacement, Speed, Text
 
 
 def check(config: Config) -> None:
@@ -18,6 +18,8 @@ def check(config: Config) -> None:
         _check_analysis(config.analysis, config.attention, config.gan)
     if config.pretrained is not None:
         _check_pretrained(config.pretrained, config.attention)
+    if config.replacement is not None:
+        _check_replacement(config.replacement, config.pretrained, config.attention)
     if config.speed is not None:
         _check_speed(config.speed, config.attention)
 
@@ -139,6 +141,24 @@ def _check_pretrained(section: Pretrained, attention: Attention) -> None:
     if attention.name == "smyrf" and attention.cluster_size >= section.tokens:
         raise ValueError(
             f"one cluster of {attention.cluster_size} holds all {section.tokens} tokens: that is dense attention"
+        )
+
+
+def _check_replacement(section: Replacement, pretrained: Pretrained | None, attention: Attention) -> None:
+    if pretrained is None:
+        raise ValueError("replacement takes the place of a trained model's attention: it needs a section pretrained")
+    if attention.name != "softmax":
+        raise ValueError(
+            f"replacement.method decides what attends, so that attention.name must be softmax, got {attention.name}"
+        )
+    if section.method in NONCAUSAL and pretrained.classes == 0:
+        raise ValueError(
+            f"{section.method} sees the future; {pretrained.checkpoint} is a causal language model (pretrained.classes=0)"
+        )
+    if (section.method in ("softmax", "even")) != (section.share == 1):
+        raise ValueError(
+            "replacement.share is below 1, and 1 for softmax and even, which have nothing to choose; got"
+            f" replacement.method={section.method} and replacement.share={section.share:g}"
         )
 
 

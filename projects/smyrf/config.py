@@ -17,6 +17,22 @@ AttentionName = Literal["softmax", "smyrf"]
 Scheme = Literal["asymmetric", "plain", "reformer", "random"]
 MaskOrder = Literal["right", "released"]
 Pairs = Literal["same_class", "same_text"]
+Method = Literal[
+    "softmax",
+    "even",
+    "smyrf",
+    "smyrf_once",
+    "reformer",
+    "random",
+    "local",
+    "performer",
+    "nystrom",
+    "scatterbrain",
+    "hyper",
+    "kde",
+]
+NONCAUSAL = ("nystrom", "hyper", "kde")  # methods that no causal language model can run
+SMYRF = ("smyrf", "smyrf_once", "reformer", "random")  # methods that are SMYRF, by its merge or its scheme
 
 
 @dataclass
@@ -228,6 +244,19 @@ class Pretrained:
 
 
 @dataclass
+class Replacement:
+    """What takes the place of the attention of `pretrained`, and its budget: table drop_in.
+
+    `method`: a mechanism of `regard`; `smyrf_once`, SMYRF whose keys count once per query; `reformer` and `random`, SMYRF with these schemes; `even`,
+    no scores at all, every key weighs the same; `softmax`, dense attention. `share`: the operations that a method may take, over those of dense
+    attention; `even` and `softmax` have no choice, and a share of 1.
+    """
+
+    method: Method
+    share: Annotated[float, Field(gt=0, le=1)]
+
+
+@dataclass
 class Speed:
     """One size at which attention is measured: tables speed and memory.
 
@@ -268,6 +297,7 @@ class Config:
     speed: Speed | None
     seed: int
     scale: str
+    replacement: Replacement | None = None
 
 
 def modules(config: Config) -> list[str]:
@@ -275,7 +305,13 @@ def modules(config: Config) -> list[str]:
     sections = (config.pretrained, config.analysis, config.text.encoder if config.text else None)
     checkpoints = {section.checkpoint for section in sections if section and section.checkpoint}
     packaged = sorted(checkpoints & set(models.names()))
-    return [f"regard.mechanisms.{config.attention.name}", *(f"regard_lab.models.{name}" for name in packaged)]
+    mechanisms: set[str] = {config.attention.name}
+    if config.replacement is not None and config.replacement.method != "even":
+        mechanisms.add("smyrf" if config.replacement.method in SMYRF else config.replacement.method)
+    return [
+        *(f"regard.mechanisms.{name}" for name in sorted(mechanisms)),
+        *(f"regard_lab.models.{name}" for name in packaged),
+    ]
 
 
 PROJECT = Project(name="smyrf", schema=Config, check="projects.smyrf.checks:check", modules=modules)

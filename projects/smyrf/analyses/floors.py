@@ -1,4 +1,4 @@
-"""Floors of the tables on texts: what a referee would compute in ten minutes, on a cell's own splits and by its own measures.
+"""Floors: what a referee would compute in ten minutes, on a cell's own splits and by its own measures.
 
 A linear model's penalty is chosen on the last tenth of the training texts: GLUE's development sets are what is scored. And the range of the
 released BigGAN's spectra, which a generator must be in before anything is said of BigGAN.
@@ -13,8 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from projects.smyrf.analyses.pretrained.pretrained_swap import evaluation_run, probe_run
 from projects.smyrf.config import TextTask
+from projects.smyrf.data.inputs import inputs_of
 from projects.smyrf.data.texts import Encoded
+from projects.smyrf.models.checkpoints import checkpoint
 from projects.smyrf.tasks.text.finetuning import run_of, split_of
 from projects.smyrf.tasks.text.scores import score
 from regard_lab.evidence import floors
@@ -89,6 +92,21 @@ def places(split: Encoded) -> np.ndarray:
 def decided(classes: np.ndarray, number: int) -> Tensor:
     """Outputs (n, number) that decide for these classes."""
     return torch.nn.functional.one_hot(torch.as_tensor(classes, dtype=torch.long), number).float()
+
+
+def most_frequent(config: "Config", folder: Path) -> RunResult:
+    """Accuracy in % of deciding the same for every input of table `drop_in`: the most frequent class of the probe's training inputs, or the
+    most frequent next token of the texts themselves, which no one can know before."""
+    section = config.pretrained
+    assert section is not None
+    model = checkpoint(section.checkpoint, Path.cwd())
+    tensors, labels = inputs_of(model, evaluation_run(config, section).inputs, Path.cwd())
+    if section.classes == 0:
+        right = torch.cat([x[0, 1:] for x in tensors])
+        always = right.mode().values
+    else:
+        right, always = labels, inputs_of(model, probe_run(config, section).inputs, Path.cwd()).labels.mode().values
+    return RunResult({"accuracy": 100 * float((right == always).float().mean())})
 
 
 def published_sigma_least(config: "Config", folder: Path) -> RunResult:

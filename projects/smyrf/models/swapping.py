@@ -47,15 +47,26 @@ def swapped(model: Any, swap: Swap | None) -> Iterator[None]:
     Raises:
         ValueError: The model has no attention that can be swapped, or not the layers that are named.
     """
+    with restored(model):
+        if swap is None:
+            model.set_attn_implementation(FUSED)
+        else:
+            put(model, swap)
+        yield
+
+
+@contextmanager
+def restored(model: Any) -> Iterator[None]:
+    """After the block the model's attention is what it was before, whatever was set in it.
+
+    Raises:
+        ValueError: The model has no attention that can be swapped.
+    """
     huggingface.register()
     before = model.config._attn_implementation
     configs = {id(module.config): module.config for module in modules_of(model)}.values()
     settings = [vars(config).get(huggingface.SETTINGS) for config in configs]
     try:
-        if swap is None:
-            model.set_attn_implementation(FUSED)
-        else:
-            put(model, swap)
         yield
     finally:
         model.set_attn_implementation(before)

@@ -115,6 +115,22 @@ DO_NOT_FIT = [
         "got 10 classes and 9 examples",
     ),
     (
+        "table=drop_in scale=laptop experiment=drop_in_smollm2 replacement.method=hyper",
+        "hyper sees the future; smollm2 is a causal language model",
+    ),
+    (
+        "table=drop_in scale=laptop experiment=drop_in_vit replacement.method=softmax",
+        "replacement.method=softmax and replacement.share=0.5",
+    ),
+    (
+        "table=drop_in scale=laptop experiment=drop_in_vit replacement.share=1",
+        "replacement.method=smyrf and replacement.share=1",
+    ),
+    (
+        "table=drop_in scale=laptop experiment=drop_in_vit attention.name=smyrf",
+        "attention.name must be softmax, got smyrf",
+    ),
+    (
         "table=pretrained_swap attention.name=smyrf attention.cluster_size=1369",
         "one cluster of 1369 holds all 1369 tokens",
     ),

@@ -29,6 +29,7 @@ TABLES: dict[str, Callable[[list[Config]], list[Work]]] = {
     "sparsity": of_analysis,
     "cluster_membership": of_analysis,
     "pretrained_swap": of_pretrained,
+    "drop_in": of_pretrained,
 }
 
 

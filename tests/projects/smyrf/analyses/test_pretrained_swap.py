@@ -1,4 +1,4 @@
-"""Table `pretrained_swap`: its configs, the probe, and whole cells on made-up reviews and pictures."""
+"""Tables `pretrained_swap` and `drop_in`: their configs, the probe, and whole cells on made-up reviews and pictures."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from projects.smyrf.analyses.pretrained import pretrained_swap, reference
+from projects.smyrf.analyses import floors
+from projects.smyrf.analyses.pretrained import drop_in, pretrained_swap, reference
 from projects.smyrf.analyses.pretrained.reference import DECAY, fit
 from projects.smyrf.checks import check
 from projects.smyrf.config import PROJECT, Config
@@ -138,6 +139,74 @@ def test_a_cell(model, scale, made_up, tmp_path):
         # own blocks of 4; half of the queries meet a first segment of 4 tokens, one of 8 and one of 16, the first of them in one round
         assert first["score_memory"] == 100 * (4 * 32 + 16 * 4 * (1 + 2 + 2)) / 32**2
         assert whole["perplexity"] > 1
+
+
+@pytest.mark.parametrize("scale", ["quick", "laptop", "paper"])
+def test_every_row_of_drop_in_can_run(scale):
+    for cells in load_table("smyrf", "drop_in", scale, ROOT).rows:
+        row, config = cells[0].key, typed(Config, cells[0].config)
+        check(config)
+        assert config.replacement.method == row["method"]
+        assert config.replacement.share == row.get("share", 100) / 100
+
+
+@pytest.mark.parametrize("model", ["minilm", "smollm2", "vit"])
+def test_a_cell_of_drop_in(model, made_up, tmp_path):
+    given = [
+        "table=drop_in",
+        "scale=laptop",
+        f"experiment=drop_in_{model}",
+        f"pretrained.checkpoint={made_up[model]}",
+        "pretrained.examples=10",
+        "pretrained.timed=1",
+        *SETTINGS[model].split(),
+    ]
+
+    def cell(method, share, *more):
+        chosen = [f"replacement.method={method}", f"replacement.share={share}"]
+        return drop_in.measure(config_of(*given, *chosen, *more), tmp_path)
+
+    dense, even, half = cell("softmax", 1), cell("even", 1), cell("smyrf", 0.5)
+    assert set(half.metrics) == set(compose(PROJECT, ROOT, ["table=drop_in"]).spec.metrics)
+    assert (dense.metrics["operations"], even.metrics["operations"]) == (100, 0)
+    assert 40 < half.metrics["operations"] <= 50
+    assert dense.metrics["agreement"] == 100
+    assert dense.metrics["cosine"] == pytest.approx(1, abs=1e-5)
+    assert half.metrics["cosine"] < 0.9999
+    assert even.metrics["cosine"] < dense.metrics["cosine"]
+    # Another seed reads other inputs, which keep their numbers.
+    assert list(half.numbers) == list(range(10))
+    assert list(cell("smyrf", 0.5, "seed=1").numbers) == list(range(10, 20))
+    assert half.exhibits["options"]["cluster_size"] >= 1
+    # The same seed draws the same.
+    again = cell("smyrf", 0.5)
+    assert {**again.metrics, "time_ratio": 0} == {**half.metrics, "time_ratio": 0}
+
+
+def test_the_floor_of_drop_in(made_up, tmp_path):
+    given = ["table=drop_in", "scale=laptop", "pretrained.examples=10"]
+    words = floors.most_frequent(
+        config_of(
+            *given,
+            "experiment=drop_in_smollm2",
+            f"pretrained.checkpoint={made_up['smollm2']}",
+            "pretrained.tokens=32",
+        ),
+        tmp_path,
+    )
+    # Seven of the ten reviews that are drawn are of one class, "good long good long …": of the 31 next tokens of each, 16 are "long".
+    assert words.metrics["accuracy"] == pytest.approx(100 * 7 * 16 / 310)
+    labels = floors.most_frequent(
+        config_of(
+            *given,
+            "experiment=drop_in_vit",
+            f"pretrained.checkpoint={made_up['vit']}",
+            "pretrained.tokens=64",
+            "pretrained.train_examples=40",
+        ),
+        tmp_path,
+    )
+    assert labels.metrics["accuracy"] == pytest.approx(10)  # ten pictures, one of each class
 
 
 def test_seeds_read_other_inputs_and_too_few_are_an_error(made_up):
