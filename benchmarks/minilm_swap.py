@@ -1,9 +1,9 @@
 """SMYRF in the place of a trained sentence encoder's attention: how far do its embeddings move when nothing is retrained?
 
-MiniLM-L6 (`regard_lab.models.minilm`) embeds texts with its own attention and with `regard-smyrf`: the first sentences of 200 IMDB reviews,
-and the first 128 tokens of 200. A text of n tokens has clusters of ⌈part · n / rounds⌉, so that the score memory is that part of the dense one,
-or a little more. The table holds the cosine similarity of each pair of embeddings (mean of the last layer). In one cluster SMYRF is softmax
-attention.
+MiniLM-L6 (`regard_lab.models.minilm`) embeds texts with its own attention and with `regard-smyrf`: the first sentences
+of 200 IMDB reviews, and the first 128 tokens of 200. A text of n tokens has clusters of ⌈part · n / rounds⌉, so that
+the score memory is that part of the dense one, or a little more. The table holds the cosine similarity of each pair of
+embeddings (mean of the last layer). In one cluster SMYRF is softmax attention.
 
     python -m regard_lab.models minilm && python -m regard_lab.data fetch imdb && python benchmarks/minilm_swap.py
 """

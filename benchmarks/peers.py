@@ -3,12 +3,12 @@
     python benchmarks/peers.py                              1,024, 4,096 and 16,384 tokens; writes benchmarks/results/peers-*
     python benchmarks/peers.py --lengths 1024 --seconds 0.2 to see that it works; writes with --folder only
 
-The packages are installed from the package index into an environment of their own, `build/peers`, which shares torch with
-the environment that runs this. First each of them is held to our reference, the plain definition: what does not compute the
-same thing is not compared, and the table says how far off it is. Where a package differs by a choice that it leaves open,
-it is given ours, or ours is given its, and the table says so. Then ours and theirs are called in turns, forward, and
-forward with backward; the time of each is the least of its turns, so that whatever else the machine does falls out, and
-ratios are of one run. 8 heads of width 64, layers of width 512, batch 1.
+The packages are installed from the package index into an environment of their own, `build/peers`, which shares torch
+with the environment that runs this. First each of them is held to our reference, the plain definition: what does not
+compute the same thing is not compared, and the table says how far off it is. Where a package differs by a choice that
+it leaves open, it is given ours, or ours is given its, and the table says so. Then ours and theirs are called in turns,
+forward, and forward with backward; the time of each is the least of its turns, so that whatever else the machine does
+falls out, and ratios are of one run. 8 heads of width 64, layers of width 512, batch 1.
 """
 
 import argparse

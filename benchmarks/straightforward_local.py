@@ -1,7 +1,7 @@
 """Local attention the straightforward way, to measure the library's against: the keys and the values of every query's window are gathered.
 
-The windows are stored once for the keys and once for the values, n · (2 window + 1) rows each, and so are their scores. Written from the formula
-(`regard.mechanisms.local`).
+The windows are stored once for the keys and once for the values, n · (2 window + 1) rows each, and so are their scores.
+Written from the formula (`regard.mechanisms.local`).
 """
 
 import torch

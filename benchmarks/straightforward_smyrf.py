@@ -1,7 +1,8 @@
 """SMYRF the straightforward way, to time the library's against: each step of the formulas a tensor operation of its own, all rounds at once.
 
-Transform, hash, sort; gather the clusters of every round; store their scores, log-sum-exps and weights; put the outputs back in place; weigh the
-rounds by the softmax of their log-sum-exps. Written from the formulas (`regard.mechanisms.smyrf`), with nothing done against good sense.
+Transform, hash, sort; gather the clusters of every round; store their scores, log-sum-exps and weights; put the outputs
+back in place; weigh the rounds by the softmax of their log-sum-exps. Written from the formulas
+(`regard.mechanisms.smyrf`), with nothing done against good sense.
 """
 
 import torch

@@ -3,9 +3,9 @@
     python benchmarks/threads.py                 4,096 tokens; writes benchmarks/results/threads-*
     python benchmarks/threads.py --length 256    to see that it works; writes with --folder only
 
-The load is stated: none, then one process that this one starts, which computes without end and is ended when it has been
-measured beside. A region of parallel work ends when its last thread does; beside a busy process that thread may have to
-wait for its turn, once per region. Forward, float32, 8 heads of width 64, batch 1; all are called in turns.
+The load is stated: none, then one process that this one starts, which computes without end and is ended when it has
+been measured beside. A region of parallel work ends when its last thread does; beside a busy process that thread may
+have to wait for its turn, once per region. Forward, float32, 8 heads of width 64, batch 1; all are called in turns.
 """
 
 import argparse

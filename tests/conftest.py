@@ -13,8 +13,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
 
-# torch remembers the functions that `with torch.device(…)` is about from the first such block on. transformers, and tests/far_device.py,
-# patch some of them for a while: were the first block within that time, blocks of later tests would miss the real ones.
+# torch remembers the functions that `with torch.device(…)` is about from the first such block on. transformers, and
+# tests/far_device.py, patch some of them for a while: were the first block within that time, blocks of later tests
+# would miss the real ones.
 with torch.device("meta"):
     torch.empty(0)
 
@@ -44,8 +45,8 @@ def _seeded(_seeded_module: None) -> None:
     seed()
 
 
-# Tracing lines makes these take half as long again, and most of it falls on torch and Lightning. What of `libs` they reach, other
-# tests reach too: `--cov-fail-under` holds without them.
+# Tracing lines makes these take half as long again, and most of it falls on torch and Lightning. What of `libs` they
+# reach, other tests reach too: `--cov-fail-under` holds without them.
 UNTRACED = (
     "tests/certification/test_mechanisms.py",
     "tests/regard/test_fuzz.py",

@@ -3,8 +3,9 @@
     with far_device(monkeypatch):                     # `best_device()` is `FAR` now
         evaluate(task, batches)                       # raises `MixedDevices` if a tensor was left on the CPU
 
-torch's `meta` device lends its name. A tensor there is a `FarTensor`, which holds the tensor that it stands for; a mode sees every operation, refuses
-those that CUDA would refuse, and runs the others on what is held. As on CUDA, tensors without dimensions and indices may come from the CPU.
+torch's `meta` device lends its name. A tensor there is a `FarTensor`, which holds the tensor that it stands for; a mode
+sees every operation, refuses those that CUDA would refuse, and runs the others on what is held. As on CUDA, tensors
+without dimensions and indices may come from the CPU.
 """
 
 import contextlib
@@ -24,8 +25,8 @@ from torch.utils._pytree import tree_flatten, tree_map
 from regard_lab.training import trainer
 
 FAR = torch.device("meta")
-# Operations that CUDA refuses when a training asks for the same bits every time: those of `torch.use_deterministic_algorithms`, as torch lists them,
-# by the names that a mode sees.
+# Operations that CUDA refuses when a training asks for the same bits every time: those of
+# `torch.use_deterministic_algorithms`, as torch lists them, by the names that a mode sees.
 NOT_DETERMINISTIC = {
     *(f"aten::{name}_backward" for name in ("avg_pool3d", "_adaptive_avg_pool2d", "_adaptive_avg_pool3d")),
     *(f"aten::{name}_backward" for name in ("max_pool3d_with_indices", "adaptive_max_pool2d")),

@@ -36,8 +36,8 @@ class Assignment(NamedTuple):
 
     −1 is a token in none (a masked one).
 
-    Queries that meet the same keys are in one cluster. Clusters are numbered from 0 by their first key, separately in each
-    round, row and head.
+    Queries that meet the same keys are in one cluster. Clusters are numbered from 0 by their first key, separately in
+    each round, row and head.
     """
 
     queries: Tensor
@@ -63,7 +63,8 @@ class Observation:
         attention: The mechanism's class.
         options: What the mechanism shows of its options: SMYRF's rounds, sizes and directions. Default: nothing.
         layer: The layer, if it is one of Regard. Default: None.
-        draws_each_call: Does the layer draw new random numbers at every call, so that this one cannot be repeated? Default: False.
+        draws_each_call: Does the layer draw new random numbers at every call, so that this one cannot be repeated?
+            Default: False.
     """
 
     name: str

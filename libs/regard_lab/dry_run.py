@@ -1,7 +1,8 @@
 """What a table would need, before anything is fetched or trained: `python -m regard_lab.reproduce PAPER/TABLE --scale paper --dry-run`.
 
-Every row is composed; its data, weights and devices are looked for where a run would look for them, and its hours and memory are counted
-(`regard_lab.hours`). What is missing is said with the command or the setting that gives it. Seconds, no network, no training.
+Every row is composed; its data, weights and devices are looked for where a run would look for them, and its hours and
+memory are counted (`regard_lab.hours`). What is missing is said with the command or the setting that gives it. Seconds,
+no network, no training.
 """
 
 import importlib.util

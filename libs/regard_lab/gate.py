@@ -1,7 +1,8 @@
 """`python -m regard_lab.gate [PAPER/TABLE …] --scale laptop` says which trained tables may be compared row by row, and why others may not.
 
-It computes the floors that a table's file names (`regard_lab.evidence.gate`), unless they are there with their run records, and writes them with
-the gate's judgement into `results/<scale>/<paper>/<table>.json`; it prints one line per table. No cell of the table itself is run.
+It computes the floors that a table's file names (`regard_lab.evidence.gate`), unless they are there with their run
+records, and writes them with the gate's judgement into `results/<scale>/<paper>/<table>.json`; it prints one line per
+table. No cell of the table itself is run.
 """
 
 import argparse

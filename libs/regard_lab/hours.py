@@ -2,11 +2,11 @@
 
     hours = operations of a piece of work · how often the configs ask for it / a sustained rate
 
-Each project counts its own work: `projects/<paper>/budget.py` has `works(table, cells)`, and `why_not(table)`
-for tables without. Operations are those of matrix products and
-convolutions, 2 per multiply-add, counted by torch on models without memory (device "meta"). Not counted, and not free: sorting and gathering,
-norms, reading data. So these are orders of magnitude. Memory is that of one step on one device: weights, gradients and the optimiser's two
-moments in float32, and what the backward pass keeps. With `--write` the rows go to `results/hours.json`, which the report reads.
+Each project counts its own work: `projects/<paper>/budget.py` has `works(table, cells)`, and `why_not(table)` for
+tables without. Operations are those of matrix products and convolutions, 2 per multiply-add, counted by torch on models
+without memory (device "meta"). Not counted, and not free: sorting and gathering, norms, reading data. So these are
+orders of magnitude. Memory is that of one step on one device: weights, gradients and the optimiser's two moments in
+float32, and what the backward pass keeps. With `--write` the rows go to `results/hours.json`, which the report reads.
 """
 
 import argparse

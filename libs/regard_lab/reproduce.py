@@ -1,10 +1,11 @@
 """`python -m regard_lab.reproduce PAPER/TABLE … --scale S` brings tables up to date; without a table, everything that `params.yaml` asks for.
 
 Tables: compose and check every cell of every table; then fetch their data, run missing cells, and write
-`results/<scale>/<paper>/<table>.json` of each table as its last cell ends. This is what a stage of the pipelines calls. Exit code 1 when a cell
-failed or could not run (the table says which and why; the others run all the same), 2 for bad input. Everything: the tables whose stages DVC
-would run, together; then `dvc repro`, whose stages find their cells finished; then one line per table. Where `quick` is all that is asked for,
-tables whose data come from a folder of the user's own may be without it: they are listed as not run, and are no failure.
+`results/<scale>/<paper>/<table>.json` of each table as its last cell ends. This is what a stage of the pipelines calls.
+Exit code 1 when a cell failed or could not run (the table says which and why; the others run all the same), 2 for bad
+input. Everything: the tables whose stages DVC would run, together; then `dvc repro`, whose stages find their cells
+finished; then one line per table. Where `quick` is all that is asked for, tables whose data come from a folder of the
+user's own may be without it: they are listed as not run, and are no failure.
 """
 
 import argparse
@@ -53,19 +54,22 @@ def reproduce_tables(
 ) -> Iterator[dict[str, Any]]:
     """Bring tables up to date together and yield the summary of each as it is done. Nothing runs before all of them are checked.
 
-    Their cells share one executor: imports, which can take longer than the cells of a small table, are paid for once, and the last cell of a
-    table keeps one core busy while the next table has the others. Cells that train on several devices come after those, one after the other.
-    Tables that say how many cells may run at once come last, each by itself.
+    Their cells share one executor: imports, which can take longer than the cells of a small table, are paid for once,
+    and the last cell of a table keeps one core busy while the next table has the others. Cells that train on several
+    devices come after those, one after the other. Tables that say how many cells may run at once come last, each by
+    itself.
 
     Args:
         names: Paper and table of each.
         scale: `quick`, `laptop` or `paper`.
         root: The folder of the repository.
         where: One of `EXECUTORS`.
-        workers: How many cells at once. Default: what the table says, else one per GPU, or per core where there is no GPU.
+        workers: How many cells at once. Default: what the table says, else one per GPU, or per core where there is no
+            GPU.
         options: Passed to submitit or Ray.
         deadline: Seconds since 1970 after which no cell begins; those that have not are `not run`.
-        from_result: Whether cells that a table's result already has, from this very config, code and data, count as finished.
+        from_result: Whether cells that a table's result already has, from this very config, code and data, count as
+            finished.
 
     Raises:
         UserError: A table or a config is wrong, or another process runs the table. Records of cells that have finished are kept.
@@ -183,9 +187,10 @@ def line(summary: dict[str, Any], since: float = 0.0) -> str:
 def reproduce_all(root: Path) -> int:
     """Bring everything up to date for the scales of `params.yaml`, then print one line per table and the report's path.
 
-    The tables whose stages DVC would run are run here first, together. Each of their stages then finds its cells finished and only records
-    them; `dvc repro` alone, or of one stage, gives the same results. `quick` results are no evidence and not in Git, and neither are DVC's
-    records of them: if nothing else is asked for, no stage is run, and a checkout stays as it was.
+    The tables whose stages DVC would run are run here first, together. Each of their stages then finds its cells
+    finished and only records them; `dvc repro` alone, or of one stage, gives the same results. `quick` results are no
+    evidence and not in Git, and neither are DVC's records of them: if nothing else is asked for, no stage is run, and a
+    checkout stays as it was.
     """
     started = time.time()
     scales = read_scales(root)

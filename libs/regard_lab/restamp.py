@@ -1,16 +1,16 @@
 """`python -m regard_lab.restamp PAPER/TABLE … --scale laptop` proves that changed code gives the numbers of a result, and keeps the result.
 
-A stale result would have to be made again. If a change moved no number, a few cells can show it: one seed of one row of every kind is run under
-the current code and compared, metric by metric, with the result. Training here is reproducible to the last bit, so the
-comparison is of bits, not within a tolerance; times and memory are left out, because no two runs share them. If everything is equal, the result
-takes the new fingerprint and keeps the proof (`restamps` in its file, shown on its record page). If anything differs, nothing is changed and the
-difference is named.
+A stale result would have to be made again. If a change moved no number, a few cells can show it: one seed of one row of
+every kind is run under the current code and compared, metric by metric, with the result. Training here is reproducible
+to the last bit, so the comparison is of bits, not within a tolerance; times and memory are left out, because no two
+runs share them. If everything is equal, the result takes the new fingerprint and keeps the proof (`restamps` in its
+file, shown on its record page). If anything differs, nothing is changed and the difference is named.
 
-Bits depend on the processor. `--against REVISION` runs the same cells of that revision's code on this machine too, and compares with those instead of
-the record; the revision must be the one with the result's fingerprint.
+Bits depend on the processor. `--against REVISION` runs the same cells of that revision's code on this machine too, and
+compares with those instead of the record; the revision must be the one with the result's fingerprint.
 
-Two rows are of one kind if they reach the same definitions, their keys differ in numbers alone, and their configs have changed alike. A cell that
-reaches no change needs no proof.
+Two rows are of one kind if they reach the same definitions, their keys differ in numbers alone, and their configs have
+changed alike. A cell that reaches no change needs no proof.
 """
 
 import argparse
@@ -81,7 +81,8 @@ def restamp(
         name: The table.
         scale: `quick`, `laptop` or `paper`.
         root: The folder of the repository.
-        against: The revision whose code made the result, to be run on this machine too. Default: compare with the result's own records.
+        against: The revision whose code made the result, to be run on this machine too. Default: compare with the
+            result's own records.
         workers: How many cells run at once. Default: one per core.
 
     Returns:

@@ -1,7 +1,7 @@
 """`python -m regard_lab.status [PAPER/TABLE …] [--scale S]` says for every table whether its result is that of the current code and configs.
 
-One line per table: `current`, `stale` with what has changed since, or `not run`; and the hours that its cells took. The last line has the totals.
-Nothing is run and nothing is written. `--check` exits with code 1 if a result is stale.
+One line per table: `current`, `stale` with what has changed since, or `not run`; and the hours that its cells took. The
+last line has the totals. Nothing is run and nothing is written. `--check` exits with code 1 if a result is stale.
 """
 
 import argparse

@@ -3,8 +3,9 @@
     <paper>/<table>-<scale>.json     the code, the configs and the data of that table: one hash per cell, one per data set
     report.json                      the code of the report and of the figures, the published numbers and claims, and which results are stale
 
-The stage that runs this is always run, and changes a file only when what that table reaches has really changed. So DVC sees a formula,
-and not names, places, messages or layout. If no source has changed by a byte since the last call, nothing is composed.
+The stage that runs this is always run, and changes a file only when what that table reaches has really changed. So DVC
+sees a formula, and not names, places, messages or layout. If no source has changed by a byte since the last call,
+nothing is composed.
 """
 
 import concurrent.futures

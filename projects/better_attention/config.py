@@ -31,10 +31,10 @@ CONTROLS = (
 class Data:
     """Which data set is read, and how it enters the model.
 
-    Texts have `vocabulary` and `length` (words, or subwords); images have `image_size` and `patch` (pixels), `channels` (colours per pixel) and
-    `augment` (whether training rotates, mirrors and zooms them). `part` picks one kind of texts out of a set of several. `target` says what is
-    predicted: a text's class, its rating, or, of texts in which `planted` words of `keys` keys were put, the class of the queried one
-    (`data/lookups.py`).
+    Texts have `vocabulary` and `length` (words, or subwords); images have `image_size` and `patch` (pixels), `channels`
+    (colours per pixel) and `augment` (whether training rotates, mirrors and zooms them). `part` picks one kind of texts
+    out of a set of several. `target` says what is predicted: a text's class, its rating, or, of texts in which
+    `planted` words of `keys` keys were put, the class of the queried one (`data/lookups.py`).
     """
 
     name: str
@@ -75,8 +75,9 @@ class Model:
 class Budget:
     """What a scale spends beside the epochs of `training`; null stands for all examples.
 
-    `train_examples` are used for training and `held_out_examples` of each held-out split for evaluation; `repeats` is how often a forward pass is
-    timed. `attention_maps` is the number of test examples of which the first seed's cells of Standard and Super leave a map.
+    `train_examples` are used for training and `held_out_examples` of each held-out split for evaluation; `repeats` is
+    how often a forward pass is timed. `attention_maps` is the number of test examples of which the first seed's cells
+    of Standard and Super leave a map.
     """
 
     repeats: PositiveInt

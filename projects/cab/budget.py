@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 CHANNELS = {"household_power": 7, "appliances": 26}  # of sets whose module does not list them
 SOFTMAX = Attention("softmax", "")
 
-# Subwords per set and split, which no card has. Training: at most those of the laptop's vocabulary of 1,024, whose 4,200 steps of 4 windows of 512
-# are three epochs of the training split of austen and shakespeare. Validation and test: estimated from the numbers of their texts.
+# Subwords per set and split, which no card has. Training: at most those of the laptop's vocabulary of 1,024, whose
+# 4,200 steps of 4 windows of 512 are three epochs of the training split of austen and shakespeare. Validation and test:
+# estimated from the numbers of their texts.
 SUBWORDS: dict[tuple[str, ...], dict[str, int]] = {
     ("austen", "shakespeare"): {"train": 2_870_000, "validation": 400_000, "test": 400_000}
 }

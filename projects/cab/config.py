@@ -1,7 +1,7 @@
 """The typed config of a cell, and what the lab must know of this project. Imports no torch: see `regard_lab.experiment.project`.
 
-The tables need different things, so a config has a section for each; those that a table does not use are null. Three resolvers put into a config
-what a cell depends on beside code and data, so that a change of it changes the cell:
+The tables need different things, so a config has a section for each; those that a table does not use are null. Three
+resolvers put into a config what a cell depends on beside code and data, so that a change of it changes the cell:
 
     ${cab_published:}                                 the published numbers
     ${cab_constants:quick,causal_self}                the frozen constants of our own index, at a scale; null where there are none yet
@@ -74,9 +74,10 @@ class Published:
 class Lstf:
     """An encoder–decoder that forecasts long sequences. Lengths count steps; the decoder is given the last `label_length` known ones.
 
-    `features` as in Informer: "M" forecasts all series of a set together, "S" the one named `target`, from itself. `centre`: "last" takes the last
-    known value of each series off the window and adds it to the forecast (NLinear, Zeng et al. 2023), "none" does not, as Informer.
-    `train_examples` and `held_out_examples` (of the validation and of the test split) are windows; null is all.
+    `features` as in Informer: "M" forecasts all series of a set together, "S" the one named `target`, from itself.
+    `centre`: "last" takes the last known value of each series off the window and adds it to the forecast (NLinear, Zeng
+    et al. 2023), "none" does not, as Informer. `train_examples` and `held_out_examples` (of the validation and of the
+    test split) are windows; null is all.
     """
 
     sets: list[str]
@@ -105,8 +106,9 @@ Positions = Literal["absolute", "relative", "both"]
 class Lm:
     """A decoder of subwords, trained on `context` of them, a multiple of eight. Examples are windows of the context; null is all.
 
-    `positions` of every mechanism: "absolute" are sines added to the embeddings; "relative" are queries and keys turned by their places (rotary),
-    a mechanism's own relative positions where it has them, and nothing at the input; "both" are both.
+    `positions` of every mechanism: "absolute" are sines added to the embeddings; "relative" are queries and keys turned
+    by their places (rotary), a mechanism's own relative positions where it has them, and nothing at the input; "both"
+    are both.
     """
 
     sets: list[str]
@@ -186,9 +188,9 @@ class Certification:
 class Sr:
     """A diffusion model that makes pictures of `high` × `high` pixels out of `low` × `low` ones.
 
-    Its UNet has `width` channels times each of `multipliers`, half the resolution after each but the last, `blocks` residual blocks at each, and
-    attention at the resolutions `attention_at`, in the middle always. `steps` of noise are from `first_noise` to `last_noise` in equal steps.
-    Examples are pictures; null is all.
+    Its UNet has `width` channels times each of `multipliers`, half the resolution after each but the last, `blocks`
+    residual blocks at each, and attention at the resolutions `attention_at`, in the middle always. `steps` of noise are
+    from `first_noise` to `last_noise` in equal steps. Examples are pictures; null is all.
     """
 
     set: str
@@ -239,8 +241,9 @@ class Summary:
 class Pcc:
     """A model that completes point clouds: a view of `points` is to become an object of `whole_points`.
 
-    `proxies` are the places of the view that attention reads, `queries` those that it makes, each of which is folded into `fold` × `fold` points;
-    `neighbours` are the nearest points that a place knows. Examples are views; null is all.
+    `proxies` are the places of the view that attention reads, `queries` those that it makes, each of which is folded
+    into `fold` × `fold` points; `neighbours` are the nearest points that a place knows. Examples are views; null is
+    all.
     """
 
     set: str

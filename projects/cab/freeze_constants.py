@@ -1,12 +1,14 @@
 """`python -m projects.cab.freeze_constants --scale laptop`: recompute the constants of our index from the results of the task tables.
 
-μ and σ of a metric are the mean and the sample standard deviation (n − 1) over the mechanisms of its table, each by its mean over seeds; the
-model without attention, released variants and other settings are left out. They are written to `constants.yaml`, in Git, and stay until this
-command is run again: an index means the same from one release to the next, and a mechanism that is added later does not move the others.
+μ and σ of a metric are the mean and the sample standard deviation (n − 1) over the mechanisms of its table, each by its
+mean over seeds; the model without attention, released variants and other settings are left out. They are written to
+`constants.yaml`, in Git, and stay until this command is run again: an index means the same from one release to the
+next, and a mechanism that is added later does not move the others.
 
-A metric enters the index only if its table has passed the gate: floors beaten, training ended, and mechanisms further apart than seeds. What is
-refused is printed and written with the reason, for its σ would be that of seeds, and its z-scores noise. At quick, where nothing has learnt, the
-gate is not asked; a metric that is equal for all mechanisms has no z-score at any scale.
+A metric enters the index only if its table has passed the gate: floors beaten, training ended, and mechanisms further
+apart than seeds. What is refused is printed and written with the reason, for its σ would be that of seeds, and its
+z-scores noise. At quick, where nothing has learnt, the gate is not asked; a metric that is equal for all mechanisms has
+no z-score at any scale.
 """
 
 import argparse

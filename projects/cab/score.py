@@ -1,7 +1,8 @@
 """Bring your own attention: `python -m projects.cab.score my_file.py:MyAttention --scale quick`.
 
-Certifies it in every pattern that it declares, trains the benchmark's task for each, and prints its compositional index among those of the
-mechanisms here. The rows stay in the table `own` of the report. What has been trained is not trained again; the same command resumes a stopped run.
+Certifies it in every pattern that it declares, trains the benchmark's task for each, and prints its compositional index
+among those of the mechanisms here. The rows stay in the table `own` of the report. What has been trained is not trained
+again; the same command resumes a stopped run.
 """
 
 import argparse

@@ -18,8 +18,9 @@ SYNTHETIC = ("majority", "lookup")
 class Data:
     """Which texts, how many, and how they enter the model.
 
-    `kind`: `texts` (a labelled set of the lab), `ratings` (its rated sentences: positive or negative), `synthetic` (a task of `data.py`) or `images`.
-    `kept`: the labels that are used, in the order of the model's classes; null for all. `length`: tokens at most.
+    `kind`: `texts` (a labelled set of the lab), `ratings` (its rated sentences: positive or negative), `synthetic` (a
+    task of `data.py`) or `images`. `kept`: the labels that are used, in the order of the model's classes; null for all.
+    `length`: tokens at most.
     """
 
     name: str
@@ -63,9 +64,9 @@ class Model:
 class Analysis:
     """What is analysed.
 
-    `attention`: a definition, `raw`, or a control. `texts`: how many test texts, cut to `length` tokens if that is set; `rows`: rows of a whole
-    attention matrix. `ranges`: weights of a text whose range is computed; `occluded`: texts of which each token is left out in turn.
-    `shuffles`, `adversaries`, `adversary_steps`: of Jain and Wallace's tests.
+    `attention`: a definition, `raw`, or a control. `texts`: how many test texts, cut to `length` tokens if that is set;
+    `rows`: rows of a whole attention matrix. `ranges`: weights of a text whose range is computed; `occluded`: texts of
+    which each token is left out in turn. `shuffles`, `adversaries`, `adversary_steps`: of Jain and Wallace's tests.
     """
 
     attention: Literal[

@@ -7,8 +7,9 @@ One of the synthetic tasks is solved by a bag of tokens; in the other no sum ove
     majority(n, length, seed)    B A A B A …                             -> 1 if A is more frequent        the label is in the counts
     lookup(n, length, seed)      hat? · cup new · hat red · map old …    -> what is said of the hat        only the question says which token counts
 
-A token of `lookup` is a thing with what is said of it, as a line of a table holds both. Every text has the same things, in a random order, and says
-each of the answers equally often; so the label follows from the question and one other token together, and from neither of them alone.
+A token of `lookup` is a thing with what is said of it, as a line of a table holds both. Every text has the same things,
+in a random order, and says each of the answers equally often; so the label follows from the question and one other
+token together, and from neither of them alone.
 
 They are pure functions of their arguments, with as many texts of each class.
 """

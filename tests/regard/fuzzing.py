@@ -1,5 +1,6 @@
-"""What the fuzz tests draw: sizes, types, memory layouts, masks, and what stands in masked or real places; and each mechanism's function beside
-its plain reference: one that runs without options is found by itself, another is listed with options for it.
+"""What the fuzz tests draw: sizes, types, memory layouts, masks, and what stands in masked or real places; and each
+mechanism's function beside its plain reference: one that runs without options is found by itself, another is listed
+with options for it.
 """
 
 import inspect

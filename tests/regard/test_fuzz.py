@@ -1,8 +1,8 @@
 """Every function and every layer on inputs nobody wrote a test for: the right result, or one clear error.
 
-Right: the shape and type of the values, equal to the plain reference in float64; masked places may hold anything; a NaN or an infinity in a
-real place stays in its batch row and never reaches the past, and what is not NaN is right. Nothing to look at (m = 0, all masked) gives zeros,
-nothing to compute (b = 0, n = 0) an empty result.
+Right: the shape and type of the values, equal to the plain reference in float64; masked places may hold anything; a NaN
+or an infinity in a real place stays in its batch row and never reaches the past, and what is not NaN is right. Nothing
+to look at (m = 0, all masked) gives zeros, nothing to compute (b = 0, n = 0) an empty result.
 """
 
 import copy

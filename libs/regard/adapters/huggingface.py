@@ -186,8 +186,8 @@ def dispatches(cls: Hashable) -> bool:
 def by_config(modules: Sequence[Any]) -> list[tuple[Any, list[Any], list[int]]]:
     """Attention modules by the config that they share: config, modules, their numbers.
 
-    A number is the model's own, or the place among those of one config, so that it is the same from whatever part of the
-    model one looks.
+    A number is the model's own, or the place among those of one config, so that it is the same from whatever part of
+    the model one looks.
     """
     configs = {id(module.config): module.config for module in modules}
     towers = []

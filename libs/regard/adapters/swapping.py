@@ -80,9 +80,9 @@ def swap(
     Args:
         model: Any model; changed in place.
         mechanism: A mechanism that works as a function (`regard.adapters.huggingface.available()`). Default: "smyrf".
-        where: Names of attentions, as `SwapReport.swapped` has them: one pattern ("encoder.*") or several, or a function
-            of a name; or "possible", all that the mechanism can do. Default: None, all; one that it cannot do is an
-            error.
+        where: Names of attentions, as `SwapReport.swapped` has them: one pattern ("encoder.*") or several, or a
+            function of a name; or "possible", all that the mechanism can do. Default: None, all; one that it cannot do
+            is an error.
         example: What to run the model with: a tensor, a tuple of arguments or a dict of keyword arguments. Default:
             None, made from the config of a model of transformers.
         seed: What is drawn depends on it and on the place among the swapped attentions. Default: 0.

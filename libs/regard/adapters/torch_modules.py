@@ -29,8 +29,8 @@ class MixedAttention(nn.MultiheadAttention):
     """`nn.MultiheadAttention` whose heads are mixed by a mechanism; `replace_attention` makes them.
 
     A call without `attn_mask` is noncausal, one with the causal mask is causal. It is self attention if `key is query`
-    or `self_attention` is True, else cross attention, of a target that may be causal: `attn_mask` does not tell. Dropout
-    of attention weights in training is an error: mechanisms have none.
+    or `self_attention` is True, else cross attention, of a target that may be causal: `attn_mask` does not tell.
+    Dropout of attention weights in training is an error: mechanisms have none.
     """
 
     mechanism: str
@@ -217,9 +217,9 @@ def replace_attention(
             the self patterns that the mechanism has and "causal_cross", among which each call's masks choose;
             "noncausal_cross" has to be said, because no mask tells whether the target of cross attention is causal.
         only: Names of the modules to replace. Default: None, all.
-        self_attention: Are all calls of these modules self attention, or none? Default: None, as `pattern` says; without
-            one, a call is when its query and key are one tensor, and where that does not tell and matters, it is an
-            error.
+        self_attention: Are all calls of these modules self attention, or none? Default: None, as `pattern` says;
+            without one, a call is when its query and key are one tensor, and where that does not tell and matters, it
+            is an error.
         seed: What is drawn depends on it and on the place in the list. Default: 0.
         options: The mechanism's own.
 

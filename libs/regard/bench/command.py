@@ -7,9 +7,9 @@ Results are written to `benchmarks/results`.
     python -m regard bench my_attention.py:MyAttention           a class of your own
     python -m regard bench local --peer benchmarks/straightforward_local.py:straightforward_local
 
-A mechanism is certified first; one that fails gets no numbers. A file `straightforward_<mechanism>.py` in
-`benchmarks/` is measured together with its mechanism. Exit status: 0 everything is measured, 1 something requested is not
-certified, 2 the request cannot be met.
+A mechanism is certified first; one that fails gets no numbers. A file `straightforward_<mechanism>.py` in `benchmarks/`
+is measured together with its mechanism. Exit status: 0 everything is measured, 1 something requested is not certified,
+2 the request cannot be met.
 """
 
 import argparse

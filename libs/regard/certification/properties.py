@@ -325,9 +325,9 @@ def half_precision(subject: Subject) -> str:
     """`mix` in bfloat16 and in float16 is near what it gives in float32 for the same q, k and v, for large scores too."""
     lines = []
     for dtype, size in ((torch.bfloat16, 1), (torch.float16, 1), (torch.float16, 4)):
-        # Both layers see one set of rounded numbers, so that what is left is the rounding inside `mix`: of products, weights,
-        # sums and the result, each by half an epsilon of the largest entry. At size 4 the scores reach 30: their own rounding
-        # may cost 15 epsilons, and their exponential is no float16.
+        # Both layers see one set of rounded numbers, so that what is left is the rounding inside `mix`: of products,
+        # weights, sums and the result, each by half an epsilon of the largest entry. At size 4 the scores reach 30:
+        # their own rounding may cost 15 epsilons, and their exponential is no float16.
         tolerance = (4 if size == 1 else 16) * torch.finfo(dtype).eps
         layer = subject.layer(dtype=dtype)
         inputs = subject.padded().mapped(

@@ -40,8 +40,8 @@ def segment_means(x: Tensor, segments: int, mask: Tensor | None = None) -> tuple
     x `(b, h, n, d)`, `mask` `(b, n)`, True = real -> means `(b, h, c, d)`, 0 for absent segments, and present `(b, c)`
     or `(1, c)`, False for those.
 
-    Masked tokens may hold anything. Time O(n c d) per head with a mask, O(n d) without. Raises ValueError or TypeError for fewer than one segment
-    or a mask that does not fit.
+    Masked tokens may hold anything. Time O(n c d) per head with a mask, O(n d) without. Raises ValueError or TypeError
+    for fewer than one segment or a mask that does not fit.
     """
     check_mask(mask, x.shape[0], x.shape[2], "key_mask")
     if mask is None and 1 <= segments <= x.shape[2]:

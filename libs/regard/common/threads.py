@@ -26,8 +26,8 @@ _lock = threading.Lock()
 def holds_numbers(*tensors: Tensor) -> bool:
     """Are these plain tensors on CPU whose numbers can be looked at now?
 
-    False on other devices, where looking means waiting; under `torch.compile`, export and tracing; under the transforms of
-    `torch.func` and forward-mode differentiation; and for subclasses.
+    False on other devices, where looking means waiting; under `torch.compile`, export and tracing; under the transforms
+    of `torch.func` and forward-mode differentiation; and for subclasses.
     """
     if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
         return False

@@ -5,9 +5,9 @@ taken down to 0, the smallest weight first, while the tokens of B compensate,
 
     p_j − θ,     p_B + θ y,     U_Bᵀ y = U_j
 
-until j is gone or a token of B is; then j takes that one's place. Every token is visited once, so that m − r steps, for all
-rows at once, end in a vertex. It is one of many: another order ends in another. No linear program is solved; tests compare
-it with one.
+until j is gone or a token of B is; then j takes that one's place. Every token is visited once, so that m − r steps, for
+all rows at once, end in a vertex. It is one of many: another order ends in another. No linear program is solved; tests
+compare it with one.
 """
 
 import torch

@@ -5,20 +5,20 @@
     a_ij = exp(scale · q_i · k_j)
     out_i = (Σ_{j ∈ B(i)} a_ij v_j + (m / s) Σ_{t: j_t ∉ B(i)} a_ij_t v_j_t) / (the same without v)
 
-R (d, p) is Gaussian: two vectors differ in the sign of a column with a chance of their angle / π. Neighbours in the Gray code differ
-in one sign, so that neighbouring buckets are the nearest, and cutting the sorted lists into blocks of one size costs little. Both sums
-over t are unbiased estimates of the sums over all keys outside B(i). Han et al., "HyperAttention: Long-context Attention in
-Near-Linear Time", 2024, algorithms 1 (sortLSH) to 3, with what the released code does where the paper leaves a choice: one uniform
-sample for numerator and denominator, the two parts merged by their log-sum-exps. Here that is one softmax over the block's scores and
-those of the sample plus log(m / s).
+R (d, p) is Gaussian: two vectors differ in the sign of a column with a chance of their angle / π. Neighbours in the
+Gray code differ in one sign, so that neighbouring buckets are the nearest, and cutting the sorted lists into blocks of
+one size costs little. Both sums over t are unbiased estimates of the sums over all keys outside B(i). Han et al.,
+"HyperAttention: Long-context Attention in Near-Linear Time", 2024, algorithms 1 (sortLSH) to 3, with what the released
+code does where the paper leaves a choice: one uniform sample for numerator and denominator, the two parts merged by
+their log-sum-exps. Here that is one softmax over the block's scores and those of the sample plus log(m / s).
 
-Blocks are cut as in `regard.mechanisms.smyrf.clusters`, for any lengths and masks. Kept out: the exact attention below a least
-length (one block is exact anyway), and the causal form. That one halves the sequence and lets the second half attend to the first as
-above: later queries take part in the sort that decides which keys an earlier query meets, and the place of every cut depends on the
-length, so that it is not causal in the sense that is certified here.
+Blocks are cut as in `regard.mechanisms.smyrf.clusters`, for any lengths and masks. Kept out: the exact attention below
+a least length (one block is exact anyway), and the causal form. That one halves the sequence and lets the second half
+attend to the first as above: later queries take part in the sort that decides which keys an earlier query meets, and
+the place of every cut depends on the length, so that it is not causal in the sense that is certified here.
 
-Public copies of the released sort apply the Gray code to the number that the signs spell, where its inverse is meant: from three
-hyperplanes on, neighbouring buckets may differ in several signs. The original was not at hand.
+Public copies of the released sort apply the Gray code to the number that the signs spell, where its inverse is meant:
+from three hyperplanes on, neighbouring buckets may differ in several signs. The original was not at hand.
 
 Time O((n + m) (p d + log n) + n (K + s) (d + e)), memory O(n (K + s + d + e)) for
 blocks of K keys.
@@ -132,9 +132,9 @@ def hyper(
         query_mask: `(b, n)`, boolean, True = keep; in self attention pass the mask as both. Default: None, all queries.
         scale: Factor of q · k. Default: None, d ** -0.5.
         directions: R, `(d, p)`. Default: None, drawn from `generator`.
-        sample: Indices of the drawn keys, `(s,)`, `(h, s)` or `(b, h, s)`, of int32 or int64; s is then its own. Entries
-            outside 0 … m − 1 and at masked keys are left out. Default: None, `sample_uniformly` with a seed from
-            `generator`.
+        sample: Indices of the drawn keys, `(s,)`, `(h, s)` or `(b, h, s)`, of int32 or int64; s is then its own.
+            Entries outside 0 … m − 1 and at masked keys are left out. Default: None, `sample_uniformly` with a seed
+            from `generator`.
         generator: Source of what is drawn. Default: None, torch's.
 
     Returns:
@@ -249,8 +249,8 @@ def place_of_real(key_mask: Tensor) -> Tensor:
 def sample_uniformly(heads: int, m: int, draws: int, *, seed: Tensor, key_mask: Tensor | None = None) -> Tensor:
     """Draw keys for each head, with replacement, by a hash of (seed, head, draw).
 
-    With a mask the draws count real keys only, as if the row were not padded: a row has the same draws at any length and
-    in any batch.
+    With a mask the draws count real keys only, as if the row were not padded: a row has the same draws at any length
+    and in any batch.
 
     Args:
         heads: Number of heads h.

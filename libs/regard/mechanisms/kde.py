@@ -3,16 +3,17 @@
     P_j ∝ m ‖ṽ_j‖² / ‖Ṽ‖² + 1        ṽ_j = [v_j; 1], the rows of Ṽ; ‖Ṽ‖ its largest singular value
     out_i = (Σ_{j ∈ B(i)} a_ij v_j + Σ_{t: j_t ∉ B(i)} a_ij_t v_j_t / (s P_j_t)) / (the same without v)        a_ij = exp(scale · q_i · k_j)
 
-Blocks B(i) and their sort are those of `regard.mechanisms.hyper`; j_1 … j_s are drawn by P with replacement, one sample for all
-queries. Both sums over t are unbiased for any P. Zandieh et al., "KDEformer: Accelerating Transformers via Kernel Density
-Estimation", 2023.
+Blocks B(i) and their sort are those of `regard.mechanisms.hyper`; j_1 … j_s are drawn by P with replacement, one sample
+for all queries. Both sums over t are unbiased for any P. Zandieh et al., "KDEformer: Accelerating Transformers via
+Kernel Density Estimation", 2023.
 
-Kept of the paper: the product of the softmax matrix and the values is estimated from sampled columns with importance weights, large
-entries apart, which a sort by a locality-sensitive hash finds; P mixes a share of the columns with one of the values' squared norms
-over ‖Ṽ‖². Not kept, and neither by the released code: the kernel density estimates. The paper estimates by them the row sums and the
-norms of the softmax matrix's columns, which are the other share of P; in their place stand the sample itself, whose 1 in ṽ makes it
-serve for numerator and denominator alike, and a uniform share. So nothing of the paper's spectral guarantee is claimed. Neither
-the paper's text nor its own repository was at hand: the square is our reading, and public copies of the code have ‖ṽ_j‖ there.
+Kept of the paper: the product of the softmax matrix and the values is estimated from sampled columns with importance
+weights, large entries apart, which a sort by a locality-sensitive hash finds; P mixes a share of the columns with one
+of the values' squared norms over ‖Ṽ‖². Not kept, and neither by the released code: the kernel density estimates. The
+paper estimates by them the row sums and the norms of the softmax matrix's columns, which are the other share of P; in
+their place stand the sample itself, whose 1 in ṽ makes it serve for numerator and denominator alike, and a uniform
+share. So nothing of the paper's spectral guarantee is claimed. Neither the paper's text nor its own repository was at
+hand: the square is our reading, and public copies of the code have ‖ṽ_j‖ there.
 
 P has no gradient, as the choice of keys has none. Time O((n + m) (p d + log n) + n (K + s) (d + e) + m e² + e³), memory
 O(n (K + s + d + e) + e²).
@@ -116,8 +117,8 @@ def kde(
         query_mask: `(b, n)`, boolean, True = keep; in self attention pass the mask as both. Default: None, all queries.
         scale: Factor of q · k. Default: None, d ** -0.5.
         directions: R of the hash, `(d, p)`. Default: None, drawn from `generator`.
-        draws: Whole numbers, uniform in 32 bits, of int64, `(h, sample_size)`: what the keys are drawn by. Default: None,
-            a hash of a number from `generator`.
+        draws: Whole numbers, uniform in 32 bits, of int64, `(h, sample_size)`: what the keys are drawn by. Default:
+            None, a hash of a number from `generator`.
         generator: Source of what is drawn. Default: None, torch's.
 
     Returns:

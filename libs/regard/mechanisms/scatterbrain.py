@@ -6,13 +6,13 @@
 
 This is the low-rank φ(Q) φ(K)ᵀ plus the sparse exp(Q Kᵀ / √d) − φ(Q) φ(K)ᵀ on the support W: what one part covers the
 other leaves out. E φ(q) · φ(k) = exp(q · k / √d), so that every a_ij is unbiased, and those on the support have no
-variance. Chen et al., "Scatterbrain: Unifying Sparse and Low-rank Attention", 2021, section 4.1, with Performer's features
-(`regard.mechanisms.performer`, without its ε, which would bias them). The paper finds the support by
-a locality-sensitive hash, its released code has local ones too; here it is the window of `regard.mechanisms.local`.
+variance. Chen et al., "Scatterbrain: Unifying Sparse and Low-rank Attention", 2021, section 4.1, with Performer's
+features (`regard.mechanisms.performer`, without its ε, which would bias them). The paper finds the support by a
+locality-sensitive hash, its released code has local ones too; here it is the window of `regard.mechanisms.local`.
 
-Nothing is subtracted: the features of keys before the window are summed up to i − window − 1, which is a prefix sum of keys
-that stand that many places later, those after it likewise from the other end. The three parts are normalised each by
-itself and merged by the logarithms of their sums. Time O(n (window + f) (d + e)), memory O(n (window + f + e)).
+Nothing is subtracted: the features of keys before the window are summed up to i − window − 1, which is a prefix sum of
+keys that stand that many places later, those after it likewise from the other end. The three parts are normalised each
+by itself and merged by the logarithms of their sums. Time O(n (window + f) (d + e)), memory O(n (window + f + e)).
 """
 
 import math
@@ -84,7 +84,8 @@ def scatterbrain(
         k: Keys `(b, h, n, d)`.
         v: Values `(b, h, n, e)`.
         projection: W, `(f, d)` or `(h, f, d)`; `regard.mechanisms.performer.orthogonal_projection` draws one.
-        window: Keys with exact scores, on each side of the query; causal, the last keys with the query's own. At least 1.
+        window: Keys with exact scores, on each side of the query; causal, the last keys with the query's own. At least
+            1.
         causal: Must query i be kept from keys j > i? Default: False.
         key_mask: `(b, n)`, boolean, True = keep. Default: None, all keys.
 

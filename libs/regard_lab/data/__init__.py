@@ -151,8 +151,8 @@ def prepare(
 ) -> Path:
     """Make a data set ready below `root`. One that is complete already is left alone, unless a `folder` is given.
 
-    Two runs write the same bytes. The set is built beside its folder and moved there at the end: what was there before stays intact if anything
-    fails.
+    Two runs write the same bytes. The set is built beside its folder and moved there at the end: what was there before
+    stays intact if anything fails.
 
     Args:
         name: The data set.

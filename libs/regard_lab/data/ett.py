@@ -1,7 +1,8 @@
 """What the sets of ETT share (electricity transformer temperature): columns, borders, card.
 
-Split as in the released code of Informer: the first 12 months train, the next 4 validate, the next 4 test, a month being 30 days; the rest is
-left out. Informer's windows of validation and test begin with known values of the split before; ours lie within their split.
+Split as in the released code of Informer: the first 12 months train, the next 4 validate, the next 4 test, a month
+being 30 days; the rest is left out. Informer's windows of validation and test begin with known values of the split
+before; ours lie within their split.
 """
 
 from regard_lab.data.card import Card, Source

@@ -1,8 +1,8 @@
 """The Hugging Face hub as a source; its client is imported only here and only when asked for.
 
-Where a machine has no network, the environment variable REGARD_HUB_FOLDER names a folder with copies of the hub's repositories,
-`<folder>/stanfordnlp/imdb`, as `hf download stanfordnlp/imdb --repo-type dataset --local-dir <folder>/stanfordnlp/imdb` makes them. The same
-client reads them.
+Where a machine has no network, the environment variable REGARD_HUB_FOLDER names a folder with copies of the hub's
+repositories, `<folder>/stanfordnlp/imdb`, as `hf download stanfordnlp/imdb --repo-type dataset --local-dir
+<folder>/stanfordnlp/imdb` makes them. The same client reads them.
 """
 
 import importlib
@@ -26,8 +26,8 @@ def load_hub(path: str, config: str | None = None, *, converted: Sequence[str] =
     Args:
         path: The repository, such as "nyu-mll/glue".
         config: The name of one of its configurations.
-        converted: Splits to read from the hub's own conversion to parquet, for a repository that is a script, which the client no longer runs.
-            Such a set needs a `config`.
+        converted: Splits to read from the hub's own conversion to parquet, for a repository that is a script, which the
+            client no longer runs. Such a set needs a `config`.
 
     Raises:
         DataMissing: The client or the network is missing, in one sentence.

@@ -16,8 +16,8 @@ Rated = tuple[str, str, float]
 
 @dataclass(frozen=True, eq=False)
 class Sentences:
-    """One split: `texts`, `seconds` (the other sentence of a pair, or "") and `scores` (n,) float64. Prepared as `<split>.jsonl`,
-    one row per line."""
+    """One split: `texts`, `seconds` (the other sentence of a pair, or "") and `scores` (n,) float64. Prepared as
+    `<split>.jsonl`, one row per line."""
 
     texts: list[str]
     seconds: list[str]

@@ -1,8 +1,9 @@
 """The checks behind claims: each takes its evidence from a table's result and returns a verdict, a statistic and a sentence.
 
-One rule: the interval that is shown decides. Superiority, bounds, slopes and exponents by a two-sided 95 % interval, an equivalence by two one-sided
-tests at 5 %, whose interval is the 90 % one. What is drawn without chance (kinds `arithmetic` and `deterministic`) has no interval: it holds if each
-of its cases does. A claim that every item is so (a limit at the end of the metric's range) is refuted by one exception.
+One rule: the interval that is shown decides. Superiority, bounds, slopes and exponents by a two-sided 95 % interval, an
+equivalence by two one-sided tests at 5 %, whose interval is the 90 % one. What is drawn without chance (kinds
+`arithmetic` and `deterministic`) has no interval: it holds if each of its cases does. A claim that every item is so (a
+limit at the end of the metric's range) is refuted by one exception.
 """
 
 import math

@@ -1,8 +1,8 @@
 """Does a claim hold? What the evidence of a table says of it at each scale that decides.
 
-*holds*: the interval shown lies inside what the claim allows. *fails*: it lies wholly outside, so the evidence is against the claim.
-*undecided*: neither, or fewer than three seeds, or a row that is incomplete. *gated*: the table has not passed its gate (`evidence.gate`), so
-nothing is concluded from its rows. *not run*: there is no evidence at all.
+*holds*: the interval shown lies inside what the claim allows. *fails*: it lies wholly outside, so the evidence is
+against the claim. *undecided*: neither, or fewer than three seeds, or a row that is incomplete. *gated*: the table has
+not passed its gate (`evidence.gate`), so nothing is concluded from its rows. *not run*: there is no evidence at all.
 `quick` results decide nothing; results at `paper` scale are the best evidence, then `laptop`.
 """
 

@@ -236,8 +236,8 @@ def ngram_loss(train: Sequence[Ints], test: Sequence[Ints], vocabulary: int, ord
 
         p(w | h) = (c(h, w) + T(h) p(w | h')) / (c(h) + T(h))        h' = h without its oldest token, p(w) below the unigrams = 1 / V
 
-    with c the counts in `train` and T(h) how many different tokens follow h there (Witten and Bell 1991, interpolated). No context crosses the
-    beginning of a sequence.
+    with c the counts in `train` and T(h) how many different tokens follow h there (Witten and Bell 1991, interpolated).
+    No context crosses the beginning of a sequence.
 
     Args:
         train: Sequences of tokens from 0 to `vocabulary` - 1.

@@ -1,7 +1,7 @@
 """The gate: may the rows of a trained table be compared at all?
 
-A table of trained models says in its file, under `gate`, what would have to be beaten; a table of several metrics that stand for separate
-problems (a column per data set) has a list of gates:
+A table of trained models says in its file, under `gate`, what would have to be beaten; a table of several metrics that
+stand for separate problems (a column per data set) has a list of gates:
 
     metric, direction     the column that is judged, and whether `higher` or `lower` is better
     margin, reason        by how much, in the column's unit, the reference row must beat every floor, and why so much
@@ -17,9 +17,10 @@ problems (a column per data set) has a list of gates:
 
 A table that is computed from others says `after`, which tables: it passes when all of them have.
 
-It passes when (1) the reference row beats every floor by the margin, by the lower end of a 90 % interval over seeds; (2) training has ended: no
-row's best value so far improved by more than the tolerance in the last fifth of its epochs; (3) rows differ by more than seeds do, by one-way
-analysis of variance (Fisher 1925) at 5 %. What has not passed is shown with the reason, and nothing is concluded from its differences.
+It passes when (1) the reference row beats every floor by the margin, by the lower end of a 90 % interval over seeds;
+(2) training has ended: no row's best value so far improved by more than the tolerance in the last fifth of its epochs;
+(3) rows differ by more than seeds do, by one-way analysis of variance (Fisher 1925) at 5 %. What has not passed is
+shown with the reason, and nothing is concluded from its differences.
 """
 
 import math

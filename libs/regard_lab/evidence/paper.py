@@ -1,9 +1,10 @@
 """What a paper says: `projects/<paper>/paper.yaml` and, for each table, `tables/<table>.yaml`, read strictly.
 
-`paper.yaml` is about the paper: title, authors, year, arXiv number, summary, what is not reproduced and why, and the order of the tables:
-`tables` are those that are run, `other_tables` those with nothing to run (numbers from which others are computed, rows that a command adds).
-`groups` are the sentences of the paper (or, with `ours`, of its reproduction) that claims belong to, in the order of the report: name -> `says`,
-and `rule`: `all` members must hold (the default), or `any` of them for a best case that the paper does not name.
+`paper.yaml` is about the paper: title, authors, year, arXiv number, summary, what is not reproduced and why, and the
+order of the tables: `tables` are those that are run, `other_tables` those with nothing to run (numbers from which
+others are computed, rows that a command adds). `groups` are the sentences of the paper (or, with `ours`, of its
+reproduction) that claims belong to, in the order of the report: name -> `says`, and `rule`: `all` members must hold
+(the default), or `any` of them for a best case that the paper does not name.
 
 A number that is not known is `null` or left out: it is shown as "not known" and compared with nothing.
 """
@@ -49,8 +50,8 @@ class Group:
 class PublishedTable:
     """A table of a paper: every row that some scale runs or for which the paper has a number.
 
-    `input`: published numbers from which other tables are computed, with nothing to run. `elsewhere`: by scale, the rows that only other scales
-    run and for which the paper has no number.
+    `input`: published numbers from which other tables are computed, with nothing to run. `elsewhere`: by scale, the
+    rows that only other scales run and for which the paper has no number.
     """
 
     name: str
@@ -87,9 +88,10 @@ class Claim:
     bound        the mean is in [at_least, at_most]                              at_least, at_most, control
     ranks        row's place among all rows is from at_least to at_most          among, without, direction, at_least, at_most, paired
 
-    `row` with `over` is a filter: every row that contains it, in the order of the number `over`, a part of the key; with `rows` it may be a metric.
-    `log`: the trend is that of the metric's logarithm. `control`: a row whose value each seed's is divided by, such as one timed against itself.
-    `among` selects the rows that are ranked, all of them if it is left out; `without` names parts of keys of those that are not.
+    `row` with `over` is a filter: every row that contains it, in the order of the number `over`, a part of the key;
+    with `rows` it may be a metric. `log`: the trend is that of the metric's logarithm. `control`: a row whose value
+    each seed's is divided by, such as one timed against itself. `among` selects the rows that are ranked, all of them
+    if it is left out; `without` names parts of keys of those that are not.
     """
 
     id: str

@@ -1,9 +1,10 @@
 """The two-level bootstrap: how far a mean over seeds × items could be off, if both seeds and items are drawn anew.
 
-Where all seeds are scored on the same items, seeds and items are drawn independently of each other (the pigeonhole bootstrap, Owen 2007). n − 1 of
-n seeds are drawn, and m − 1 of m items, which makes the variance of a mean unbiased (Rao and Wu 1988); the percentile interval of three seeds would
-be far too narrow, so the interval is Student's t with the bootstrap's error and Satterthwaite's degrees of freedom. Where each seed has items of
-its own, the spread between the seeds' means holds that of the items already, and the interval is over these means.
+Where all seeds are scored on the same items, seeds and items are drawn independently of each other (the pigeonhole
+bootstrap, Owen 2007). n − 1 of n seeds are drawn, and m − 1 of m items, which makes the variance of a mean unbiased
+(Rao and Wu 1988); the percentile interval of three seeds would be far too narrow, so the interval is Student's t with
+the bootstrap's error and Satterthwaite's degrees of freedom. Where each seed has items of its own, the spread between
+the seeds' means holds that of the items already, and the interval is over these means.
 """
 
 from collections.abc import Sequence
@@ -39,7 +40,8 @@ def two_level(seeds: Sequence[Outcomes], confidence: float = CONFIDENCE, draws: 
     """The mean over seeds and items with an interval over both.
 
     Args:
-        seeds: The outcomes of each seed; for a comparison, those of `differences`. At least two, of at least two items each.
+        seeds: The outcomes of each seed; for a comparison, those of `differences`. At least two, of at least two items
+            each.
         confidence: That of the interval.
         draws: How many bootstrap samples.
 

@@ -1,7 +1,8 @@
 """The statistics behind the claims: intervals, differences, the one rule by which an interval decides, trends, ranks, corrections for items.
 
-Intervals are two-sided and Student's t, from `scipy.stats`. Samples of equal values have an interval of width 0, not NaN. An interval of a quantity
-with a limited range is computed on a scale without limits (logit, or log if one end is open) by the delta method, so it stays within the range.
+Intervals are two-sided and Student's t, from `scipy.stats`. Samples of equal values have an interval of width 0, not
+NaN. An interval of a quantity with a limited range is computed on a scale without limits (logit, or log if one end is
+open) by the delta method, so it stays within the range.
 """
 
 import itertools
@@ -153,7 +154,8 @@ class Rank:
 
     Attributes:
         rank: By the means.
-        best: The best rank that cannot be excluded at `LEVEL`, with Holm's correction over all rivals (Mogstad et al. 2023).
+        best: The best rank that cannot be excluded at `LEVEL`, with Holm's correction over all rivals (Mogstad et al.
+            2023).
         worst: The worst one.
         of: How many rows there are.
         ahead: The corrected p of each rival whose mean is higher, the smallest first.

@@ -19,7 +19,8 @@ class Test:
 
     Attributes:
         name: "two one-sided tests", "two-sided interval", "slope", "rank".
-        p: Of the verdict to which the data point: the claim is decided if `p` is at most `level`, which is when the interval shown decides.
+        p: Of the verdict to which the data point: the claim is decided if `p` is at most `level`, which is when the
+            interval shown decides.
         level: The level of the test.
     """
 
@@ -57,8 +58,10 @@ class Need:
         power: Of this test with the seeds that there were, if the true value is `truth`.
         truth: The true value assumed: no difference for an equivalence, else what was seen.
         seeds: How many seeds have a power of 80 %; `None` where not even the most that were tried have.
-        items: How many test items have, with the seeds that there were; `None` where items are not kept, or are not what is missing.
-        hours: What the seeds that are missing would take on the machine that ran the others; `None` where that is not recorded.
+        items: How many test items have, with the seeds that there were; `None` where items are not kept, or are not
+            what is missing.
+        hours: What the seeds that are missing would take on the machine that ran the others; `None` where that is not
+            recorded.
         sentence: The same in words.
     """
 
@@ -74,8 +77,8 @@ class Need:
 class Verdict:
     """What the evidence at one scale says about a claim. `stale`: the result is not that of the current code.
 
-    `statistic` has `estimate`, and where there is an interval `low`, `high`, `confidence` and `n`; it is the interval that decided.
-    `test`, `correction` and `need` are `None` where nothing was drawn at random, or nothing was tested.
+    `statistic` has `estimate`, and where there is an interval `low`, `high`, `confidence` and `n`; it is the interval
+    that decided. `test`, `correction` and `need` are `None` where nothing was drawn at random, or nothing was tested.
     """
 
     verdict: Word

@@ -2,9 +2,9 @@
 
     folder = artefact(train, config, ["cifar10"], source="package", root=root)
 
-`train(config, folder)` leaves its result in `folder`, whose name is a hash of the function's code, its config and its data: another setting
-makes another artefact, and an unfinished one is resumed. Two processes never make the same one: the second waits. All of `runs/artefacts`
-may be deleted at any time; what is needed is made again.
+`train(config, folder)` leaves its result in `folder`, whose name is a hash of the function's code, its config and its
+data: another setting makes another artefact, and an unfinished one is resumed. Two processes never make the same one:
+the second waits. All of `runs/artefacts` may be deleted at any time; what is needed is made again.
 """
 
 import fcntl
@@ -37,7 +37,8 @@ def artefact(
     """The folder with what `make` makes from a config, made now if it is missing.
 
     Args:
-        make: A module's function, `make(config, folder)`. If it raises, the folder stays as it is, so that the next call resumes it.
+        make: A module's function, `make(config, folder)`. If it raises, the folder stays as it is, so that the next
+            call resumes it.
         config: A dataclass instance; all of it is part of the identity.
         data_sets: The data sets that are read.
         source: The kind of source that they come from.

@@ -107,8 +107,8 @@ def run_cell(cell: Cell, root: Path, keep: Literal["best", "last", "none"] = "no
         keep: Whether its weights stay (`regard_lab.experiment.kept_runs`).
 
     Returns:
-        How it ended. An error of the run is an outcome (`failed`), and so is missing data (`not run`); those of a user too, so that a table's
-        other cells are run.
+        How it ended. An error of the run is an outcome (`failed`), and so is missing data (`not run`); those of a user
+        too, so that a table's other cells are run.
     """
     if record := finished_record(cell, root):
         return Finished(cell, "reused", record)

@@ -1,7 +1,7 @@
 """What a command line composes: `experiment=imdb model.attention=super scale=laptop`, or a cell of a table, `table=imdb seed=1`.
 
-Hydra reads the words and sets the values; the config in which they are set is made as `regard_lab.experiment.tables` makes a row's, which does
-without Hydra: that takes a tenth of a second per composition.
+Hydra reads the words and sets the values; the config in which they are set is made as `regard_lab.experiment.tables`
+makes a row's, which does without Hydra: that takes a tenth of a second per composition.
 """
 
 import re

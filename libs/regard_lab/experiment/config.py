@@ -88,7 +88,8 @@ def typed(schema: type, values: Any, what: str = "config") -> Any:
     """`values` as an instance of the dataclass `schema`.
 
     Args:
-        schema: A dataclass; its fields may be dataclasses, and say what they take: `Literal["pre", "post"]`, `Annotated[int, Field(ge=1)]`.
+        schema: A dataclass; its fields may be dataclasses, and say what they take: `Literal["pre", "post"]`,
+            `Annotated[int, Field(ge=1)]`.
         values: Plain values.
         what: What the values are, for the message.
 

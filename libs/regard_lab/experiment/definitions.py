@@ -1,9 +1,10 @@
 """Source files as definitions: what a module binds at its top level, in a form that only a change of meaning changes.
 
-`read_module` renders each function, class and constant as a sequence of tokens in which other definitions of this repository stand as
-`Reference`s, names from outside are written with their full path, and local variables are numbered. Left out, because it cannot change a number:
-comments, docstrings and layout; annotations (fields of dataclasses and the like keep theirs); what a `raise`, an `assert` or a warning says; the
-names of local variables; `if TYPE_CHECKING:` and `if __name__ == "__main__":`; overloads. Nothing is imported: the code need not be able to run.
+`read_module` renders each function, class and constant as a sequence of tokens in which other definitions of this
+repository stand as `Reference`s, names from outside are written with their full path, and local variables are numbered.
+Left out, because it cannot change a number: comments, docstrings and layout; annotations (fields of dataclasses and the
+like keep theirs); what a `raise`, an `assert` or a warning says; the names of local variables; `if TYPE_CHECKING:` and
+`if __name__ == "__main__":`; overloads. Nothing is imported: the code need not be able to run.
 """
 
 import ast
@@ -34,7 +35,8 @@ class Definition:
 
     Attributes:
         tokens: Its text. Of a class: bases, decorators, and statements that bind no member.
-        mentions: Names that the text uses as attributes, or as strings that could be names: members of any class are reached through these.
+        mentions: Names that the text uses as attributes, or as strings that could be names: members of any class are
+            reached through these.
         members: Of a class, each member by name, in order.
         bases: Of a class, its bases within this repository.
         hooks: Names of members that code from outside may call; `None` where every member may be.

@@ -1,7 +1,7 @@
 """Where cells run. Four executors with one interface: `submit(function, *arguments)` returns something with `done()` and `result()`.
 
-`inline` (this process), `processes` (this machine; one worker is this process), `slurm` (a cluster, by submitit) and `ray` are all used the
-same way; none of this schedules.
+`inline` (this process), `processes` (this machine; one worker is this process), `slurm` (a cluster, by submitit) and
+`ray` are all used the same way; none of this schedules.
 """
 
 import concurrent.futures
@@ -64,8 +64,9 @@ class ProcessEnded(Exception):
 class Processes:
     """Processes that run cells, one thread each, forked from one that has imported torch and Lightning and not used them.
 
-    Each process is a pool of its own, so that one that dies takes only its own call with it: that call raises `ProcessEnded`, and the next
-    one gets a new process. Where there are GPUs, each process sees one of them and no other.
+    Each process is a pool of its own, so that one that dies takes only its own call with it: that call raises
+    `ProcessEnded`, and the next one gets a new process. Where there are GPUs, each process sees one of them and no
+    other.
     """
 
     def __init__(self, workers: int) -> None:
@@ -152,8 +153,8 @@ def end_with_parent() -> None:
 
 
 def import_early(modules: Iterable[str] = ()) -> None:
-    """Begin the imports of `Processes`, and those of what it will run, in the background: half of the time of a small table, which can be that of
-    its checks. The first call in a process counts.
+    """Begin the imports of `Processes`, and those of what it will run, in the background: half of the time of a small
+    table, which can be that of its checks. The first call in a process counts.
     """
     # Counts GPUs without CUDA, which a process must not have begun to use before it forks.
     os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")

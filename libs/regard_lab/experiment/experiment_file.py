@@ -6,8 +6,8 @@
     <section>    the sections of the project's typed config, such as `data`, `model`, `training`; a section left out is null
     scales       what `quick`, `laptop` and `paper` change, section by section
 
-A later layer wins, value by value: the bases with what the scale changes in them, this file, what the scale changes here; then a table's
-`config:`, and what a row or a command line sets. A list is replaced as a whole.
+A later layer wins, value by value: the bases with what the scale changes in them, this file, what the scale changes
+here; then a table's `config:`, and what a row or a command line sets. A list is replaced as a whole.
 """
 
 from collections.abc import Callable, Mapping

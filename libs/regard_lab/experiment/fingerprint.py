@@ -1,14 +1,16 @@
 """Code fingerprints: a hash of the definitions that a cell reaches, and of nothing else.
 
-A cell reaches its `run` function, its config's schema and what it finds by name (its mechanism), and from these every function, class and
-constant that they name, directly or not. The hash of a definition is that of its text (`regard_lab.experiment.definitions`) with
-the hash of each definition that it names in that name's place. So it depends on what a definition says and not on
-what it is called or where it stands: a function may be renamed or moved to another file, a message, a docstring or
-an annotation may change, and the fingerprint stays; a formula changes exactly what uses it.
+A cell reaches its `run` function, its config's schema and what it finds by name (its mechanism), and from these every
+function, class and constant that they name, directly or not. The hash of a definition is that of its text
+(`regard_lab.experiment.definitions`) with the hash of each definition that it names in that name's place. So it depends
+on what a definition says and not on what it is called or where it stands: a function may be renamed or moved to another
+file, a message, a docstring or an annotation may change, and the fingerprint stays; a formula changes exactly what uses
+it.
 
-Of a class, members count if the code that is reached mentions them by name, or if code from outside may call them; a name that is only
-computed (`getattr(layer, f"{kind}_scale")`) is not seen, so write it out. Statements that run when a module is
-imported count for every module that is imported on the way. Packages from outside are named and not followed (a record has their versions).
+Of a class, members count if the code that is reached mentions them by name, or if code from outside may call them; a
+name that is only computed (`getattr(layer, f"{kind}_scale")`) is not seen, so write it out. Statements that run when a
+module is imported count for every module that is imported on the way. Packages from outside are named and not followed
+(a record has their versions).
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,8 +22,9 @@ from regard_lab.experiment.definitions import Definition, read_module
 from regard_lab.experiment.source_names import WHOLE, Reference, file_of, resolve
 from regard_lab.experiment.token_writer import Token
 
-# Modules that only look things up. Data have a checksum of their own, which covers how a set is fetched, read and written. An artefact's name
-# says what made it, by a fingerprint too. And what the registry has under a name is a root of its own.
+# Modules that only look things up. Data have a checksum of their own, which covers how a set is fetched, read and
+# written. An artefact's name says what made it, by a fingerprint too. And what the registry has under a name is a root
+# of its own.
 NOT_FOLLOWED = (
     "regard.registry",
     "regard_lab.experiment.artefacts",
@@ -43,8 +46,9 @@ def code_fingerprint(roots: Iterable[str], root: Path) -> str:
     """One hash for the definitions named and all that they reach.
 
     Args:
-        roots: `module:name`; `module@name` for what a decorator registers under that name in a module or package; or a module, for all of it.
-            A module that registers something under its own name (`regard.mechanisms.smyrf`) stands for that.
+        roots: `module:name`; `module@name` for what a decorator registers under that name in a module or package; or a
+            module, for all of it. A module that registers something under its own name (`regard.mechanisms.smyrf`)
+            stands for that.
         root: The folder of the repository.
 
     Raises:
@@ -206,8 +210,8 @@ def _not_followed(module: str) -> bool:
 
 
 def _hashes(texts: dict[Reference, tuple[Token, ...]]) -> dict[Reference, str]:
-    """The hash of each text with the hashes of the definitions that it names. Definitions that name each other in a circle are hashed in rounds, as
-    many as there are: then each has seen all of the circle."""
+    """The hash of each text with the hashes of the definitions that it names. Definitions that name each other in a
+    circle are hashed in rounds, as many as there are: then each has seen all of the circle."""
     hashes: dict[Reference, str] = {}
     for circle in _circles(texts):
         inside = dict.fromkeys(circle, "the circle itself")

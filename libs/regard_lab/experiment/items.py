@@ -4,9 +4,9 @@ A `run` function that returns an `ItemisedResult` leaves `runs/…/<cell>.items.
 
     results/<scale>/<paper>/<table>.items.npz      with its SHA-256 in the result
 
-Outcomes that are all 0 or 1 (right or wrong) are packed bits, all others float16, or float32 where that is too coarse: 20 seeds of four rows on
-25,000 texts take 250 KB. The same content gives the same bytes. Items are paired by their number in the test split; `numbers` says which they are
-where a seed draws its own.
+Outcomes that are all 0 or 1 (right or wrong) are packed bits, all others float16, or float32 where that is too coarse:
+20 seeds of four rows on 25,000 texts take 250 KB. The same content gives the same bytes. Items are paired by their
+number in the test split; `numbers` says which they are where a seed draws its own.
 """
 
 import io

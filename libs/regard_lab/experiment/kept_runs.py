@@ -1,8 +1,8 @@
 """Runs whose weights stay: `python -m projects.<paper>.evaluate <run folder> [data=NAME] [section.key=value …]`, and `regard_lab.load(<run folder>)`.
 
-A run's folder then holds `kept.json` (the config, what was run, and the metrics) and `weights/` (`regard_lab.training.kept`). To evaluate is to run
-the cell's own function on these weights, without training: what it measures is measured by the same code as after training. To load is to run
-it until it has its first model.
+A run's folder then holds `kept.json` (the config, what was run, and the metrics) and `weights/`
+(`regard_lab.training.kept`). To evaluate is to run the cell's own function on these weights, without training: what it
+measures is measured by the same code as after training. To load is to run it until it has its first model.
 """
 
 import contextlib

@@ -117,7 +117,8 @@ class Result:
         floor_records: Each floor's record, by its cell.
         floor_fingerprint: That of the floors' code.
         gate: What the gate says, for readers of the file.
-        items: The SHA-256 of the file of test items beside the result (`regard_lab.experiment.items`); `None` if none were kept.
+        items: The SHA-256 of the file of test items beside the result (`regard_lab.experiment.items`); `None` if none
+            were kept.
         outcomes: What that file holds, by cell and metric; not in the JSON.
     """
 

@@ -1,7 +1,8 @@
 """The command that trains one cell: `python -m projects.<paper>.train experiment=… model.attention=… scale=… seed=…`.
 
-The words are Hydra's, and so are `-m` (a sweep, by any launcher that is installed), `--cfg job` and `--help`. With `table=…` and a row's
-values the cell is that table's, and the table will not run it again. `keep=best|last|none` says which weights stay in the run's folder.
+The words are Hydra's, and so are `-m` (a sweep, by any launcher that is installed), `--cfg job` and `--help`. With
+`table=…` and a row's values the cell is that table's, and the table will not run it again. `keep=best|last|none` says
+which weights stay in the run's folder.
 """
 
 import os
@@ -115,8 +116,8 @@ def train_one(project: Project, chosen: Composed, root: Path, keep: Keep | None 
         project: Whose cell.
         chosen: The config.
         root: The folder of the repository.
-        keep: Which weights stay. If they are asked for and not there, the cell is run again. Default: None, those of the best epoch if it is
-            run now.
+        keep: Which weights stay. If they are asked for and not there, the cell is run again. Default: None, those of
+            the best epoch if it is run now.
     """
     check_config(project, chosen.config)
     for name in chosen.spec.data_sets:

@@ -1,7 +1,8 @@
 """What names mean in this repository's source files, found out without importing them.
 
-A name of a module is bound by its own statements, or imported: `resolve` follows a full path (`regard.build`) through imports and re-exports, also
-those under `if TYPE_CHECKING:`, to the module that binds it. Anything from outside keeps its path.
+A name of a module is bound by its own statements, or imported: `resolve` follows a full path (`regard.build`) through
+imports and re-exports, also those under `if TYPE_CHECKING:`, to the module that binds it. Anything from outside keeps
+its path.
 """
 
 import ast

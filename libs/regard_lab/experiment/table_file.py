@@ -28,8 +28,9 @@
 
 `seeds`, `rows` and `data_sets` may differ by scale: a mapping of `quick`, `laptop` and `paper`.
 
-Rows are a product or a list of products. `{heads: [1, 2], attention: [softmax, super]}` are four rows, the last part varying fastest. `each` in
-place of a part holds a list of products, for parts that vary together. A row's key has its parts in the order of `sets`.
+Rows are a product or a list of products. `{heads: [1, 2], attention: [softmax, super]}` are four rows, the last part
+varying fastest. `each` in place of a part holds a list of products, for parts that vary together. A row's key has its
+parts in the order of `sets`.
 
 A column without a label is recorded and not shown; one with `scales` is measured at those scales alone.
 """
@@ -87,8 +88,8 @@ class Column:
 class SharedItems:
     """Where a cell's config says on how many items every seed is tested.
 
-    `shares`: the metrics that are shares of items which come out right, and of how many times as many (an average over four tasks: 4).
-    `without`: the metrics that rest on other items.
+    `shares`: the metrics that are shares of items which come out right, and of how many times as many (an average over
+    four tasks: 4). `without`: the metrics that rest on other items.
     """
 
     config: str

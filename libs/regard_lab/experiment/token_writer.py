@@ -1,7 +1,7 @@
 """Statements of a definition as tokens, in a form that only a change of meaning changes.
 
-Other definitions of this repository stand as `Reference`s, names from outside with their full path, local variables by number. What cannot change a
-number is left out; `regard_lab.experiment.definitions` says what that is.
+Other definitions of this repository stand as `Reference`s, names from outside with their full path, local variables by
+number. What cannot change a number is left out; `regard_lab.experiment.definitions` says what that is.
 """
 
 import ast

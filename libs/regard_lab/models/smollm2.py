@@ -1,7 +1,7 @@
 """SmolLM2-135M-Instruct: a causal language model of the Llama kind, 30 layers, 576 wide, 9 query heads and 3 key heads.
 
-Ben Allal et al., "SmolLM2", 2025. Apache-2.0. The package holds four-bit weights (GGUF, Q4_1), which are read as float32; that
-takes half a minute.
+Ben Allal et al., "SmolLM2", 2025. Apache-2.0. The package holds four-bit weights (GGUF, Q4_1), which are read as
+float32; that takes half a minute.
 """
 
 from pathlib import Path

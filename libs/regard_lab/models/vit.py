@@ -1,8 +1,8 @@
 """A ViT-S/14 of the DINOv2 kind: 12 layers, 384 wide, 6 heads; 37 × 37 = 1,369 patches and a class token for pictures of 518 × 518.
 
-Oquab et al., "DINOv2", 2023, fine-tuned for saliency by the package's author (MIT). The package holds an ONNX graph of backbone and decoder;
-the backbone is rebuilt here as a `Dinov2Model`. Weights of its matrix products have no names in the graph: each is found by the bias that
-is added to its product.
+Oquab et al., "DINOv2", 2023, fine-tuned for saliency by the package's author (MIT). The package holds an ONNX graph of
+backbone and decoder; the backbone is rebuilt here as a `Dinov2Model`. Weights of its matrix products have no names in
+the graph: each is found by the bias that is added to its product.
 """
 
 from pathlib import Path

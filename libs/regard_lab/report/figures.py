@@ -1,7 +1,7 @@
 """Figures in one house style, as SVG files that are the same to the last byte every time.
 
-A project's `figures` holds `FIGURES`: one function per figure, from `Results` to a matplotlib figure or `None` (nothing has been run). Its
-docstring is the caption. No function holds a number; all come from `results/`.
+A project's `figures` holds `FIGURES`: one function per figure, from `Results` to a matplotlib figure or `None` (nothing
+has been run). Its docstring is the caption. No function holds a number; all come from `results/`.
 """
 
 import io

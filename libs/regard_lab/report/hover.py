@@ -1,7 +1,7 @@
 """Values on hover, and a description in words, for any figure: both are read off the drawing, so that no figure has to say them twice.
 
-In the SVG every marker has a `<title>`, which browsers show when the pointer rests on it. A figure that knows more about its points than their
-coordinates, such as which seed they are, says so by `titles`.
+In the SVG every marker has a `<title>`, which browsers show when the pointer rests on it. A figure that knows more
+about its points than their coordinates, such as which seed they are, says so by `titles`.
 """
 
 import io

@@ -1,7 +1,8 @@
 """Mechanisms by tasks over all papers: what each mechanism gains or loses against softmax attention, and what it costs in time and memory.
 
-A task is a table's metric that a gate judges, or, in a table without a gate, one on which a claim of kind `experiment` compares with softmax
-attention. Quality is the difference to the table's own softmax row, seed by seed, with its 95 % interval.
+A task is a table's metric that a gate judges, or, in a table without a gate, one on which a claim of kind `experiment`
+compares with softmax attention. Quality is the difference to the table's own softmax row, seed by seed, with its 95 %
+interval.
 """
 
 from collections.abc import Mapping, Sequence

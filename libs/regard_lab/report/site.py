@@ -67,7 +67,8 @@ def collect(root: Path, fingerprint_of: Fingerprint, scales: Sequence[Scale] = S
 
     Args:
         root: The folder of the repository.
-        fingerprint_of: What a result's fingerprint would be now, by paper, table and scale; another one makes the result stale.
+        fingerprint_of: What a result's fingerprint would be now, by paper, table and scale; another one makes the
+            result stale.
         scales: Whose results are read. Default: all.
 
     Raises:

@@ -7,9 +7,10 @@
     with replayed(folder / "weights", scratch):      # the same run on the same weights: `fit` trains nothing and gives what it gave
         run(config, scratch / "cell")
 
-A cell trains with `fit`, in its own folder or in the folder of an artefact. `weights/` has a folder for each: `cell`, and `artefact-0`, `artefact-1`
-… in the order in which the cell asked for them. Below it stand, wherever a `fit` has left checkpoints, `best.safetensors`, `last.safetensors` and the
-`history.json` of its epochs; and of an artefact that is trained in another way (a generator) its own files.
+A cell trains with `fit`, in its own folder or in the folder of an artefact. `weights/` has a folder for each: `cell`,
+and `artefact-0`, `artefact-1` … in the order in which the cell asked for them. Below it stand, wherever a `fit` has
+left checkpoints, `best.safetensors`, `last.safetensors` and the `history.json` of its epochs; and of an artefact that
+is trained in another way (a generator) its own files.
 """
 
 import shutil
@@ -139,7 +140,8 @@ def keep_weights(cell: Path, artefacts: list[Path], to: Path, keep: Which) -> bo
         cell: The cell's folder.
         artefacts: Those of the artefacts.
         to: The folder that is written, or replaced.
-        keep: `best`: of the best epoch and of the last one, because some metrics are of that; `last`: of the last one alone.
+        keep: `best`: of the best epoch and of the last one, because some metrics are of that; `last`: of the last one
+            alone.
 
     Returns:
         Whether there were any: not of a cell that trains nothing, nor of an artefact that was trained without keeping them.

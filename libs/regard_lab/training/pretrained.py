@@ -13,7 +13,8 @@ def pretrained(checkpoint: str, root: Path) -> Any:
     """A pre-trained model, in evaluation mode and float32.
 
     Args:
-        checkpoint: A model of `regard_lab.models`, which is fetched if it is missing; a name on the Hugging Face hub; or a folder.
+        checkpoint: A model of `regard_lab.models`, which is fetched if it is missing; a name on the Hugging Face hub;
+            or a folder.
         root: The folder of the repository.
 
     Raises:

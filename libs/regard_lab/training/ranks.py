@@ -1,7 +1,8 @@
 """Training on several devices: one process per device (a rank), started for the training and ended with it.
 
-What comes before and after (data, evaluation, records, locks) stays in the one process that asks for the training, and is the same as on one
-device. The ranks take their arguments from a file that they map into memory, so that all of them share one copy of the data.
+What comes before and after (data, evaluation, records, locks) stays in the one process that asks for the training, and
+is the same as on one device. The ranks take their arguments from a file that they map into memory, so that all of them
+share one copy of the data.
 """
 
 import os

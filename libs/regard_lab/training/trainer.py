@@ -1,7 +1,7 @@
 """Training with Lightning, resumable to the last bit: the same metrics whether or not a run was stopped in between.
 
-What makes it exact: batches are drawn from (seed, epoch), every random draw inside a step from (seed, global step), and checkpoints are taken
-at the ends of epochs, when nothing else is in progress. No state is kept outside the checkpoint.
+What makes it exact: batches are drawn from (seed, epoch), every random draw inside a step from (seed, global step), and
+checkpoints are taken at the ends of epochs, when nothing else is in progress. No state is kept outside the checkpoint.
 """
 
 import logging
@@ -29,8 +29,8 @@ from regard_lab.training.device import best_device
 from regard_lab.training.ranks import on_ranks
 from regard_lab.training.recipe import Training, optimiser, scheduled, trainer_options
 
-# Warnings of Lightning that are intentional here or not actionable: data that are tensors in memory need no workers, a resumed run
-# has a folder that is not empty, and Lightning's own use of torch's trees is deprecated.
+# Warnings of Lightning that are intentional here or not actionable: data that are tensors in memory need no workers, a
+# resumed run has a folder that is not empty, and Lightning's own use of torch's trees is deprecated.
 for message in (
     "does not have many workers",
     "Checkpoint directory .* exists and is not empty",
@@ -59,8 +59,9 @@ def seed_of(*parts: int) -> int:
 class Batches(Sampler[list[int]]):
     """Batches of indices 0 … n - 1, reshuffled each epoch from (seed, epoch), or in order when `seed` is None.
 
-    In a distributed run each rank takes every world-size-th batch, and the last, incomplete round of batches is left out of training. What is in
-    order is left out nowhere: its batches are as many for each rank, and their sizes differ by one at most.
+    In a distributed run each rank takes every world-size-th batch, and the last, incomplete round of batches is left
+    out of training. What is in order is left out nowhere: its batches are as many for each rank, and their sizes differ
+    by one at most.
     """
 
     def __init__(self, n: int, batch_size: int, seed: int | None = None) -> None:
@@ -110,9 +111,11 @@ class Task(lightning.LightningModule):
 
     Args:
         model: What is trained.
-        score: `score(model, batch)` gives the loss to minimise and further metrics of the batch, each a mean over its examples.
+        score: `score(model, batch)` gives the loss to minimise and further metrics of the batch, each a mean over its
+            examples.
         training: The recipe.
-        groups: The parameters that are trained, or groups of them in torch's form. Default: all that require a gradient.
+        groups: The parameters that are trained, or groups of them in torch's form. Default: all that require a
+            gradient.
     """
 
     def __init__(
@@ -216,8 +219,8 @@ def fit(
 
     On several devices the training runs in one process per device, and all else, evaluation too, in this one (`regard_lab.training.ranks`).
 
-    Leaves `best.ckpt` (by the metric `best`, earliest of equals) and `last.ckpt`, and TensorBoard logs below `folder`; the task ends with the last
-    epoch's weights.
+    Leaves `best.ckpt` (by the metric `best`, earliest of equals) and `last.ckpt`, and TensorBoard logs below `folder`;
+    the task ends with the last epoch's weights.
 
     Args:
         task: The model, its score and its recipe.
@@ -303,8 +306,8 @@ def _fit(
     """`fit` in this process, which is the only one or one rank of several."""
     checkpoints = folder / "checkpoints"
     history = History()
-    # Two, because `save_last` of one that follows a metric writes `last.ckpt` only in epochs that are the best so far. The best comes first, so
-    # that `last.ckpt` holds its state.
+    # Two, because `save_last` of one that follows a metric writes `last.ckpt` only in epochs that are the best so far.
+    # The best comes first, so that `last.ckpt` holds its state.
     best_so_far = ModelCheckpoint(dirpath=checkpoints, filename="best", monitor=best, mode=mode, **CHECKPOINT)
     every = ModelCheckpoint(dirpath=checkpoints, filename="last", **CHECKPOINT)
     settings: dict[str, Any] = {

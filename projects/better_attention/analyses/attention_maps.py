@@ -1,7 +1,8 @@
 """Attention maps of Standard and Super, left by seed 0's cells for a figure: those of the last block, on two digits and one review.
 
-Of each input: the weights S (tokens × tokens), the mean over heads, and the matrix that effectively weights the values: S for Standard, S W^A for
-Super, which may be negative. Matrices are stored as 8-bit images, with their least and greatest values beside them.
+Of each input: the weights S (tokens × tokens), the mean over heads, and the matrix that effectively weights the values:
+S for Standard, S W^A for Super, which may be negative. Matrices are stored as 8-bit images, with their least and
+greatest values beside them.
 """
 
 from pathlib import Path

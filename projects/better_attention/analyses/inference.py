@@ -1,5 +1,5 @@
-"""How fast is inference, and how much memory does it take? The four mechanisms in turns: one layer or a whole model, on one thread or on a GPU, or
-that model as small devices run it (`onnx_int8.py`).
+"""How fast is inference, and how much memory does it take? The four mechanisms in turns: one layer or a whole model, on
+one thread or on a GPU, or that model as small devices run it (`onnx_int8.py`).
 
 All four use torch's fused kernel, except in ONNX Runtime. All rows of one size and seed read the same run, an artefact.
 """
@@ -58,9 +58,9 @@ class Run:
 def measure(config: Config, folder: Path) -> RunResult:
     """Least time of a call (ms), its ratios to softmax attention's, that of FLOPs, the weights as a file (MiB), the peak of memory (MiB).
 
-    `speedup` is over the same with softmax attention, `speedup_float32` over softmax attention in torch's float32, which differs in `int8` and `onnx`
-    alone. The row of softmax attention compares it with itself. `peak_mib` is the most that a call holds beyond weights and inputs, in a process in
-    which nothing ran before.
+    `speedup` is over the same with softmax attention, `speedup_float32` over softmax attention in torch's float32,
+    which differs in `int8` and `onnx` alone. The row of softmax attention compares it with itself. `peak_mib` is the
+    most that a call holds beyond weights and inputs, in a process in which nothing ran before.
 
     Args:
         config: With the section `inference`.

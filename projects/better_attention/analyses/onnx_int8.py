@@ -1,8 +1,8 @@
 """A model as small devices run it, on one thread of a CPU: with int8 maps, or exported to ONNX Runtime.
 
-int8 is dynamic quantisation: the weights of every linear map have 8 bits, and its inputs are rounded as they come. W^A multiplies from the left,
-is no map of a token, and stays float32. ONNX Runtime computes the exported graph in float32 with all its optimisations, and without torch's
-fused attention.
+int8 is dynamic quantisation: the weights of every linear map have 8 bits, and its inputs are rounded as they come. W^A
+multiplies from the left, is no map of a token, and stays float32. ONNX Runtime computes the exported graph in float32
+with all its optimisations, and without torch's fused attention.
 """
 
 import logging

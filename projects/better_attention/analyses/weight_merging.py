@@ -3,8 +3,9 @@
     (x W^Q + b_Q) (x W^K + b_K)ᵀ = (x W^Q W^Kᵀ + b_Q W^Kᵀ) xᵀ + what is the same for all keys, and so cancels in softmax
     S (x W^V + b_V) W^O + b_O    = S x (W^V W^O) + b_V W^O + b_O                          because rows of S sum to 1
 
-So W^Q ← W^Q W^Kᵀ and W^O ← W^V W^O, with biases, turn Standard into Efficient; the second alone into Optimised; with W^A = 1 Efficient is Super.
-With h > 1 heads the same merging gives another function: head i of Standard reads x W_i^V, any d columns, and head i of the others block i of x.
+So W^Q ← W^Q W^Kᵀ and W^O ← W^V W^O, with biases, turn Standard into Efficient; the second alone into Optimised; with
+W^A = 1 Efficient is Super. With h > 1 heads the same merging gives another function: head i of Standard reads x W_i^V,
+any d columns, and head i of the others block i of x.
 """
 
 import copy

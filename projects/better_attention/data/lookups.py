@@ -3,14 +3,16 @@
     tokens (n, length) int64    place 0 the query; then the last words of a review, in which `planted` words were put at random places
     labels (n) int64            the class of the planted word whose key is queried
 
-There are `keys` keys. Each has a query word, and two words that carry it, one of class 0 and one of class 1: three words per key, consecutive in
-the order of frequency from `FIRST` on, all of them words of the reviews. A text has words of `planted` different keys, each of a class drawn by
-itself, and asks for one of them. So no linear model of a bag of words tells the class: the vote of a text's planted words is right in
-½ + C(p - 1, ⌊(p - 1) / 2⌋) / 2^p of the texts, 68.75 % with p = 4 planted words, 65.6 % with 6. Which of them counts is told by the query alone: a
-model must compare words with each other, or have as many units after its pooling as there are keys.
+There are `keys` keys. Each has a query word, and two words that carry it, one of class 0 and one of class 1: three
+words per key, consecutive in the order of frequency from `FIRST` on, all of them words of the reviews. A text has words
+of `planted` different keys, each of a class drawn by itself, and asks for one of them. So no linear model of a bag of
+words tells the class: the vote of a text's planted words is right in ½ + C(p - 1, ⌊(p - 1) / 2⌋) / 2^p of the texts,
+68.75 % with p = 4 planted words, 65.6 % with 6. Which of them counts is told by the query alone: a model must compare
+words with each other, or have as many units after its pooling as there are keys.
 
-Key and class are one word's and not two neighbours', because one layer of attention can find a word but not the word after it (for that it takes
-two, Olsson et al. 2022, "In-context Learning and Induction Heads"), and the paper's model of reviews has one.
+Key and class are one word's and not two neighbours', because one layer of attention can find a word but not the word
+after it (for that it takes two, Olsson et al. 2022, "In-context Learning and Induction Heads"), and the paper's model
+of reviews has one.
 """
 
 import numpy as np

@@ -1,7 +1,8 @@
 """Running text as windows of subwords for a language model, made once for all cells that ask for the same and mapped from a file.
 
-Neither the texts nor their subwords are ever in memory as a whole: texts are read one after the other, their subwords are written as they come,
-two bytes each where the vocabulary allows it, and training maps the file and reads the windows of a batch.
+Neither the texts nor their subwords are ever in memory as a whole: texts are read one after the other, their subwords
+are written as they come, two bytes each where the vocabulary allows it, and training maps the file and reads the
+windows of a batch.
 """
 
 import itertools

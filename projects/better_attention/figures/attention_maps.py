@@ -20,8 +20,9 @@ COLUMNS = (  # attention, which matrix, title
 
 
 def digit_maps(results: Results) -> Figure | None:
-    """Two test digits: how much attention each patch receives in the last block, the mean over heads and queries. Super's values are effectively
-    weighted by its weights times W^A, which may be negative (blue). Each map has its own scale, white is 0."""
+    """Two test digits: how much attention each patch receives in the last block, the mean over heads and queries.
+    Super's values are effectively weighted by its weights times W^A, which may be negative (blue). Each map has its own
+    scale, white is 0."""
     result = results.best("mnist")
     shown = _shown(result)
     if result is None or shown is None:
@@ -43,8 +44,9 @@ def digit_maps(results: Results) -> Figure | None:
 
 
 def review_maps(results: Results) -> Figure | None:
-    """One test review of IMDB: rows attend to columns, the mean over heads. Super's values are effectively weighted by its weights times W^A, which
-    may be negative (blue). Each map has its own scale, white is 0; its range stands above it. A map of one red attends to all words alike."""
+    """One test review of IMDB: rows attend to columns, the mean over heads. Super's values are effectively weighted by
+    its weights times W^A, which may be negative (blue). Each map has its own scale, white is 0; its range stands above
+    it. A map of one red attends to all words alike."""
     result = results.best("imdb")
     shown = _shown(result)
     if result is None or shown is None:

@@ -46,10 +46,10 @@ COSTS = {"attention_parameters": "attention parameters", "latency_ms": "time of 
 
 
 def should_i_use_it(results: Results) -> Figure | None:
-    """Gain over Standard attention (up is better) against parameters and time, both over Standard's: left of the dashed line is cheaper. Above the
-    mechanisms on all data sets, below the controls. A colour is a mechanism, a grey filling a control, a marker a data set. Mean over seeds, in % of
-    Standard's accuracy, BLEU, error or perplexity, ± one standard error of the differences seed by seed; the axis is linear up to ± 2 % and
-    logarithmic beyond."""
+    """Gain over Standard attention (up is better) against parameters and time, both over Standard's: left of the dashed
+    line is cheaper. Above the mechanisms on all data sets, below the controls. A colour is a mechanism, a grey filling
+    a control, a marker a data set. Mean over seeds, in % of Standard's accuracy, BLEU, error or perplexity, ± one
+    standard error of the differences seed by seed; the axis is linear up to ± 2 % and logarithmic beyond."""
     panels = [shown for tables in (TABLES, CONTROL_TABLES) if (shown := _available(results, tables))]
     if not panels:
         return None

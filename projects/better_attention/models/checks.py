@@ -17,7 +17,8 @@ def check(config: Config) -> None:
     """Refuse what no single key says: values that do not fit each other.
 
     Raises:
-        ValueError: With the numbers in it; the library's own checks speak too, because every layer is built, on the meta device.
+        ValueError: With the numbers in it; the library's own checks speak too, because every layer is built, on the
+            meta device.
         TypeError: A mechanism lacks an option that it needs.
     """
     if config.training is None and config.inference is None:

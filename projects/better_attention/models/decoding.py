@@ -1,8 +1,9 @@
 """Greedy and beam search with an encoder–decoder.
 
-A hypothesis ends with END or at the greatest length. Beam search keeps the hypotheses with the largest Σ log p, ended ones among them, and returns
-the one with the largest Σ log p / lengthᵅ of those that remain, END counted in the length (Wu et al. 2016 with a plain length).
-Every step recomputes the whole prefix: for short sentences and small models that is cheaper than keeping states in order.
+A hypothesis ends with END or at the greatest length. Beam search keeps the hypotheses with the largest Σ log p, ended
+ones among them, and returns the one with the largest Σ log p / lengthᵅ of those that remain, END counted in the length
+(Wu et al. 2016 with a plain length). Every step recomputes the whole prefix: for short sentences and small models that
+is cheaper than keeping states in order.
 """
 
 import torch

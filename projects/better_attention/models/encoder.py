@@ -59,8 +59,9 @@ class Block(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Tokens (n, length) int64 or images (n, height, width[, channels]) uint8 -> one logit per class (n, classes), or (n, 1) for two classes and
-    for ratings. Texts may be shorter than the length that the model was built for, unless it pools by flattening."""
+    """Tokens (n, length) int64 or images (n, height, width[, channels]) uint8 -> one logit per class (n, classes), or
+    (n, 1) for two classes and for ratings. Texts may be shorter than the length that the model was built for, unless it
+    pools by flattening."""
 
     def __init__(self, data: Data, model: Model) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """Images as the encoder takes them: standardised by the training split, resized, in training flipped, rotated and zoomed, and cut into patches.
 
-The steps and their sizes are the Keras example's: normalise, resize, flip, rotate by up to 0.02 of a turn, zoom by up to 0.2 in each direction.
-Images stay bytes until they are in a batch, so that a large set is never in memory as floats.
+The steps and their sizes are the Keras example's: normalise, resize, flip, rotate by up to 0.02 of a turn, zoom by up
+to 0.2 in each direction. Images stay bytes until they are in a batch, so that a large set is never in memory as floats.
 """
 
 import math

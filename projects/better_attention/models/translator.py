@@ -1,8 +1,8 @@
 """The encoder–decoder for translation, after the Keras example: post-norm blocks, learned positions, dropout before the output map.
 
-The mechanism stands in all three places: the encoder (noncausal self), the decoder (causal self) and between them (causal cross: the whole source
-is visible). Super's W^A is l × l there: l is the source's length in the encoder and in cross attention, and the target's in the decoder, where W^A
-is lower triangular.
+The mechanism stands in all three places: the encoder (noncausal self), the decoder (causal self) and between them
+(causal cross: the whole source is visible). Super's W^A is l × l there: l is the source's length in the encoder and in
+cross attention, and the target's in the decoder, where W^A is lower triangular.
 """
 
 import torch

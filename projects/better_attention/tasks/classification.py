@@ -20,8 +20,9 @@ EVALUATION_BATCH = 500  # larger batches only make evaluation faster
 def train(config: Config, folder: Path) -> RunResult:
     """Train the configured encoder and measure it: by the epoch of best validation accuracy, as the paper does, and by the last one.
 
-    Accuracies are in %, losses in nats per text or image; all in evaluation mode over whole splits. Of ratings there are root mean square errors, in
-    the ratings' own points, and Pearson's correlation instead, and the best epoch is that of the least validation error.
+    Accuracies are in %, losses in nats per text or image; all in evaluation mode over whole splits. Of ratings there
+    are root mean square errors, in the ratings' own points, and Pearson's correlation instead, and the best epoch is
+    that of the least validation error.
 
     Args:
         config: Of an encoder.

@@ -35,8 +35,8 @@ def train_to_file(config: Config, folder: Path) -> None:
 
 
 def train_once(config: Config, folder: Path) -> ItemisedResult:
-    """Train the configured model; its perplexity by the epoch of least validation loss and by the last one, and the bytes that its state holds per
-    token (`cache_bytes`). What came out for each test window is its loss.
+    """Train the configured model; its perplexity by the epoch of least validation loss and by the last one, and the
+    bytes that its state holds per token (`cache_bytes`). What came out for each test window is its loss.
 
     Args:
         config: With the section `language_model`.

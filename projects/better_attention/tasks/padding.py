@@ -1,7 +1,8 @@
 """The padding trap of W^A: does a model's answer depend on how far the text is padded?
 
-W^A mixes values along the tokens before the scores do, so the mask of the scores comes too late to keep padding out. A model is trained on texts
-padded to one length, as usual, and then reads the test texts padded and unpadded: nothing may change.
+W^A mixes values along the tokens before the scores do, so the mask of the scores comes too late to keep padding out. A
+model is trained on texts padded to one length, as usual, and then reads the test texts padded and unpadded: nothing may
+change.
 """
 
 from pathlib import Path
@@ -18,8 +19,8 @@ from regard_lab.experiment.run_result import RunResult
 def train(config: Config, folder: Path) -> RunResult:
     """Train the configured encoder and let it read the test texts with and without their padding.
 
-    `changed_predictions` is the share of test texts (%) whose predicted class changes once their padding is cut off; beside it stand the accuracies
-    (%) with and without padding, and the share of texts that have any.
+    `changed_predictions` is the share of test texts (%) whose predicted class changes once their padding is cut off;
+    beside it stand the accuracies (%) with and without padding, and the share of texts that have any.
     """
     trained, parts = train_encoder(config, folder)
     tokens, labels = parts["test"]

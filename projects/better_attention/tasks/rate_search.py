@@ -1,7 +1,8 @@
 """A learning rate of each mechanism's own, chosen on the validation split from the same few values for all.
 
-What a mechanism's parameters are decides which rate suits it: with one rate for all, tuned for standard attention or for none, a table compares how
-well the rate fits. The search is part of the table: `search_seconds` is what its trainings took. The test split is never looked at to choose.
+What a mechanism's parameters are decides which rate suits it: with one rate for all, tuned for standard attention or
+for none, a table compares how well the rate fits. The search is part of the table: `search_seconds` is what its
+trainings took. The test split is never looked at to choose.
 """
 
 from collections.abc import Callable, Sequence

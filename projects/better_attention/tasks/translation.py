@@ -41,9 +41,10 @@ def train_to_file(config: Config, folder: Path) -> None:
 def train_once(config: Config, folder: Path) -> ItemisedResult:
     """Train the configured translator and have it translate the test split, greedily and by beam search.
 
-    Losses are in nats per target subword, END included, given the true ones before it; perplexity is their exponential. Weights are those of the
-    epoch with the least validation loss; the last epoch's loss and greedy BLEU stand beside it. Seed 0 leaves sentences for a figure.
-    latency_ms is of one pass of the whole model over sources and true targets, not of a search.
+    Losses are in nats per target subword, END included, given the true ones before it; perplexity is their exponential.
+    Weights are those of the epoch with the least validation loss; the last epoch's loss and greedy BLEU stand beside
+    it. Seed 0 leaves sentences for a figure. latency_ms is of one pass of the whole model over sources and true
+    targets, not of a search.
 
     Args:
         config: With the section `translation`.

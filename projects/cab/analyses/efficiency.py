@@ -1,8 +1,8 @@
 """What one layer costs at growing lengths, against softmax attention, and from which length on it pays.
 
-As in CAB (a whole layer, noncausal self attention, forward), with what its script leaves out: a warm-up, calls timed in turns, a wait for the GPU,
-and a peak of memory that is counted in an isolated process. Softmax attention has two forms: unfused, with its n × n matrix, which is CAB's vanilla,
-and fused, which is what is used today.
+As in CAB (a whole layer, noncausal self attention, forward), with what its script leaves out: a warm-up, calls timed in
+turns, a wait for the GPU, and a peak of memory that is counted in an isolated process. Softmax attention has two forms:
+unfused, with its n × n matrix, which is CAB's vanilla, and fused, which is what is used today.
 """
 
 import functools
@@ -107,16 +107,16 @@ def peak_mib(case: Case) -> float:
 def pays_from(softmax: Mapping[int, float], mechanism: Mapping[int, float]) -> float:
     """The length from which the mechanism stays below softmax attention, interpolated between measured lengths (`regard.bench.fits.crossing`).
 
-    CAB's own efficiency length is where two fits cross; that lies below every measured length for the cheap ones, and moves by hundreds of tokens
-    with the noise of the longest.
+    CAB's own efficiency length is where two fits cross; that lies below every measured length for the cheap ones, and
+    moves by hundreds of tokens with the noise of the longest.
 
     Args:
         softmax: Softmax attention's cost by length.
         mechanism: The mechanism's, at the same lengths.
 
     Returns:
-        The length in tokens: the shortest measured one where the mechanism is below from there on (it may be so before), `LONGEST` where it is not
-        below at the longest.
+        The length in tokens: the shortest measured one where the mechanism is below from there on (it may be so
+        before), `LONGEST` where it is not below at the longest.
     """
     found = crossing({n: cost / mechanism[n] for n, cost in softmax.items()})
     return float(LONGEST) if found is None else found

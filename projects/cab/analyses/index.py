@@ -2,8 +2,9 @@
 
     index of a pattern = mean over its tasks of the mean over a task's metrics of ± (x − μ) / σ
 
-as in the paper; a task or a metric without frozen constants, because its mechanisms could not be told apart, is no part of it. A cell of the tables
-`index`, `benefit` and `own` reads metrics of models that the task tables have trained, or trains what is missing.
+as in the paper; a task or a metric without frozen constants, because its mechanisms could not be told apart, is no part
+of it. A cell of the tables `index`, `benefit` and `own` reads metrics of models that the task tables have trained, or
+trains what is missing.
 """
 
 import statistics

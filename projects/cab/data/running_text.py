@@ -32,8 +32,8 @@ def masked_windows(task: Mlm, source: str) -> dict[str, tuple[Tensor, ...]]:
         source: The kind of source that the sets come from.
 
     Returns:
-        Of training, windows `(n, length)`; of validation and test, windows as the model sees them `(n, length)`, the places that it is asked for
-        `(n, k)`, and the windows.
+        Of training, windows `(n, length)`; of validation and test, windows as the model sees them `(n, length)`, the
+        places that it is asked for `(n, k)`, and the windows.
     """
     splits: dict[str, tuple[Tensor, ...]] = {}
     for split, text in load_subwords(tuple(task.sets), source, task.vocabulary).items():

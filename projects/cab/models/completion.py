@@ -1,8 +1,8 @@
-"""PoinTr (Yu et al. 2021): the points of a view become proxies, an encoder and a decoder of attention make proxies of what is missing, and each of
-those is folded into points.
+"""PoinTr (Yu et al. 2021): the points of a view become proxies, an encoder and a decoder of attention make proxies of
+what is missing, and each of those is folded into points.
 
-Under test is the encoder's self attention, or the decoder's cross attention; the decoder's self attention is softmax attention. Where a point
-lies is known by a map of its coordinates, for every mechanism the same; order has no meaning.
+Under test is the encoder's self attention, or the decoder's cross attention; the decoder's self attention is softmax
+attention. Where a point lies is known by a map of its coordinates, for every mechanism the same; order has no meaning.
 """
 
 import torch

@@ -1,8 +1,8 @@
 """An encoder–decoder like Informer (Zhou et al. 2021), which gives all of a forecast at once.
 
-The encoder reads the last known steps, and halves their number between its blocks; the decoder gets the last `label_length` of them and `horizon`
-empty ones with their clock. Under test is the encoder's self attention or the decoder's cross attention; the decoder's own self attention is causal
-softmax attention.
+The encoder reads the last known steps, and halves their number between its blocks; the decoder gets the last
+`label_length` of them and `horizon` empty ones with their clock. Under test is the encoder's self attention or the
+decoder's cross attention; the decoder's own self attention is causal softmax attention.
 """
 
 import torch
@@ -83,8 +83,8 @@ class Forecaster(nn.Module):
 
 
 class Distil(nn.Module):
-    """Half the length between two blocks of the encoder: convolution, batch normalisation, ELU, maximum over neighbours (Informer, equation 5,
-    with the normalisation of its released code)."""
+    """Half the length between two blocks of the encoder: convolution, batch normalisation, ELU, maximum over neighbours
+    (Informer, equation 5, with the normalisation of its released code)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

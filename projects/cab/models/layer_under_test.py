@@ -1,8 +1,9 @@
 """The layers of a model that are under test, and those that are not.
 
-The mechanism goes where its pattern is under test, softmax attention everywhere else. `none` leaves the layer out: its residual branch adds
-nothing, its parameters are gone. Positions are the model's: either sines at its input, or queries and keys turned by their places, for every
-mechanism that has queries; one with relative positions of its own has those instead, and none of them where sines are under comparison.
+The mechanism goes where its pattern is under test, softmax attention everywhere else. `none` leaves the layer out: its
+residual branch adds nothing, its parameters are gone. Positions are the model's: either sines at its input, or queries
+and keys turned by their places, for every mechanism that has queries; one with relative positions of its own has those
+instead, and none of them where sines are under comparison.
 """
 
 import functools

@@ -1,7 +1,7 @@
 """An encoder–decoder that writes summaries (Vaswani et al. 2017), pre-norm, with one vocabulary for source and target.
 
-Under test is the encoder's self attention, the decoder's, or its cross attention; the other two are softmax attention. The decoder may see all of
-the source and only the earlier subwords of the target.
+Under test is the encoder's self attention, the decoder's, or its cross attention; the other two are softmax attention.
+The decoder may see all of the source and only the earlier subwords of the target.
 """
 
 import torch
@@ -67,8 +67,8 @@ class Summariser(nn.Module):
 def write(model: Summariser, source: Tensor, *, length: int, beams: int) -> Tensor:
     """Summaries by beam search; with one beam the likeliest subword is taken, one after the other.
 
-    A summary's score is its log-likelihood divided by its length (Wu et al. 2016, with a penalty of 1). Every step reads the target so far anew, so
-    that any mechanism can be decoded.
+    A summary's score is its log-likelihood divided by its length (Wu et al. 2016, with a penalty of 1). Every step
+    reads the target so far anew, so that any mechanism can be decoded.
 
     Args:
         model: In evaluation mode.

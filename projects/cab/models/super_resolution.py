@@ -2,8 +2,8 @@
 
     y_t = γ_t y_0 + √(1 − γ_t²) ε        γ_t² = Π (1 − β_s) over s ≤ t, β from `first_noise` to `last_noise`
 
-It sees y_t beside the enlarged small picture, and γ, which in training lies anywhere between two steps. Attention is over the pixels of a feature
-map, row by row, as tokens; under test are all its layers.
+It sees y_t beside the enlarged small picture, and γ, which in training lies anywhere between two steps. Attention is
+over the pixels of a feature map, row by row, as tokens; under test are all its layers.
 """
 
 import math

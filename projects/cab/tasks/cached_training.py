@@ -1,7 +1,7 @@
 """One model of a task, trained once for every table that needs it.
 
-`cached_result` gives what it measured, out of `runs/artefacts` if that is there. What decides a trained model is a `TrainingRun`; the index, its
-constants and the tables are no part of it, so that none of them trains anything again.
+`cached_result` gives what it measured, out of `runs/artefacts` if that is there. What decides a trained model is a
+`TrainingRun`; the index, its constants and the tables are no part of it, so that none of them trains anything again.
 """
 
 from collections.abc import Callable, Mapping, Sequence

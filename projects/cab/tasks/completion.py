@@ -1,7 +1,7 @@
 """Completion of point clouds, for noncausal self and noncausal cross attention.
 
-Distances are times 1,000, as in PoinTr: CD-l1 is the mean of both directions' mean distances, CD-l2 the sum of both directions' mean squared
-distances. A point is right for the F-score if one of the other cloud is nearer than 0.01.
+Distances are times 1,000, as in PoinTr: CD-l1 is the mean of both directions' mean distances, CD-l2 the sum of both
+directions' mean squared distances. A point is right for the F-score if one of the other cloud is nearer than 0.01.
 """
 
 from pathlib import Path

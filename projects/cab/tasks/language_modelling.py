@@ -1,7 +1,8 @@
 """Language modelling of subwords, for causal self attention. Every layer is under test.
 
-A model is asked for contexts that it was not trained on too: each eighth of its own, and twice its own. Perplexity is per subword, over text cut
-into windows of the context, without any text before a window; the text is the same at every context.
+A model is asked for contexts that it was not trained on too: each eighth of its own, and twice its own. Perplexity is
+per subword, over text cut into windows of the context, without any text before a window; the text is the same at every
+context.
 """
 
 import math

@@ -1,7 +1,8 @@
 """Masked language modelling of subwords, for noncausal self attention. Every layer is under test.
 
-Of each window 15 % of the subwords are asked for: of these four fifths are masked, a tenth is replaced at random and a tenth stays (BERT). In
-training they are drawn anew at every step (RoBERTa), in validation and test once for all models. Perplexity is per subword that is asked for.
+Of each window 15 % of the subwords are asked for: of these four fifths are masked, a tenth is replaced at random and a
+tenth stays (BERT). In training they are drawn anew at every step (RoBERTa), in validation and test once for all models.
+Perplexity is per subword that is asked for.
 """
 
 import math
@@ -74,7 +75,8 @@ def outcomes(model: nn.Module, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
 
     Args:
         model: Subwords and places -> logits.
-        batch: Windows as the model sees them `(b, n)`, the places that are asked for `(b, k)`, and the windows as they were `(b, n)`.
+        batch: Windows as the model sees them `(b, n)`, the places that are asked for `(b, k)`, and the windows as they
+            were `(b, n)`.
     """
     seen, chosen, windows = (part.long() for part in batch)
     logits, right = model(seen, chosen), windows.gather(1, chosen)

@@ -1,7 +1,7 @@
 """Summaries of news articles, for noncausal self, causal self and causal cross attention.
 
-Perplexity is per subword of the summary, its end included, given the true ones before it. ROUGE (Lin 2004) is torchmetrics', of words in lower
-case, F-measure in per cent, of summaries written greedily and by beam search.
+Perplexity is per subword of the summary, its end included, given the true ones before it. ROUGE (Lin 2004) is
+torchmetrics', of words in lower case, F-measure in per cent, of summaries written greedily and by beam search.
 """
 
 import math

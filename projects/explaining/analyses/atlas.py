@@ -1,7 +1,8 @@
 """Table `atlas`: how much of their attention the heads of pre-trained models do not see, all heads, by layer and length; is the rest a distribution?
 
-Nothing is trained. A text is cut to a length, a picture to so many patches; each head's rows (of a causal layer `analysis.rows` of them, evenly
-spread) are projected on the column space of the values that they weigh (`null_space`). A seed draws texts of its own.
+Nothing is trained. A text is cut to a length, a picture to so many patches; each head's rows (of a causal layer
+`analysis.rows` of them, evenly spread) are projected on the column space of the values that they weigh (`null_space`).
+A seed draws texts of its own.
 """
 
 from functools import lru_cache

@@ -9,8 +9,9 @@ rollout               a row of Π_l (½ A_l + ½ I), the explained row's        
 norm-based            ‖Σ_h α_hj f_h(x_j)‖, f_h(x) = value of head h through its part of the output projection       (Kobayashi et al. 2020)
 occlusion             what y loses when token j becomes padding in its place; as Li et al. 2016, without a shift of positions
 
-The baseline of integrated gradients is the zero vector in place of every token but the special ones, which stay: [CLS], [SEP], a question. In the
-small encoder that is padding's own embedding. Formulas only, none of the released code; Captum is no dependency.
+The baseline of integrated gradients is the zero vector in place of every token but the special ones, which stay: [CLS],
+[SEP], a question. In the small encoder that is padding's own embedding. Formulas only, none of the released code;
+Captum is no dependency.
 """
 
 from typing import NamedTuple
@@ -124,8 +125,9 @@ def rollout(texts: ExplainedTexts, weights: Tensor) -> Tensor:
         weights: The explained layer's, `(t, h, m)`: the model's own or others in their place.
 
     Returns:
-        How much of the explained row's state comes from each token, `(t, m)`. The explained layer mixes in the first token's own state where
-        the model does (BERT's last layer); the small encoder's pooling query has no state of its own.
+        How much of the explained row's state comes from each token, `(t, m)`. The explained layer mixes in the first
+        token's own state where the model does (BERT's last layer); the small encoder's pooling query has no state of
+        its own.
     """
     rows = []
     for part in torch.split(torch.arange(len(weights), device=weights.device), AT_ONCE):

@@ -1,15 +1,17 @@
 """Table `faithfulness`: the tests of attention as explanation, for raw and for effective attention (C9).
 
-Jain & Wallace 2019: does a token's weight agree with its gradient, and with what occluding it does; can weights be shuffled, or be made quite
-different, without a change of the prediction? Wiegreffe & Pinter 2019: how good is a model with uniform weights, and how far apart are the weights
-of two seeds? Serrano & Smith 2019: what does erasing weights do? Formulas only, none of the released code.
+Jain & Wallace 2019: does a token's weight agree with its gradient, and with what occluding it does; can weights be
+shuffled, or be made quite different, without a change of the prediction? Wiegreffe & Pinter 2019: how good is a model
+with uniform weights, and how far apart are the weights of two seeds? Serrano & Smith 2019: what does erasing weights
+do? Formulas only, none of the released code.
 
-Occlusion is done in place: the token becomes padding, which no other token sees, and all others keep their positions. Jain and Wallace remove the
-token, from the input of a recurrent network; in a transformer with absolute positions that moves every later token by one position too, and measures
-this shift more than the token. Removal is kept as a second column.
+Occlusion is done in place: the token becomes padding, which no other token sees, and all others keep their positions.
+Jain and Wallace remove the token, from the input of a recurrent network; in a transformer with absolute positions that
+moves every later token by one position too, and measures this shift more than the token. Removal is kept as a second
+column.
 
-A weight of a token is the mean over heads. E1 and E2 can be negative: they enter as they are where a test needs an order or a product, and without
-their negative entries, made to sum to 1, where it needs a distribution.
+A weight of a token is the mean over heads. E1 and E2 can be negative: they enter as they are where a test needs an
+order or a product, and without their negative entries, made to sum to 1, where it needs a distribution.
 """
 
 from functools import lru_cache
@@ -106,8 +108,9 @@ def heaviest(texts: ExplainedTexts, importance: Tensor) -> Tensor:
 def gradient_importance(texts: ExplainedTexts) -> Tensor:
     """|∂ y / ∂ x_j · x_j| for the likeliest class's probability y, each text's made to sum to 1: `(t, m)`.
 
-    The explained attention is held fixed, as in Jain and Wallace: the weights are to be compared with what flows past them. The gradient is that of
-    torch's autograd on the embeddings x, which is what Captum's `InputXGradient` asks for.
+    The explained attention is held fixed, as in Jain and Wallace: the weights are to be compared with what flows past
+    them. The gradient is that of torch's autograd on the embeddings x, which is what Captum's `InputXGradient` asks
+    for.
     """
     model = texts.model
     tokens = texts.tokens
@@ -130,7 +133,8 @@ def occlusion_importance(texts: ExplainedTexts, count: int, *, in_place: bool = 
     Args:
         texts: The texts that are explained.
         count: How many of them are occluded.
-        in_place: Does token j become padding where it stands? False: it is removed, and later tokens move up by one position. Default: True.
+        in_place: Does token j become padding where it stands? False: it is removed, and later tokens move up by one
+            position. Default: True.
 
     Returns:
         `(count, m)`, 0 at padding.

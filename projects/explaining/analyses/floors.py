@@ -1,7 +1,8 @@
 """What learnt attention has to beat before it is asked whether it explains: floors on a cell's own splits, by its own metric.
 
-The entry condition is `even_weights`: the same network, trained by the same recipe, with uniform weights in the explained layer. Where it is as good,
-the weights carry nothing that the prediction needs, and no test of them says anything about explanation.
+The entry condition is `even_weights`: the same network, trained by the same recipe, with uniform weights in the
+explained layer. Where it is as good, the weights carry nothing that the prediction needs, and no test of them says
+anything about explanation.
 """
 
 from pathlib import Path

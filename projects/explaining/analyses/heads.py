@@ -1,8 +1,9 @@
 """One text through any Hugging Face encoder or decoder: every head's explained row, raw and effective, and what it agrees with.
 
-The explained row is the first token's in an encoder ([CLS] in BERT), the last token's in a causal model: what is predicted passes through it.
-What is predicted, y: the probability of the likeliest class, or next token, of a model with such a head; of one without, how far the row's last state
-stands out of the text's mean, cᵀh with c = h − mean held fixed.
+The explained row is the first token's in an encoder ([CLS] in BERT), the last token's in a causal model: what is
+predicted passes through it. What is predicted, y: the probability of the likeliest class, or next token, of a model
+with such a head; of one without, how far the row's last state stands out of the text's mean, cᵀh with c = h − mean held
+fixed.
 
     gradients    |∂y / ∂x_j · x_j|, x the embeddings of the tokens                     one backward pass
     occlusion    how y's distribution (total variation) or the row's last state (1 − cosine) changes when token j is hidden from all others where it
@@ -36,7 +37,8 @@ class Head:
         head: From 0.
         raw: As the model has them.
         effective: Under the definition that was asked for.
-        null_share: Of the squared norm of the head's rows, what its values do not see, mean over at most `ROWS` of them.
+        null_share: Of the squared norm of the head's rows, what its values do not see, mean over at most `ROWS` of
+            them.
         moved: Total variation between raw and effective weights.
         error: The largest change of the row's output, against the largest of the values.
         agreement: Kendall's τ over tokens that are not special, by (importance, "raw" or "effective").

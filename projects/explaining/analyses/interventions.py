@@ -1,16 +1,18 @@
 """Table `interventions`: is the effective part sufficient, necessary, minimal? And does attention matter at all? (C4, C5, C6, C8)
 
-Kept: the replacement X takes the place of the attention A. Removed: A − X does. A definition that keeps the output changes nothing when it is kept,
-by construction; the controls give the scale, and the effect of its removal is that of all of the attention.
+Kept: the replacement X takes the place of the attention A. Removed: A − X does. A definition that keeps the output
+changes nothing when it is kept, by construction; the controls give the scale, and the effect of its removal is that of
+all of the attention.
 
-A weight j of a row x is *needed* when no other weights on the rest of x's support, negative ones only if x has any, give the same output xᵀT and
-the same sum. With r_i the row of [T, 1] of token i, that is when
+A weight j of a row x is *needed* when no other weights on the rest of x's support, negative ones only if x has any,
+give the same output xᵀT and the same sum. With r_i the row of [T, 1] of token i, that is when
 
     r_j = Σ_i d_i r_i,     d_i ≥ −x_i / x_j  (any d_i where x has negative weights)     i on the rest of the support
 
-has no solution. Of a vertex of S(a) all weights are needed; of a row inside S(a) none is. One relative `TOLERANCE` decides what is a weight (a share
-of the row's largest), what is the same output (a share of r_j, however small x_j is) and which of two norms is smaller. Absolute limits contradict
-each other: a weight between them counts as one, and is never missed.
+has no solution. Of a vertex of S(a) all weights are needed; of a row inside S(a) none is. One relative `TOLERANCE`
+decides what is a weight (a share of the row's largest), what is the same output (a share of r_j, however small x_j is)
+and which of two norms is smaller. Absolute limits contradict each other: a weight between them counts as one, and is
+never missed.
 """
 
 from pathlib import Path
@@ -100,7 +102,8 @@ def needed(weights: Tensor, layer: ExplainedLayer) -> float:
     """The share of weights that are needed.
 
     Args:
-        weights: `(t, h, m)`; `TRIED` weights of each text's first head are tried, spread from the heaviest to the lightest.
+        weights: `(t, h, m)`; `TRIED` weights of each text's first head are tried, spread from the heaviest to the
+            lightest.
         layer: The explained layer.
     """
     outcomes: list[bool] = []

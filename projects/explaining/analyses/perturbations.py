@@ -1,8 +1,9 @@
 """Other weights, the same prediction? Tests that change the weights of the explained layer, from their formulas.
 
-Jain and Wallace: permutations of the weights, and adversaries that are as different as possible.
-Serrano and Smith: erasure. Weights are set to 0, the rest made to sum to 1 again, and the rest of the model run again. Of one weight: does taking
-the heaviest away change more than taking another? Of all, in an order, until the likeliest class is another one: how many must go?
+Jain and Wallace: permutations of the weights, and adversaries that are as different as possible. Serrano and Smith:
+erasure. Weights are set to 0, the rest made to sum to 1 again, and the rest of the model run again. Of one weight: does
+taking the heaviest away change more than taking another? Of all, in an order, until the likeliest class is another one:
+how many must go?
 """
 
 import math
@@ -34,8 +35,8 @@ def permutation(texts: ExplainedTexts, rows: Tensor, times: int, seed: int) -> f
 def adversary(texts: ExplainedTexts, rows: Tensor, count: int, steps: int, seed: int) -> float:
     """The largest JSD (mean over heads) of weights that move the prediction by no more than `ALLOWED`, mean over texts; 0 where none was found.
 
-    `count` distributions per text start from noise in their logits and climb JSD(adversary, weights) + their JSD from each other's
-    mean, less `PENALTY` · max(0, change − `AIMED`), in `steps` steps of Adam (amsgrad).
+    `count` distributions per text start from noise in their logits and climb JSD(adversary, weights) + their JSD from
+    each other's mean, less `PENALTY` · max(0, change − `AIMED`), in `steps` steps of Adam (amsgrad).
     """
     base, before = positive(rows), texts.probabilities(rows).detach()
     mask = texts.layer.mask[:, None]
@@ -70,7 +71,8 @@ def erasure(texts: ExplainedTexts, rows: Tensor, seed: int) -> dict[str, float]:
 
     Args:
         texts: The texts that are explained.
-        rows: Distributions `(t, h, m)`; a token's weight is the mean over heads, and its weights in all heads are erased together.
+        rows: Distributions `(t, h, m)`; a token's weight is the mean over heads, and its weights in all heads are
+            erased together.
         seed: Of the random orders.
     """
     generator = torch.Generator().manual_seed(seed)

@@ -6,8 +6,9 @@ With x a text, j its likeliest class, m(·)_j that class's probability, and r th
     sufficiency          m(x)_j − m(r alone)_j            low where r is enough for it
     AOPC                 their mean over rationales of 1, 5, 10, 20 and 50 % of the tokens, as the released code takes it
 
-Tokens that are left out become padding in their places, so that all others keep their positions. Special tokens ([CLS], [SEP], a question) are never
-left out, and count in no share. A rationale has a whole number of tokens, rounded up, so at least one.
+Tokens that are left out become padding in their places, so that all others keep their positions. Special tokens ([CLS],
+[SEP], a question) are never left out, and count in no share. A rationale has a whole number of tokens, rounded up, so
+at least one.
 """
 
 from collections.abc import Sequence

@@ -10,9 +10,9 @@ Four do not use them, and are the same in each of these rows:
 
     gradient, gradient_input, integrated, occlusion
 
-Each gets ERASER's comprehensiveness and sufficiency (`rationales`), and Kendall's τ with occlusion in place: the total variation of the prediction,
-which has no sign, so that gradient × input and integrated gradients enter τ by their size. Rationales are of the highest signed importance: evidence
-for the predicted class.
+Each gets ERASER's comprehensiveness and sufficiency (`rationales`), and Kendall's τ with occlusion in place: the total
+variation of the prediction, which has no sign, so that gradient × input and integrated gradients enter τ by their size.
+Rationales are of the highest signed importance: evidence for the predicted class.
 
 The row `permuted` is the control of all columns: each importance is shuffled among the text's free tokens, which ranks them at random.
 """

@@ -64,8 +64,8 @@ def freedom(results: Results) -> Figure | None:
 
 
 def agreement(results: Results) -> Figure | None:
-    """Kendall's τ of the weights with gradient and with occlusion, raw and effective; the small encoder, one group per data set. Dots are seeds,
-    bars their mean."""
+    """Kendall's τ of the weights with gradient and with occlusion, raw and effective; the small encoder, one group per
+    data set. Dots are seeds, bars their mean."""
     result = results.best("faithfulness")
     if result is None:
         return None

@@ -4,8 +4,9 @@
     layer = model.explained_layer(model.lower(model.embed(tokens), mask), mask)   # weights, values and keys of one query per text
     logits = model.classify(layer, mix_values(layer.attention, layer))            # the same as model(tokens); or with any other weights
 
-Shapes: t texts, h heads, m tokens, d key width, e value width, w model width. The explained query is the pooling query of the small encoder, or the
-first token, [CLS], in the last layer of the pre-trained one: the prediction depends on that layer through this one row of attention per head.
+Shapes: t texts, h heads, m tokens, d key width, e value width, w model width. The explained query is the pooling query
+of the small encoder, or the first token, [CLS], in the last layer of the pre-trained one: the prediction depends on
+that layer through this one row of attention per head.
 """
 
 from collections.abc import Callable

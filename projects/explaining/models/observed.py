@@ -3,8 +3,9 @@
     with observed(model, see):          # see(Layer) once per attention, in the order of the calls
         model(**inputs)
 
-The model's attention implementation is plain softmax meanwhile, through transformers' attention interface, so that gradients pass through it; then it
-is what it was. A model whose attention does not go through that interface, or asks for more than softmax (capped scores, sinks), is an error.
+The model's attention implementation is plain softmax meanwhile, through transformers' attention interface, so that
+gradients pass through it; then it is what it was. A model whose attention does not go through that interface, or asks
+for more than softmax (capped scores, sinks), is an error.
 """
 
 from collections.abc import Callable, Iterator

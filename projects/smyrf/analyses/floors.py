@@ -1,7 +1,7 @@
 """Floors: what a referee would compute in ten minutes, on a cell's own splits and by its own measures.
 
-A linear model's penalty is chosen on the last tenth of the training texts: GLUE's development sets are what is scored. And the range of the
-released BigGAN's spectra, which a generator must be in before anything is said of BigGAN.
+A linear model's penalty is chosen on the last tenth of the training texts: GLUE's development sets are what is scored.
+And the range of the released BigGAN's spectra, which a generator must be in before anything is said of BigGAN.
 """
 
 from collections.abc import Callable
@@ -95,8 +95,8 @@ def decided(classes: np.ndarray, number: int) -> Tensor:
 
 
 def most_frequent(config: "Config", folder: Path) -> RunResult:
-    """Accuracy in % of deciding the same for every input of table `drop_in`: the most frequent class of the probe's training inputs, or the
-    most frequent next token of the texts themselves, which no one can know before."""
+    """Accuracy in % of deciding the same for every input of table `drop_in`: the most frequent class of the probe's
+    training inputs, or the most frequent next token of the texts themselves, which no one can know before."""
     section = config.pretrained
     assert section is not None
     model = checkpoint(section.checkpoint, Path.cwd())

@@ -1,7 +1,8 @@
 """Table `speed`: seconds of a BERT layer, of twelve, or of attention alone, with SMYRF and with dense attention by the fused kernel.
 
-All settings of one size are timed in one run, in turns, and each keeps its least round: whatever slows the machine down slows all of them, and other
-work can only make a round longer. The run is an artefact that the cells of that size share.
+All settings of one size are timed in one run, in turns, and each keeps its least round: whatever slows the machine down
+slows all of them, and other work can only make a round longer. The run is an artefact that the cells of that size
+share.
 """
 
 from __future__ import annotations

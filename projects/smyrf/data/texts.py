@@ -28,8 +28,8 @@ POOL = 16  # batches whose texts are sorted together by length
 class Encoded(Dataset[Batch]):
     """One split: `ids` and `kinds` (which sentence of a pair) of each text's tokens, `labels` (n), float32 for ratings, else int64.
 
-    `cut` says which texts were longer than the cut, `numbers` which of the task's texts they are. Batches: ids (b, n), padded at the end with
-    `padding`; kinds (b, n); labels (b).
+    `cut` says which texts were longer than the cut, `numbers` which of the task's texts they are. Batches: ids (b, n),
+    padded at the end with `padding`; kinds (b, n); labels (b).
     """
 
     ids: list[list[int]]
@@ -61,8 +61,8 @@ def padded(lists: list[list[int]], padding: int) -> Tensor:
 
 
 class Buckets(Batches):
-    """Batches of texts of about one length: the order of an epoch is cut into stretches of `POOL` batches, each sorted by length, and the batches
-    of all stretches are shuffled. Without a seed: sorted by length throughout.
+    """Batches of texts of about one length: the order of an epoch is cut into stretches of `POOL` batches, each sorted
+    by length, and the batches of all stretches are shuffled. Without a seed: sorted by length throughout.
     """
 
     def __init__(self, lengths: list[int], batch_size: int, seed: int | None = None) -> None:

@@ -65,9 +65,9 @@ def sparsity(results: Results) -> Figure | None:
 
 
 def cluster_membership(results: Results) -> Figure | None:
-    """Positions of a picture by the cluster of their queries in one hash round, one row per head; like colours are near hashes. The last row: which
-    of the first 64 queries (rows) share a cluster with which of the first 64 keys (columns), black. The first seed's picture, of the generator the
-    one that it generates."""
+    """Positions of a picture by the cluster of their queries in one hash round, one row per head; like colours are near
+    hashes. The last row: which of the first 64 queries (rows) share a cluster with which of the first 64 keys
+    (columns), black. The first seed's picture, of the generator the one that it generates."""
     result = results.best("cluster_membership")
     shown = [(row, exhibits) for row, exhibits in _exhibits(result) if "heads" in exhibits]
     if result is None or not shown:

@@ -23,8 +23,8 @@ from regard_lab.report.figures import (
 
 
 def biggan_degradation(results: Results) -> Figure | None:
-    """The same latents and classes with SMYRF at less and less score memory, and dense (100 %), nothing retrained; one row per class. The first
-    seed's generator."""
+    """The same latents and classes with SMYRF at less and less score memory, and dense (100 %), nothing retrained; one
+    row per class. The first seed's generator."""
     result = results.best("biggan_swap")
     shown = [(row, picture) for row in _one_per_memory(result) if (picture := _picture(result, row))] if result else []
     if result is None or not shown:
@@ -47,8 +47,8 @@ def biggan_degradation(results: Results) -> Figure | None:
 
 
 def biggan_swap(results: Results) -> Figure | None:
-    """Fréchet distance of a generator trained with dense attention and run with SMYRF, over score memory, one line per number of rounds;
-    dashed grey: the same generator with dense attention. Small dots are seeds, lines their mean."""
+    """Fréchet distance of a generator trained with dense attention and run with SMYRF, over score memory, one line per
+    number of rounds; dashed grey: the same generator with dense attention. Small dots are seeds, lines their mean."""
     result = results.best("biggan_swap")
     rows = [row for row in result.rows if row.key.get("trained") == "softmax" and row.metrics] if result else []
     swapped = [row for row in rows if row.key["attention"] == "smyrf"]

@@ -14,15 +14,15 @@ MARKERS = {2: "o", 4: "s", 8: "D"}  # by rounds
 
 
 def swap_similarity(results: Results) -> Figure | None:
-    """Similarity of a trained model's outputs to those with dense attention, over score memory; nothing is retrained. Small dots are seeds, large
-    marks their mean; hollow where a key that a query meets in two rounds counts once, half filled where a pair weighs 1 / P(met). Circles are 2
-    rounds, squares 4, diamonds 8."""
+    """Similarity of a trained model's outputs to those with dense attention, over score memory; nothing is retrained.
+    Small dots are seeds, large marks their mean; hollow where a key that a query meets in two rounds counts once, half
+    filled where a pair weighs 1 / P(met). Circles are 2 rounds, squares 4, diamonds 8."""
     return _over_memory(results.best("pretrained_swap"), "cosine", "similarity to dense outputs")
 
 
 def swap_agreement(results: Results) -> Figure | None:
-    """Decisions (classes of a linear probe, likeliest next tokens) that are the same as with dense attention, over score memory; nothing is
-    retrained. Marks as in the figure of similarity."""
+    """Decisions (classes of a linear probe, likeliest next tokens) that are the same as with dense attention, over
+    score memory; nothing is retrained. Marks as in the figure of similarity."""
     return _over_memory(results.best("pretrained_swap"), "agreement", "decisions as with dense (%)")
 
 

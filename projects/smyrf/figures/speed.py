@@ -27,16 +27,16 @@ PARTS = {"bert": "a BERT layer, forward", "bert_training": "a BERT layer, forwar
 
 
 def speed(results: Results) -> Figure | None:
-    """Seconds of one pass of a BERT layer over the number of tokens, batch 1, both on logarithmic axes; one line per setting (rounds × cluster size),
-    dense attention by the fused kernel in grey."""
+    """Seconds of one pass of a BERT layer over the number of tokens, batch 1, both on logarithmic axes; one line per
+    setting (rounds × cluster size), dense attention by the fused kernel in grey."""
     result = results.best("speed")
     parts = [part for part in PARTS if any(row.key["part"] == part for row in _rows(result, "time_s"))]
     return _figure(result, "time_s", "seconds per pass", parts, lambda key, part: key["part"] == part, PARTS)
 
 
 def speed_long(results: Results) -> Figure | None:
-    """Seconds of one attention layer of one head over the number of tokens, both on logarithmic axes: SMYRF, and dense attention by the fused
-    kernel."""
+    """Seconds of one attention layer of one head over the number of tokens, both on logarithmic axes: SMYRF, and dense
+    attention by the fused kernel."""
     title = {"layer": "attention with its four projections, one head"}
     return _figure(
         results.best("speed"), "time_s", "seconds per pass", ["layer"], lambda key, part: key["part"] == part, title
@@ -44,8 +44,9 @@ def speed_long(results: Results) -> Figure | None:
 
 
 def memory(results: Results) -> Figure | None:
-    """Peak memory of one attention layer over the number of tokens per sequence, measured: SMYRF, dense attention by the fused kernel, and dense
-    attention that holds its scores. A batch has 4,096 tokens; at 16,384 it is one sequence."""
+    """Peak memory of one attention layer over the number of tokens per sequence, measured: SMYRF, dense attention by
+    the fused kernel, and dense attention that holds its scores. A batch has 4,096 tokens; at 16,384 it is one sequence.
+    """
     return _figure(results.best("memory"), "peak_mib", "peak memory (MiB)", [""], lambda key, part: True, {"": ""})
 
 

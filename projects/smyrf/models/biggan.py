@@ -1,8 +1,8 @@
 """BigGAN, with one self-attention block in the generator; Brock, Donahue, Simonyan, "Large Scale GAN Training", 2019.
 
-Generator: latent → 4 × 4 map → residual blocks that double its side, their batch norms steered by class and latent → picture in [-1, 1].
-Discriminator: residual blocks that halve the side down to 4, sum over the map, class by projection: D(x, y) = w · h(x) + e_y · h(x).
-All linear maps are spectrally normalised, all weights start orthogonal.
+Generator: latent → 4 × 4 map → residual blocks that double its side, their batch norms steered by class and latent →
+picture in [-1, 1]. Discriminator: residual blocks that halve the side down to 4, sum over the map, class by projection:
+D(x, y) = w · h(x) + e_y · h(x). All linear maps are spectrally normalised, all weights start orthogonal.
 
 The attention block (Zhang et al., "Self-Attention Generative Adversarial Networks", 2019), with ch channels:
 

@@ -1,12 +1,13 @@
 """SMYRF with a padding mask in one of two orders: the right one, and that of the released code (its first defect).
 
-Hidden states of b texts and h heads become b · h rows, head within text: row i belongs to text ⌊i / h⌋. The released code repeats the masks
-as a whole, text 0, 1, …, b − 1, 0, 1, …, so that row i gets the mask of text i mod b: the right one for about one row in b, if no two texts have
-one length. Dense attention is not affected.
+Hidden states of b texts and h heads become b · h rows, head within text: row i belongs to text ⌊i / h⌋. The released
+code repeats the masks as a whole, text 0, 1, …, b − 1, 0, 1, …, so that row i gets the mask of text i mod b: the right
+one for about one row in b, if no two texts have one length. Dense attention is not affected.
 
-There a mask subtracts from the hashes, by which masked tokens are sorted last, and from the scores of masked keys. A real token that the wrong mask
-drops is thus in a cluster of dropped tokens, where what is subtracted cancels in the softmax: dropped tokens attend among themselves. Here they
-do so exactly, with no cluster in which kept and dropped tokens mix.
+There a mask subtracts from the hashes, by which masked tokens are sorted last, and from the scores of masked keys. A
+real token that the wrong mask drops is thus in a cluster of dropped tokens, where what is subtracted cancels in the
+softmax: dropped tokens attend among themselves. Here they do so exactly, with no cluster in which kept and dropped
+tokens mix.
 """
 
 from collections.abc import Callable

@@ -1,8 +1,9 @@
 """The methods of table `drop_in`: a mechanism of a given budget, or even weights, in the place of a trained model's attention.
 
-The budget is a share of dense attention's operations: matrix products, 2 per multiply-add, of the attention itself and not of the projections
-before and behind it; the formulas are the mechanisms' own (`regard.cost`). A method gets the largest sizes whose operations stay within it. Those
-that have two sizes spend about half on each: exact scores and features (Scatterbrain), blocks and a sample (HyperAttention, KDEformer).
+The budget is a share of dense attention's operations: matrix products, 2 per multiply-add, of the attention itself and
+not of the projections before and behind it; the formulas are the mechanisms' own (`regard.cost`). A method gets the
+largest sizes whose operations stay within it. Those that have two sizes spend about half on each: exact scores and
+features (Scatterbrain), blocks and a sample (HyperAttention, KDEformer).
 """
 
 import math

@@ -1,7 +1,7 @@
 """A pre-trained encoder with a linear head, for classes or for a rating, and the attention that it runs.
 
-Dense attention is the model's own, with PyTorch's fused kernel. SMYRF comes from Regard's adapter, or, where a table asks for an order of masks,
-from `mask_order.py`.
+Dense attention is the model's own, with PyTorch's fused kernel. SMYRF comes from Regard's adapter, or, where a table
+asks for an order of masks, from `mask_order.py`.
 """
 
 from collections.abc import Callable
@@ -21,8 +21,8 @@ FIXED_SEED = 0  # of SMYRF's directions, where they are not drawn anew
 class Classifier(nn.Module):
     """ids and kinds (b, n) int64 -> (b, outputs).
 
-    The head reads the mean over the last layer's real tokens, or the encoder's own pooling of the first token. All layers below the last
-    `trained_layers` stay as they are and have no dropout.
+    The head reads the mean over the last layer's real tokens, or the encoder's own pooling of the first token. All
+    layers below the last `trained_layers` stay as they are and have no dropout.
 
     Args:
         encoder: An encoder of transformers, such as BERT.

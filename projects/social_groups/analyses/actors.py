@@ -4,8 +4,9 @@ proximity         who is near and does the same is together; the nearness is cho
 action_counts     logistic regression on how often each action occurs, left and right of the middle player, for the activity of the scene
 set_transformer   a transformer over actors, trained here: for every two actors whether they are together, for the scene its activity
 
-Groups are what hangs together by pairs; an actor whom the detector missed is in none. By proximity, a group's activity is the most frequent action
-seen in it where actions and activities have the same names, else the majority activity of the training split.
+Groups are what hangs together by pairs; an actor whom the detector missed is in none. By proximity, a group's activity
+is the most frequent action seen in it where actions and activities have the same names, else the majority activity of
+the training split.
 """
 
 from collections import defaultdict
@@ -168,8 +169,8 @@ def labels_of(actors: Actors) -> Array:
 
 
 class SetTransformer(nn.Module):
-    """Actors `(b, p, numbers)` and which there are `(b, p)` -> logits of pairs `(b, p, p)`, of the activity of each actor's group `(b, p, kinds)`,
-    of the scene's `(b, kinds)`."""
+    """Actors `(b, p, numbers)` and which there are `(b, p)` -> logits of pairs `(b, p, p)`, of the activity of each
+    actor's group `(b, p, kinds)`, of the scene's `(b, kinds)`."""
 
     def __init__(self, numbers: int, kinds: int) -> None:
         super().__init__()

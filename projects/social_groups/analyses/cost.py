@@ -28,8 +28,8 @@ def measure(config: Config, folder: Path) -> RunResult:
         folder: Not used.
 
     Returns:
-        `attention_s` and `attention_mib`: one layer's self attention, forward and backward. `step_s`: a training step of the network on random
-        maps. `pairs` and `attention_parameters`: those of one layer.
+        `attention_s` and `attention_mib`: one layer's self attention, forward and backward. `step_s`: a training step
+        of the network on random maps. `pairs` and `attention_parameters`: those of one layer.
     """
     model, batch = config.model, config.budget.timing_batch
     torch.manual_seed(config.seed)

@@ -1,7 +1,7 @@
 """The rules by which the generator of Court and Plaza labels its scenes, read backwards: who belongs together, and what they do.
 
-Given the true traits this is the ceiling; given traits that were measured on the noisy maps, it is what a reader of the maps with perfect boxes
-and perfect rules would reach.
+Given the true traits this is the ceiling; given traits that were measured on the noisy maps, it is what a reader of the
+maps with perfect boxes and perfect rules would reach.
 """
 
 from typing import Any

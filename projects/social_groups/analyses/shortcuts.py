@@ -108,8 +108,8 @@ def by_chance(truth: Truth, rng: np.random.Generator) -> list[Guess]:
 def by_distance(scenes: Scenes, scene: int, truth: Truth, seed: int) -> list[Guess]:
     """Normalised spectral clustering (Ng, Jordan & Weiss 2002) of the places into groups and outsiders.
 
-    It is told how many groups there are and of which sizes: from the tightest cluster on, each true size takes that many of a cluster's
-    persons, those nearest to its centre.
+    It is told how many groups there are and of which sizes: from the tightest cluster on, each true size takes that
+    many of a cluster's persons, those nearest to its centre.
 
     Args:
         scenes: The scenes.

@@ -1,7 +1,7 @@
 """Scenes as a camera elsewhere would have shown them: nearer or farther away, and turned a little.
 
-What is learnt from the frames of a few videos is easily the videos: where their people walk. Who belongs to whom does not change
-with the camera.
+What is learnt from the frames of a few videos is easily the videos: where their people walk. Who belongs to whom does
+not change with the camera.
 """
 
 from dataclasses import replace

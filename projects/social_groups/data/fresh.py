@@ -1,5 +1,5 @@
-"""Training batches that are made anew in each epoch: other scenes where a generator makes them, other noise, half of them in a mirror,
-and the camera elsewhere.
+"""Training batches that are made anew in each epoch: other scenes where a generator makes them, other noise, half of
+them in a mirror, and the camera elsewhere.
 
 What a batch holds depends on the epoch and on the indices of its scenes alone, so that a resumed run sees what an uninterrupted one sees.
 """

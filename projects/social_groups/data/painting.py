@@ -6,8 +6,9 @@ actions     (n, p) int64
 groups      (n, p) int64: index of the group, −1 outsider, −2 nobody
 activities  (n, g) int64, −1 no such group
 
-The maps stand for a backbone's pooled features: on Court 24 channels at stride 8 of a frame of 96 × 160. What can be seen of a person is painted
-over the ellipse of the box, farthest first, so that whoever stands in front hides whoever stands behind.
+The maps stand for a backbone's pooled features: on Court 24 channels at stride 8 of a frame of 96 × 160. What can be
+seen of a person is painted over the ellipse of the box, farthest first, so that whoever stands in front hides whoever
+stands behind.
 """
 
 import numpy as np

@@ -2,8 +2,9 @@
 
     out(q) = W_o concat_h Σ_l Σ_p  a_hlp(q) · (W_v x_l)_h at φ_l(r_q) + Δ_hlp(q)
 
-For head h, level l and point p the offset Δ and the weight a (softmax over l and p) are linear in the query. Values between pixels are bilinear,
-those outside the map 0. Locations are fractions of the frame; offsets are in pixels of their level.
+For head h, level l and point p the offset Δ and the weight a (softmax over l and p) are linear in the query. Values
+between pixels are bilinear, those outside the map 0. Locations are fractions of the frame; offsets are in pixels of
+their level.
 """
 
 import itertools
@@ -112,8 +113,8 @@ class WeightedRows(torch.autograd.Function):
 class DeformableAttention(nn.Module):
     """Each query samples the maps around its reference.
 
-    `forward(query, reference, source)` takes queries `(b, q, w)`, their references `(b, q, 2)` as fractions of the frame, and one map per level
-    `(b, w, rows, columns)`, and gives `(b, q, w)`.
+    `forward(query, reference, source)` takes queries `(b, q, w)`, their references `(b, q, 2)` as fractions of the
+    frame, and one map per level `(b, w, rows, columns)`, and gives `(b, q, w)`.
 
     Args:
         width: Model width w.

@@ -15,8 +15,8 @@ PRIOR = 0.1  # probability that classifiers give at first, so that the many empt
 
 @dataclass(frozen=True)
 class GroupOutput:
-    """Groups as each layer predicts them: activity logits `(l, b, g, activities)`, sizes as fractions of M `(l, b, g)`, members' points
-    `(l, b, g, M, 2)` and the logits of their actions `(l, b, g, M, actions)`."""
+    """Groups as each layer predicts them: activity logits `(l, b, g, activities)`, sizes as fractions of M `(l, b, g)`,
+    members' points `(l, b, g, M, 2)` and the logits of their actions `(l, b, g, M, actions)`."""
 
     activities: Tensor
     sizes: Tensor
@@ -26,8 +26,8 @@ class GroupOutput:
 
 @dataclass(frozen=True)
 class PersonOutput:
-    """Persons as each layer predicts them: person logits `(l, b, p)`, boxes `(l, b, p, 4)` as fractions of the frame, action logits
-    `(l, b, p, actions)`."""
+    """Persons as each layer predicts them: person logits `(l, b, p)`, boxes `(l, b, p, 4)` as fractions of the frame,
+    action logits `(l, b, p, actions)`."""
 
     persons: Tensor
     boxes: Tensor
@@ -48,10 +48,11 @@ class Head(nn.Sequential):
 class SocialGroups(nn.Module):
     """Maps `(b, channels, rows, columns)` -> groups and persons, in the maps' dtype even under autocast.
 
-    A group's size is read from the mean of its slots, its activity from the mean of all or of those that exist by the predicted size
-    [our choice: which embeddings the paper's heads read is not known]; the activity has a hidden layer, because it is a relation between
-    members, which no linear function of a mean expresses. Each slot gives its own member's point and action [the action is our addition, an
-    auxiliary task of training]. With the queries "single", the one token of a group gives all of them.
+    A group's size is read from the mean of its slots, its activity from the mean of all or of those that exist by the
+    predicted size [our choice: which embeddings the paper's heads read is not known]; the activity has a hidden layer,
+    because it is a relation between members, which no linear function of a mean expresses. Each slot gives its own
+    member's point and action [the action is our addition, an auxiliary task of training]. With the queries "single",
+    the one token of a group gives all of them.
 
     Args:
         data: How many channels, activities, actions and members there are.

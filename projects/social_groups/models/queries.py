@@ -9,8 +9,8 @@
     Q5  split          location[g], layout[m]                         w (G + M)
     Q6  mlp            MLP([location[g]; layout[m]])                  2 w (G + M) and the MLP's
 
-The IJCV paper builds group queries from location and layout queries; how it composes them is not known to us. Q1 to Q6 are our reading of what
-could be meant.
+The IJCV paper builds group queries from location and layout queries; how it composes them is not known to us. Q1 to Q6
+are our reading of what could be meant.
 """
 
 import torch

@@ -46,8 +46,8 @@ class FeedForward(nn.Module):
 class CrossAttention(nn.Module):
     """Deformable attention followed by dropout, a residual and a norm. Queries see content and position.
 
-    `forward(x, position, reference, source)` takes tokens and their positions `(b, n, w)`, references `(b, n, 2)` and one map per level, and
-    gives `(b, n, w)`.
+    `forward(x, position, reference, source)` takes tokens and their positions `(b, n, w)`, references `(b, n, 2)` and
+    one map per level, and gives `(b, n, w)`.
     """
 
     def __init__(self, model: Model) -> None:
@@ -146,7 +146,8 @@ class Decoder(nn.Module):
             position: Their positional halves, `(g, m, w)`.
             reference: Where the first layer looks, `(g, m, 2)`.
             source: The encoder's maps, one per level.
-            move: From a layer's states and references, where the next layer looks (Deformable DETR's iterative refinement).
+            move: From a layer's states and references, where the next layer looks (Deformable DETR's iterative
+                refinement).
 
         Returns:
             The states of every layer, `(l, b, g, m, w)`, and the references that it had, `(l, b, g, m, 2)`.

@@ -4,8 +4,9 @@ true       the persons' own boxes, all certain
 noisy      boxes moved and stretched (IoU with the true one about 0.7), a tenth of the persons missed, one false box per scene
 detected   the network's own individual path: boxes whose score is at least 0.3
 
-The identifier matches a predicted group's points to persons by the Hungarian method over ‖ u^_i − centre_j ‖ / c_j, c_j the score of person j
-[the ECCV paper names a simple Hungarian matching; the cost is our choice]. Nothing is learned; two groups may claim one person.
+The identifier matches a predicted group's points to persons by the Hungarian method over ‖ u^_i − centre_j ‖ / c_j, c_j
+the score of person j [the ECCV paper names a simple Hungarian matching; the cost is our choice]. Nothing is learned;
+two groups may claim one person.
 """
 
 import math

@@ -9,11 +9,11 @@
     L_s = (1 / |Φ̄|) Σ_{i real} | s_i − s^_ω(i) |
     L_u = (1 / |Φ̄|) Σ_{i real} Σ_{j ≤ S_i} ‖ u_j^(i) − u^_j^(ω(i)) ‖₁
 
-A true group's members are in order of ascending x by default [our choice: the paper compares points by their index, and does not tell us the
-order]. Two terms are ours and not the paper's, each with a weight of its own: the cross entropy of a matched query's activities, and that of the
-action of each member's slot.
-Groups are padded to the number of queries; padding costs nothing, so that only true groups need rows here. |Φ̄| is the number of real groups
-in the batch. The cost of points is a mean over members, their loss a sum, as in the paper.
+A true group's members are in order of ascending x by default [our choice: the paper compares points by their index, and
+does not tell us the order]. Two terms are ours and not the paper's, each with a weight of its own: the cross entropy of
+a matched query's activities, and that of the action of each member's slot. Groups are padded to the number of queries;
+padding costs nothing, so that only true groups need rows here. |Φ̄| is the number of real groups in the batch. The cost
+of points is a mean over members, their loss a sum, as in the paper.
 """
 
 from dataclasses import dataclass
@@ -70,7 +70,8 @@ class Targets:
             actions: `(b, p)`.
             groups: `(b, p)`.
             activities: `(b, k)`.
-            members: M, the most members of a group; a larger group loses its last members, which `data.splits` refuses before.
+            members: M, the most members of a group; a larger group loses its last members, which `data.splits` refuses
+                before.
             kinds: N_v, how many activities there are.
             order: Of a group's members. Default: "x", from left to right.
         """

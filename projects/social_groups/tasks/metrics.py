@@ -1,7 +1,8 @@
 """Metrics of social groups, over numbers of persons alone: they do not know where predictions came from.
 
-A scene's prediction is a list of `Guess`: scores of the activities and the set of members. All accuracies are shares, 0 to 1.
-Definitions are ours where the papers' are not known to us; group mAP and the IoU of outliers are those of the Café benchmark's code.
+A scene's prediction is a list of `Guess`: scores of the activities and the set of members. All accuracies are shares, 0
+to 1. Definitions are ours where the papers' are not known to us; group mAP and the IoU of outliers are those of the
+Café benchmark's code.
 """
 
 from collections.abc import Callable, Sequence
@@ -83,8 +84,9 @@ def group_right(guesses: Sequence[Guess], truth: Truth, least: float = 1.0) -> b
 
 
 def group_map(scenes: Sequence[Scene], activities: int, least: float) -> float:
-    """Mean over activities of the average precision of groups of two or more: all-point interpolation; each guess may take one free true group
-    of its activity and scene whose IoU with it is at least `least`. Activities that no true group has are left out."""
+    """Mean over activities of the average precision of groups of two or more: all-point interpolation; each guess may
+    take one free true group of its activity and scene whose IoU with it is at least `least`. Activities that no true
+    group has are left out."""
     precisions = [average_precision(scenes, activity, least) for activity in range(activities)]
     known = [value for value in precisions if value is not None]
     return float(np.mean(known)) if known else 0.0

@@ -1,7 +1,8 @@
 """Swapped models on inputs nobody wrote a test for: decoders with cross attention, caches, two towers, packed and padded rows.
 
-Right: softmax is the model's own attention; the future of a causal sequence and what stands in padding change no kept row; a padded row is its
-run alone; a sequence decoded in pieces is the sequence decoded at once. Otherwise one clear error.
+Right: softmax is the model's own attention; the future of a causal sequence and what stands in padding change no kept
+row; a padded row is its run alone; a sequence decoded in pieces is the sequence decoded at once. Otherwise one clear
+error.
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
 """Each property is able to fail: for each, a right mechanism broken in one place, and the properties that notice.
 
-`Right` is plain softmax attention. A break that stands in `attend` is in `mix` and in its reference alike, so that only the property itself can
-see it; a break in `mix` alone is one that the reference would reveal.
+`Right` is plain softmax attention. A break that stands in `attend` is in `mix` and in its reference alike, so that only
+the property itself can see it; a break in `mix` alone is one that the reference would reveal.
 """
 
 import os

@@ -38,9 +38,10 @@ def test_chance_to_meet_by_counting_choices() -> None:
 def test_by_hand() -> None:
     """Tokens 0 and 1 in clusters of one; of three hashed rounds the first two pair each query with its own key, the third with the other.
 
-    All three attend: each pair counts once, (0 + 3) / 2. Only the first attends: each query meets its own key alone. The first and the third of
-    rounds `together, crossed, together` attend, all counted: the own pair is met in two of three, by any choice of two with chance 1, the other
-    pair in one, with chance 2/3. So query 0 gives 0 the weight 1 and 3 the weight 3/2: 4.5 / 2.5; query 1: 3 / 2.5.
+    All three attend: each pair counts once, (0 + 3) / 2. Only the first attends: each query meets its own key alone.
+    The first and the third of rounds `together, crossed, together` attend, all counted: the own pair is met in two of
+    three, by any choice of two with chance 1, the other pair in one, with chance 2/3. So query 0 gives 0 the weight 1
+    and 3 the weight 3/2: 4.5 / 2.5; query 1: 3 / 2.5.
     """
     q = k = torch.tensor([[[[0.0], [1.0]]]])
     v = torch.tensor([[[[0.0], [3.0]]]])

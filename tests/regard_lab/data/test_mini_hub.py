@@ -1,7 +1,7 @@
 """Every data set with a source on the hub, read by the hub's real client from folders in the hub's own schema.
 
-With REGARD_HUB=1 the same tests ask the real hub: that the first row of each split has the columns of the folder here, and that the smaller sets
-have their official sizes.
+With REGARD_HUB=1 the same tests ask the real hub: that the first row of each split has the columns of the folder here,
+and that the smaller sets have their official sizes.
 """
 
 import importlib

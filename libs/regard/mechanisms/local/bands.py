@@ -31,9 +31,9 @@ def bands(
     """Local attention of finite inputs, keys i − before … i + after for query i. Its second derivative
     is that of `blocks`.
 
-    q, k `(b, h, n, d)`, v `(b, h, n, e)`, `key_mask` `(b, n)` or `None`, n ≥ 1 -> `(b, h, n, e)`; a query that may see no
-    key gets 0. `None` if an input may not be finite: its sum is not, which is known for nothing, because rows that have
-    just been read are in the cache when they are multiplied.
+    q, k `(b, h, n, d)`, v `(b, h, n, e)`, `key_mask` `(b, n)` or `None`, n ≥ 1 -> `(b, h, n, e)`; a query that may see
+    no key gets 0. `None` if an input may not be finite: its sum is not, which is known for nothing, because rows that
+    have just been read are in the cache when they are multiplied.
     """
     n = q.shape[2]
     block = block_size(n, max(before, after))
@@ -57,8 +57,8 @@ def block_size(n: int, reach: int) -> int:
 class Part(NamedTuple):
     """Blocks `first` … `end` - 1 of sequences that are one after the other in memory.
 
-    Either they are whole sequences, or blocks of a single one. `at` are the rows of the queries, `rows` those of the blocks
-    that their windows cover, some of them maybe before the first row or after the last.
+    Either they are whole sequences, or blocks of a single one. `at` are the rows of the queries, `rows` those of the
+    blocks that their windows cover, some of them maybe before the first row or after the last.
     """
 
     group: int

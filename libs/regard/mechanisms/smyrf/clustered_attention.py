@@ -8,13 +8,15 @@ meets in round r,
     l_r = logsumexp(s)        o_r = Σ exp(s - l_r) v        out = Σ_r w_r o_r        w_r = softmax_r(l_r)
 
 which is one softmax over all the keys it meets, a key met twice counting twice (a round that counts t times has log t
-added to its l_r), or, when later meetings of the same two are left out of s, counting once; the unbiased merge then adds
-log(1 / P(met)) to s (`regard.mechanisms.smyrf.unbiased`). Hence the gradient needs no merge: with L = logsumexp_r(l_r) each round's weights
-are exp(s - L), and the usual backward of attention, given `out` and L in place of o_r and l_r, returns its share.
+added to its l_r), or, when later meetings of the same two are left out of s, counting once; the unbiased merge then
+adds log(1 / P(met)) to s (`regard.mechanisms.smyrf.unbiased`). Hence the gradient needs no merge: with L =
+logsumexp_r(l_r) each round's weights are exp(s - L), and the usual backward of attention, given `out` and L in place of
+o_r and l_r, returns its share.
 
 On CPU the kernel is the one behind `scaled_dot_product_attention`, and a round goes through it in parts that stay in
 the cache: memory that is used again costs a fraction of memory that the system must first map and clear. Each thread
-does all of this for its share of the heads (`regard.common.threads`). Elsewhere a plain form of the same formulas, in one part.
+does all of this for its share of the heads (`regard.common.threads`). Elsewhere a plain form of the same formulas, in
+one part.
 """
 
 import math
@@ -42,8 +44,8 @@ def merged_attention(
 ) -> Tensor:
     """Attention of each query to the keys of its clusters, rounds merged.
 
-    `shares`: the rounds, for all heads together or for some heads each. `merge`: a key met in several rounds counts that
-    often, `once`, or once over its chance to be met (`unbiased`).
+    `shares`: the rounds, for all heads together or for some heads each. `merge`: a key met in several rounds counts
+    that often, `once`, or once over its chance to be met (`unbiased`).
 
     q (b, h, n, d), k (b, h, m, d), v (b, h, m, e) -> (b, h, n, e), all finite. The first round must place every query
     that has a meaning: those it does not place, and those in clusters without keys, get numbers of no meaning.

@@ -73,7 +73,8 @@ def smyrf(
         query_mask: `(b, n)`, boolean, True = keep; in self attention pass the mask as both. Default: None, all queries.
         scale: Factor of q · k. Default: None, d ** -0.5.
         directions: What is drawn, of the asymmetric hash the α_r, `(d + 2, r)`: d coordinates, that of the keys' extra
-            one, that of the queries'; with `hash_rounds`, of all of these rounds. Default: None, drawn from `generator`.
+            one, that of the queries'; with `hash_rounds`, of all of these rounds. Default: None, drawn from
+            `generator`.
         generator: Source of `directions`. Default: None, torch's.
 
     Returns:

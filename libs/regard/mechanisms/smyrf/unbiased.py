@@ -7,8 +7,8 @@ rounds in which query i meets key j,
 
     P(i, j) = 1 - (T - N choose R) / (T choose R)
 
-is the chance that a random choice of R out of the T rounds has the two meet: rounds are drawn alike, so that the first R
-are such a choice. Each pair that the R rounds meet counts once and weighs 1 / P(i, j) (Horvitz and Thompson, "A
+is the chance that a random choice of R out of the T rounds has the two meet: rounds are drawn alike, so that the first
+R are such a choice. Each pair that the R rounds meet counts once and weighs 1 / P(i, j) (Horvitz and Thompson, "A
 Generalization of Sampling Without Replacement from a Finite Universe", 1952, equation 2). Hence
 
     E Σ_met exp(s) v / P = Σ_{N > 0} exp(s) v        and the same without v,

@@ -1,7 +1,8 @@
 """ECL (electricity consuming load): what 321 clients drew, hour by hour over three years.
 
-Split as in the released code of Informer: seven tenths of the steps train, the last two tenths test, what is between validates. Informer's
-windows of validation and test begin with known values of the split before; ours lie within their split.
+Split as in the released code of Informer: seven tenths of the steps train, the last two tenths test, what is between
+validates. Informer's windows of validation and test begin with known values of the split before; ours lie within their
+split.
 """
 
 from pathlib import Path

@@ -1,7 +1,8 @@
 """ImageNet-1K for training: 1.28 million photographs of 1,000 kinds, made 72 × 72, and the official 50,000 for validation as the test split.
 
-Every hundredth training picture is held out for validation. The pictures take 20 GB on the disk and about 60 GB of memory while they are prepared;
-afterwards they are mapped from the file, so that the processes of one machine share them.
+Every hundredth training picture is held out for validation. The pictures take 20 GB on the disk and about 60 GB of
+memory while they are prepared; afterwards they are mapped from the file, so that the processes of one machine share
+them.
 """
 
 from collections.abc import Sequence

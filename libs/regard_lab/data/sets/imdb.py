@@ -1,7 +1,7 @@
 """IMDB: 50,000 film reviews, each positive (1) or negative (0).
 
-The package has every review but not the official halves, so the split is our own: repeats are dropped first, then train and validation
-are drawn with the same number of each label. Markup (`<br />`) and length are left as they are.
+The package has every review but not the official halves, so the split is our own: repeats are dropped first, then train
+and validation are drawn with the same number of each label. Markup (`<br />`) and length are left as they are.
 """
 
 import json

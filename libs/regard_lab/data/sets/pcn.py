@@ -1,7 +1,7 @@
 """PCN: 30,974 objects of ShapeNet in eight categories, each seen from one side and whole; the set of Point Completion Network as PoinTr reads it.
 
-Training objects are seen from eight sides, the others from one. The points take 12 GB on the disk, and about 24 GB of memory while they are
-prepared; afterwards they are mapped from their files.
+Training objects are seen from eight sides, the others from one. The points take 12 GB on the disk, and about 24 GB of
+memory while they are prepared; afterwards they are mapped from their files.
 """
 
 from pathlib import Path

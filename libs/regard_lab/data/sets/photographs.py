@@ -1,7 +1,8 @@
 """Photographs: ten pictures that come with the package scikit-image, to look at what a vision model does. Too few to train on.
 
-Each is cut to its middle square and resized to 518 × 518, the size that DINOv2 was trained for; grey ones have three equal colours. There are
-no classes: a label is the picture's index. The first five are scenes, the others things, textures and the moon.
+Each is cut to its middle square and resized to 518 × 518, the size that DINOv2 was trained for; grey ones have three
+equal colours. There are no classes: a label is the picture's index. The first five are scenes, the others things,
+textures and the moon.
 """
 
 import io

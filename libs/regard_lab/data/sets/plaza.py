@@ -1,7 +1,7 @@
 """Plaza: synthetic scenes of 3 to 13 persons in one to four groups, as on a public square. Nothing in it was recorded.
 
-Sizes 2 to 4 have the proportions of the bars of the Collective Activity data set's social labels (Ehsanpour et al., figure 3);
-a fifth of the groups have 5 or 6 members [our choice], so that the effect of size can be seen.
+Sizes 2 to 4 have the proportions of the bars of the Collective Activity data set's social labels (Ehsanpour et al.,
+figure 3); a fifth of the groups have 5 or 6 members [our choice], so that the effect of size can be seen.
 """
 
 from regard_lab.data.card import Card, Source

@@ -1,7 +1,8 @@
 """Social-CAD: Collective Activity with the social groups of Ehsanpour et al., annotations without pixels.
 
-A group has two members or more; whoever is the only one with a group's number stands alone, and is an outsider here. The official test sequences are
-the test split; `VALIDATION` is taken from the training sequences [our choice: the official split has none].
+A group has two members or more; whoever is the only one with a group's number stands alone, and is an outsider here.
+The official test sequences are the test split; `VALIDATION` is taken from the training sequences [our choice: the
+official split has none].
 """
 
 from collections import Counter, defaultdict

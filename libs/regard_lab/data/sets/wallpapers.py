@@ -1,7 +1,8 @@
 """Wallpapers: 27 photographs of landscapes, plants, animals and things, as tiles of 128 × 128 pixels. Tiles of a photograph stay in one split.
 
-Each photograph is shrunk until its shorter side has 768 pixels, and cut from its upper left corner into tiles that do not overlap; what is left at
-the right and at the bottom falls away, and so does a tile of one colour alone. A label is the photograph's index by name.
+Each photograph is shrunk until its shorter side has 768 pixels, and cut from its upper left corner into tiles that do
+not overlap; what is left at the right and at the bottom falls away, and so does a tile of one colour alone. A label is
+the photograph's index by name.
 """
 
 import io

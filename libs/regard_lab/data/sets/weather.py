@@ -1,7 +1,8 @@
 """Weather (WTH): the weather of one place in the United States, hour by hour over four years, twelve channels.
 
-Split as in the released code of Informer: seven tenths of the steps train, the last two tenths test, what is between validates. Informer's
-windows of validation and test begin with known values of the split before; ours lie within their split.
+Split as in the released code of Informer: seven tenths of the steps train, the last two tenths test, what is between
+validates. Informer's windows of validation and test begin with known values of the split before; ours lie within their
+split.
 """
 
 from pathlib import Path

@@ -34,8 +34,8 @@ def measure(config: Config, folder: Path) -> RunResult:
     chance               the same for any two queries of the grid, in %
     times_chance         the first over the second
 
-    The first seed leaves exhibits of the last measured layer, its first input: the clusters of the first heads' queries as pictures, a part of the
-    first head's matrix of which queries share a cluster with which keys, and the picture.
+    The first seed leaves exhibits of the last measured layer, its first input: the clusters of the first heads' queries
+    as pictures, a part of the first head's matrix of which queries share a cluster with which keys, and the picture.
 
     Raises:
         ValueError: The model's queries do not lie in a grid.

@@ -1,7 +1,7 @@
 """SMYRF's clusters on given queries and keys, as labels: the same steps as the mechanism's own (`smyrf.hashing`, `smyrf.clusters`).
 
-`regard.observe` gives them too, by running the mechanism over an identity of n × m values per head; labels cost n + m, and the tables here need
-them for 72 heads of 1,370 tokens, hundreds of times.
+`regard.observe` gives them too, by running the mechanism over an identity of n × m values per head; labels cost n + m,
+and the tables here need them for 72 heads of 1,370 tokens, hundreds of times.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Tables `lsh_ablation` and `merges`: how much of a trained model's dense attention do SMYRF's clusters hold, by hash?
 
-No weight is changed. The queries and keys are the inputs of dense attention inside the model; every scheme gets the same ones, and the
-clusters of each layer are drawn anew by the seed.
+No weight is changed. The queries and keys are the inputs of dense attention inside the model; every scheme gets the
+same ones, and the clusters of each layer are drawn anew by the seed.
 """
 
 from __future__ import annotations

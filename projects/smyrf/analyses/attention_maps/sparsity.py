@@ -1,8 +1,9 @@
 """Table `sparsity`: how few of a dense attention map's weights matter?
 
-The released code has a script that reads, of every map, the share of weights "under K/N", the share under 0.01 and the largest weight, and prints
-mean ± standard deviation over maps; what K was, and the paper's numbers, are not known to us. Here N is the number of keys and K is 1: 1/N is
-the mean weight, which every key has if a query attends to all alike.
+The released code has a script that reads, of every map, the share of weights "under K/N", the share under 0.01 and the
+largest weight, and prints mean ± standard deviation over maps; what K was, and the paper's numbers, are not known to
+us. Here N is the number of keys and K is 1: 1/N is the mean weight, which every key has if a query attends to all
+alike.
 """
 
 from __future__ import annotations

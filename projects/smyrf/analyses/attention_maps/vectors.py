@@ -43,8 +43,9 @@ Attend = Callable[[int, Vectors], Tensor]
 class Subject:
     """A trained model with its inputs.
 
-    `run()` gives the model's result, one row per input (b, w); `attending(attend)` is a block in which every attention layer gives
-    `attend(layer, vectors)` (b, h, n, e). `grid`: rows and columns of the queries that lie in a picture, which are the last ones.
+    `run()` gives the model's result, one row per input (b, w); `attending(attend)` is a block in which every attention
+    layer gives `attend(layer, vectors)` (b, h, n, e). `grid`: rows and columns of the queries that lie in a picture,
+    which are the last ones.
     """
 
     run: Callable[[], Tensor]

@@ -36,8 +36,8 @@ def spectra(config: Config) -> Work:
 
 
 def of_analysis(cells: Iterable[Config], *, swapped: bool = False, spectral: bool = False) -> list[Work]:
-    """The tables of the analysis: a dense pass for all rows that share inputs; then per row, with `swapped`, a pass with SMYRF and all dense maps
-    again, and, with `spectral`, the spectra."""
+    """The tables of the analysis: a dense pass for all rows that share inputs; then per row, with `swapped`, a pass
+    with SMYRF and all dense maps again, and, with `spectral`, the spectra."""
     works, seen = [], set()
     for config in cells:
         section = config.analysis

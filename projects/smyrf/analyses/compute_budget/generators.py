@@ -24,8 +24,9 @@ class Nothing(nn.Module):
 
 @dataclass(frozen=True)
 class Costs:
-    """Operations per picture, beside attention: to generate it; of the discriminator on it, forward and backward to its own weights; of both
-    networks, forward and backward to the generator's weights. `sizes` are those of its attention."""
+    """Operations per picture, beside attention: to generate it; of the discriminator on it, forward and backward to its
+    own weights; of both networks, forward and backward to the generator's weights. `sizes` are those of its attention.
+    """
 
     generated: int
     discriminated: int

@@ -22,8 +22,8 @@ SMALL_MIB = 1.0  # a peak below it is too near the size of a memory page to comp
 class Comparison:
     """One SMYRF setting; ratios are over dense attention by the fused kernel, on the longest input.
 
-    `score_memory` is the mean over inputs, 0 to 1; `perplexity` and `dense_perplexity` are those of a causal model; `peak_ratio` is None where the
-    peaks are too small to compare.
+    `score_memory` is the mean over inputs, 0 to 1; `perplexity` and `dense_perplexity` are those of a causal model;
+    `peak_ratio` is None where the peaks are too small to compare.
     """
 
     rounds: int

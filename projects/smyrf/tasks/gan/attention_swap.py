@@ -38,8 +38,8 @@ def measure(config: "Config", folder: Path) -> RunResult:
     time_ms         of a batch: the whole generator's time
     peak_mib        of a batch: the most that the attention holds beyond its inputs, its output included, as measured
 
-    and those of the judge (`scores`) and of the likeness to dense attention. The exhibit `pictures` holds one picture per class of
-    `evaluation.shown`, one below the other.
+    and those of the judge (`scores`) and of the likeness to dense attention. The exhibit `pictures` holds one picture
+    per class of `evaluation.shown`, one below the other.
     """
     assert config.gan is not None
     evaluation, seed = config.gan.evaluation, config.seed

@@ -1,7 +1,8 @@
 """The network that scores generated pictures: a small classifier, trained here on the same data set.
 
-The Fréchet distance and the Inception score are defined over any network that knows the pictures; the published ones use Inception-v3, trained on
-ImageNet. Over this one they say how a generator compares with another here, and nothing beside published numbers.
+The Fréchet distance and the Inception score are defined over any network that knows the pictures; the published ones
+use Inception-v3, trained on ImageNet. Over this one they say how a generator compares with another here, and nothing
+beside published numbers.
 """
 
 from dataclasses import dataclass

@@ -2,8 +2,8 @@
 
     L_D = E max(0, 1 - D(x, y)) + E max(0, 1 + D(G(z, y'), y'))        L_G = -E D(G(z, y'), y')        z ~ N(0, I), y' uniform
 
-What Lightning calls an epoch is a chunk of generator steps here: it ends in a checkpoint with both networks, both optimisers, the average and the
-vectors of the spectral norms, and every draw of a step comes from (seed, step).
+What Lightning calls an epoch is a chunk of generator steps here: it ends in a checkpoint with both networks, both
+optimisers, the average and the vectors of the spectral norms, and every draw of a step comes from (seed, step).
 """
 
 import copy

@@ -23,9 +23,10 @@ STRIDE = 1_000_000  # between the numbers of one column's texts and the next's
 def train(config: "Config", folder: Path) -> RunResult:
     """Fine-tune on every task and score its held-out splits, all in %; `average` is the mean of the columns.
 
-    Beside it: `score_memory`, of texts as long as the cut; `real_score_memory`, of the held-out texts as long as they are; the share of held-out
-    texts on which SMYRF differs from dense attention at all; the share that was cut; tokens per text. The curve is the mean over tasks of the
-    loss on validation splits. Items are kept where every task is scored by accuracy: one per held-out text, whose mean is `average`.
+    Beside it: `score_memory`, of texts as long as the cut; `real_score_memory`, of the held-out texts as long as they
+    are; the share of held-out texts on which SMYRF differs from dense attention at all; the share that was cut; tokens
+    per text. The curve is the mean over tasks of the loss on validation splits. Items are kept where every task is
+    scored by accuracy: one per held-out text, whose mean is `average`.
     """
     text, attention = config.text, config.attention
     assert text is not None

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 def train(config: "Config", folder: Path) -> RunResult:
     """Accuracy (%) and cross entropy (nats) on held-out reviews with the attention of `text.inference`, after training with `attention.name`.
 
-    The weights are an artefact that rows with the same training share. `training_memory` and `inference_memory`: score memory in % of dense
-    attention's for reviews as long as the cut; `real_inference_memory`: for the held-out reviews as long as they are.
+    The weights are an artefact that rows with the same training share. `training_memory` and `inference_memory`: score
+    memory in % of dense attention's for reviews as long as the cut; `real_inference_memory`: for the held-out reviews
+    as long as they are.
     """
     text, attention = config.text, config.attention
     assert text is not None

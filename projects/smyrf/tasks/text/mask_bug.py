@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def train(config: "Config", folder: Path) -> RunResult:
     """Accuracy (%) and cross entropy (nats) with the masks of inference in one order, after training with one order.
 
-    The batches of inference are as large as those of training, and unsorted. `wrong_rows`: the share of their (text, head) rows whose mask is not
-    their own, in %: 0 in the right order.
+    The batches of inference are as large as those of training, and unsorted. `wrong_rows`: the share of their (text,
+    head) rows whose mask is not their own, in %: 0 in the right order.
     """
     text, attention = config.text, config.attention
     assert text is not None

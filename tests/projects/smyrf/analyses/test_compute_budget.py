@@ -240,8 +240,9 @@ def test_the_hubs_models_have_their_published_sizes(checkpoint, expected):
 
 
 def test_biggan_has_the_published_sizes():
-    """Generator and discriminator of BigGAN at 128 × 128 as compare_gan's tests and the comments of BigGAN-PyTorch have them. Their discriminator
-    attends on its 96 channels (θ and φ of 12, g and o of 48, γ); ours does not, as that of faces in the released code, and the swap needs none."""
+    """Generator and discriminator of BigGAN at 128 × 128 as compare_gan's tests and the comments of BigGAN-PyTorch have
+    them. Their discriminator attends on its 96 channels (θ and φ of 12, g and o of 48, γ); ours does not, as that of
+    faces in the released code, and the swap needs none."""
     network = config_of("table=biggan_swap", "scale=paper").gan.network
     with torch.device("meta"):
         generator, discriminator = Generator(network, Attend("softmax")), Discriminator(network)
