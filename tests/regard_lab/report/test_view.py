@@ -121,7 +121,7 @@ def test_claims_show_verdict_and_statistic(root: Path) -> None:
     overview = words(index.select_one("table.overview tbody"))
     assert (
         overview == "A sample & <more> Nobody et al. 2024 laptop: 1 of 2 tables quick: 1 of 2 tables none "
-        "1 ✓ holds 1 – not run — — — 2 in 2 sentences"
+        "1 ✓ holds 1 – not run — — — 2 in 2"
     )
     assert "scores Scores | of_all not run 2 of 4 rows 1 of 3 rows" in words(index.select_one("details.card table"))
 
