@@ -248,7 +248,23 @@ def test_figures_draw_what_there_is():
     rows += [row("vit", 50.0, attention="smyrf", rounds=2, cluster_size=343, dedup=once) for once in (False, True)]
     rows += [row("minilm", 50.0, attention="smyrf", rounds=4, cluster_size=16, dedup=False)]
     result = Result("smyrf", "pretrained_swap", "laptop", "", [SimpleNamespace(name="imdb", stands_in_for=None)], rows)
-    for make in FIGURES.values():
-        figure = make(Results([result]))
+    for name in ("swap_similarity", "swap_agreement"):
+        figure = FIGURES[name](Results([result]))
         assert [axes.get_title() for axes in figure.axes] == ["ViT-S/14, 1,370 tokens", "MiniLM-L6, 128"]
         assert len(figure.axes[0].lines) == 4  # seeds and mean of two rows; dense attention is no point of its own
+
+
+def test_the_figure_of_drop_in_has_a_line_per_method_and_the_floor():
+    def row(method, value, **share):
+        metrics = {"cosine": Metric.of([value, value + 0.02], "")}
+        return Row({"model": "vit", "method": method, **share}, metrics, "ok", "", [0, 1], ["a", "b"])
+
+    rows = [row("softmax", 1.0), row("even", 0.3)]
+    rows += [row("smyrf", 0.9, share=50), row("smyrf", 0.8, share=25), row("kde", 0.7, share=50)]
+    figure = FIGURES["drop_in"](Results([Result("smyrf", "drop_in", "laptop", "", [], rows)]))
+    (axes,) = figure.axes
+    assert axes.get_title() == "ViT-S/14, 257 tokens"
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["kde", "smyrf"]
+    marks = {round(float(line.get_xdata()[0]), 3) for line in axes.lines if len(line.get_xdata()) == 1}
+    assert marks == {0.91, 0.81, 0.71}
+    assert [float(line.get_xdata()[0]) for line in axes.lines if line.get_color() == "#999999"] == [0.31]
