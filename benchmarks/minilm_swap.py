@@ -38,17 +38,17 @@ SENTENCE_END = re.compile(r"(?<=[.!?])\s|<br")
 def texts(root: Path) -> dict[str, list[list[int]]]:
     """Token ids of the two kinds, from the reviews of the test split in their order."""
     tokenizer = models.load_tokenizer("minilm", root)
-    found: dict[str, list[list[int]]] = {"first sentence": [], "first 128 tokens": []}
+    by_kind: dict[str, list[list[int]]] = {"first sentence": [], "first 128 tokens": []}
     for review in data.load("imdb", root)["test"].texts:
         sentence: list[int] = tokenizer(SENTENCE_END.split(review)[0], truncation=True, max_length=MOST)["input_ids"]
         beginning: list[int] = tokenizer(review, truncation=True, max_length=MOST)["input_ids"]
-        if LEAST <= len(sentence) < MOST and len(found["first sentence"]) < TEXTS:
-            found["first sentence"].append(sentence)
-        if len(beginning) == MOST and len(found["first 128 tokens"]) < TEXTS:
-            found["first 128 tokens"].append(beginning)
-        if all(len(ids) == TEXTS for ids in found.values()):
+        if LEAST <= len(sentence) < MOST and len(by_kind["first sentence"]) < TEXTS:
+            by_kind["first sentence"].append(sentence)
+        if len(beginning) == MOST and len(by_kind["first 128 tokens"]) < TEXTS:
+            by_kind["first 128 tokens"].append(beginning)
+        if all(len(ids) == TEXTS for ids in by_kind.values()):
             break
-    return found
+    return by_kind
 
 
 def batches(ids: list[list[int]]) -> list[Tensor]:

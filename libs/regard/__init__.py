@@ -68,8 +68,8 @@ if not TYPE_CHECKING:  # to a type checker a misspelt name is an error
         if name not in LAZY:
             raise AttributeError(f"module 'regard' has no attribute {name!r}; it has {', '.join(__all__)}")
         module, _, function = LAZY[name].partition(":")
-        found = importlib.import_module(module)
-        return getattr(found, function) if function else found
+        loaded = importlib.import_module(module)
+        return getattr(loaded, function) if function else loaded
 
 
 def __dir__() -> list[str]:

@@ -52,9 +52,9 @@ __all__ = [
 if not TYPE_CHECKING:  # to a type checker a misspelt function is an error
 
     def __getattr__(name: str) -> Any:
-        if (found := _function(name)) is None:
+        if (function := _function(name)) is None:
             raise AttributeError(f"module 'regard.functional' has no attribute {name!r}; it has {', '.join(__dir__())}")
-        return found
+        return function
 
 
 def __dir__() -> list[str]:

@@ -153,21 +153,21 @@ def accelerators() -> int:
     return torch.cuda.device_count()
 
 
-def show(found: DryRun) -> str:
+def show(table: DryRun) -> str:
     """A dry run in lines."""
     lines = [
-        f"{found.name} at {found.scale}: {len(found.rows)} rows, {sum(row.cells for row in found.rows)} cells; {found.machine}"
+        f"{table.name} at {table.scale}: {len(table.rows)} rows, {sum(row.cells for row in table.rows)} cells; {table.machine}"
     ]
-    lines += [f"  data     {name}: {state}" for name, state in found.data.items()]
-    lines += [f"  weights  {name}: {state}" for name, state in found.weights.items()]
+    lines += [f"  data     {name}: {state}" for name, state in table.data.items()]
+    lines += [f"  weights  {name}: {state}" for name, state in table.weights.items()]
     lines.append(f"  {'row':<40}{'cells':>6}{'devices':>8}{'GPU h':>10}{'GiB':>7}")
-    for row in found.rows:
+    for row in table.rows:
         lines.append(
             f"  {label(row.key)[:38]:<40}{row.cells:>6}{row.devices:>8}{row.gpu_hours:>10,.2f}{row.memory_gib:>7,.1f}"
         )
     rate = f"{hours.SHARE['32-true']:.0%} of {hours.PEAK['32-true'] / 1e12:.0f} TFLOPS"
     lines.append(
-        f"  {sum(row.gpu_hours for row in found.rows):,.2f} GPU hours in float32 at {rate}, an H100's; GiB of one step on one device"
+        f"  {sum(row.gpu_hours for row in table.rows):,.2f} GPU hours in float32 at {rate}, an H100's; GiB of one step on one device"
     )
-    lines += [f"missing: {what}" for what in found.missing] or ["nothing is missing"]
+    lines += [f"missing: {what}" for what in table.missing] or ["nothing is missing"]
     return "\n".join(lines)

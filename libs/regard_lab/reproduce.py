@@ -368,9 +368,9 @@ def dry(names: list[tuple[str, str]], scale: str, root: Path) -> int:
     """Print what each table needs; 1 if something is missing."""
     from regard_lab import dry_run
 
-    found = [dry_run.dry_run(paper, name, scale, root) for paper, name in names]
-    print("\n\n".join(map(dry_run.show, found)))
-    return int(any(one.missing for one in found))
+    states = [dry_run.dry_run(paper, name, scale, root) for paper, name in names]
+    print("\n\n".join(map(dry_run.show, states)))
+    return int(any(one.missing for one in states))
 
 
 def _split(table: str) -> tuple[str, str]:

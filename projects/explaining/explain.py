@@ -64,7 +64,7 @@ def explain(
     check(definition, against)
     positions = getattr(model.config, "max_position_embeddings", None) or tokens
     device = next(iter(model.parameters())).device
-    found = []
+    rows = []
     for text in texts:
         encoded = tokenizer(text, truncation=True, max_length=min(tokens, positions), return_tensors="pt")
         ids = encoded["input_ids"][0]
@@ -73,8 +73,8 @@ def explain(
         special = torch.isin(ids, torch.tensor(sorted(tokenizer.all_special_ids), dtype=ids.dtype)).to(device)
         inputs = {name: encoded[name].to(device) for name in ("input_ids", "attention_mask")}
         words = [readable(word) for word in tokenizer.convert_ids_to_tokens(ids.tolist())]
-        found.append(explained(model, inputs, words, special, definition, tuple(against)))
-    return found
+        rows.append(explained(model, inputs, words, special, definition, tuple(against)))
+    return rows
 
 
 def check(definition: str, against: Sequence[str]) -> None:

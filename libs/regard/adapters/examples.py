@@ -151,8 +151,8 @@ def first(*configs: Any, names: tuple[str, ...], default: Any) -> Any:
 
 def special(config: Any) -> set[int]:
     """Token ids that mean something."""
-    found = {value for name, value in vars(config).items() if name.endswith(("token_id", "token_index"))}
-    return {value for value in found if isinstance(value, int)}
+    tokens = {value for name, value in vars(config).items() if name.endswith(("token_id", "token_index"))}
+    return {value for value in tokens if isinstance(value, int)}
 
 
 def parameters(model: nn.Module) -> set[str]:

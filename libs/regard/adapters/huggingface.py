@@ -425,16 +425,16 @@ def crosses(module: Any) -> bool:
 
     Lengths do not tell when they are equal. What a proof has found goes before the marks of the module.
     """
-    if (found := getattr(module, "regard_across", None)) is not None:
-        return bool(found)
+    if (proven := getattr(module, "regard_across", None)) is not None:
+        return bool(proven)
     marked = getattr(module, "is_cross_attention", False) or getattr(module, "is_decoder", False)
     return bool((marked and not getattr(module, "is_causal", False)) or "Cross" in type(module).__name__)
 
 
 def target_is_causal(module: Any) -> bool:
     """If this is cross attention: may no output depend on later targets? Yes where nothing says otherwise."""
-    if (found := getattr(module, "regard_target_is_causal", None)) is not None:
-        return bool(found)
+    if (proven := getattr(module, "regard_target_is_causal", None)) is not None:
+        return bool(proven)
     config = module.config
     marks = (getattr(module, "is_decoder", False), getattr(module, "is_cross_attention", False))
     return any(marks) or bool(getattr(config, "is_encoder_decoder", False) or getattr(config, "is_decoder", False))

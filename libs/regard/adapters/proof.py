@@ -56,12 +56,12 @@ def outputs(model: nn.Module, example: Example) -> dict[str, Tensor]:
     torch.manual_seed(0)
     sizes = [(p.dtype.itemsize, p.dtype) for p in model.parameters() if p.is_floating_point() and p.dtype.itemsize > 1]
     coarsest = min(sizes, default=(4, torch.float32), key=lambda pair: pair[0])[1]
-    found: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = {}
 
     def walk(x: Any, place: str) -> None:
         if isinstance(x, Tensor):
             if x.is_floating_point():
-                found[place] = x.detach().to(coarsest) if x.dtype.itemsize > coarsest.itemsize else x.detach()
+                tensors[place] = x.detach().to(coarsest) if x.dtype.itemsize > coarsest.itemsize else x.detach()
         elif isinstance(x, Mapping):
             for name, value in x.items():
                 if "past_key" not in str(name) and "cache" not in str(name):
@@ -71,7 +71,7 @@ def outputs(model: nn.Module, example: Example) -> dict[str, Tensor]:
                 walk(value, f"{place}[{i}]")
 
     walk(example.call(model), "")
-    return found
+    return tensors
 
 
 # Of the largest entry, by bytes of the type: equal but for another order of sums, and equal but for a product of another size.
@@ -96,11 +96,11 @@ def apart(a: Tensor, b: Tensor, rows: Tensor | None) -> float:
     return float(difference.masked_fill(same, 0.0).nan_to_num(math.inf).max())
 
 
-def check_parity(reference: dict[str, Tensor], found: dict[str, Tensor], keep: Tensor | None, what: str) -> str:
+def check_parity(reference: dict[str, Tensor], outputs: dict[str, Tensor], keep: Tensor | None, what: str) -> str:
     """Raises SwapError where the outputs of kept tokens differ; else the largest difference, in words."""
     worst = 0.0
     for name, a in reference.items():
-        b = found.get(name)
+        b = outputs.get(name)
         if b is None or b.shape != a.shape:
             raise SwapError(
                 f"{what}: the output {name or 'of the model'} is {None if b is None else tuple(b.shape)}, was {tuple(a.shape)}"

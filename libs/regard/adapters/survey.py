@@ -48,9 +48,9 @@ def learn(model: nn.Module, state: State, example: Example) -> Facts:
     state.enter(model)
     prints: dict[str, dict[nn.Module, tuple[list[float], list[float]]]] = {}
     with recording.recorded(model) as recorder:
-        found = {case: proof.outputs(model, each) for case, each in cases.items()}
+        outputs = {case: proof.outputs(model, each) for case, each in cases.items()}
     for case in cases:
-        proof.check_parity(reference[case], found[case], cases[case].keep, f"the model's own attention, {case}")
+        proof.check_parity(reference[case], outputs[case], cases[case].keep, f"the model's own attention, {case}")
     for name, changed in sources(example):
         with recording.recorded(model) as again:
             proof.outputs(model, changed)
@@ -143,12 +143,12 @@ def causal_sources(
 
 def candidates(model: nn.Module) -> list[nn.Module]:
     """Modules that are attention by their class's name and have maps of their own, none inside another."""
-    found: list[nn.Module] = []
+    modules: list[nn.Module] = []
     for module in model.modules():
         maps = [child for child in module.children() if isinstance(child, nn.Linear) or "Conv" in type(child).__name__]
         if re.search(r"attention|attn", type(module).__name__, re.IGNORECASE) and len(maps) >= 2:
-            found.append(module)
-    return found
+            modules.append(module)
+    return modules
 
 
 def unheard(model: nn.Module, recorder: recording.Recorder) -> list[nn.Module]:

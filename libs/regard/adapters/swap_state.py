@@ -71,15 +71,15 @@ class State:
 
 def configs_of(model: nn.Module) -> list[Any]:
     """The configs of transformers that a model's modules carry, and those inside them."""
-    found: dict[int, Any] = {}
+    configs: dict[int, Any] = {}
 
     def add(config: Any) -> None:
-        if not hasattr(config, "_attn_implementation_internal") or id(config) in found:
+        if not hasattr(config, "_attn_implementation_internal") or id(config) in configs:
             return
-        found[id(config)] = config
+        configs[id(config)] = config
         for name in getattr(config, "sub_configs", None) or ():
             add(getattr(config, name, None))
 
     for module in model.modules():
         add(getattr(module, "config", None))
-    return list(found.values())
+    return list(configs.values())

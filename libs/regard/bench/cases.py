@@ -221,19 +221,19 @@ def peer_options(peer: Callable[..., Any], case: Case, layer: Any) -> dict[str, 
     Options of the case, else attributes of the layer of that name (`directions`, `window`, `causal`).
     """
     given = parsed_options(case.options)
-    found: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     for name, parameter in inspect.signature(peer).parameters.items():
         if parameter.kind is not parameter.KEYWORD_ONLY:
             continue
         if name in given:
-            found[name] = given[name]
+            options[name] = given[name]
         elif hasattr(layer, name):
-            found[name] = getattr(layer, name)
+            options[name] = getattr(layer, name)
         elif parameter.default is parameter.empty:
             raise BadRequest(
                 f"{case.form} needs {name!r}, which is neither an option nor an attribute of {case.mechanism}"
             )
-    return found
+    return options
 
 
 @functools.cache

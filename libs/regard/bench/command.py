@@ -204,10 +204,10 @@ def measured(kinds: Sequence[Case], environment: table.Environment, options: arg
 def grown(kinds: Sequence[Case], environment: table.Environment, options: argparse.Namespace) -> list[Row]:
     """The existing rows of these kinds, with how their time grows from half the length; written."""
     there = [row for row in table.read_all(options.folder) if row.case.kind in kinds and row.environment == environment]
-    found = list(run.with_doubling([row for row in there if row.case.form == LIBRARY], say=progress))
-    table.write(options.folder, found)
+    longer = list(run.with_doubling([row for row in there if row.case.form == LIBRARY], say=progress))
+    table.write(options.folder, longer)
     progress("")
-    return found
+    return longer
 
 
 def progress(text: str) -> None:

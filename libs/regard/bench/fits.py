@@ -35,8 +35,8 @@ def polynomial(lengths: Sequence[float], costs: Sequence[float], degree: int) ->
     unit = max(lengths)  # powers of numbers up to 1, so that the squares of large lengths do not drown the constant
     powers = torch.tensor([[(n / unit) ** power for power in range(degree + 1)] for n in lengths], dtype=torch.float64)
     target = torch.tensor(costs, dtype=torch.float64)[:, None]
-    found = torch.linalg.lstsq(powers, target).solution[:, 0].tolist()
-    return [float(value) / unit**power for power, value in enumerate(found)]
+    coefficients = torch.linalg.lstsq(powers, target).solution[:, 0].tolist()
+    return [float(value) / unit**power for power, value in enumerate(coefficients)]
 
 
 def efficiency_length(

@@ -87,8 +87,8 @@ def checks(rows: Iterable[Row]) -> list[Check]:
     Returns:
         One check per target; `holds` is None where it has not been measured.
     """
-    found = Rows(rows)
-    return [*_smyrf(found), *_local(found), *_causal(found), *_layers(found)]
+    measured = Rows(rows)
+    return [*_smyrf(measured), *_local(measured), *_causal(measured), *_layers(measured)]
 
 
 def bench_options(mechanism: str) -> tuple[str, ...]:

@@ -38,8 +38,8 @@ def differentiable_gradients(
     views = iter([x.view_as(x) for x in needed])
     given = [next(views) if x.requires_grad else x for x in inputs]
     out = function(*given)
-    found = iter(torch.autograd.grad(out, [x for x in given if x.requires_grad], grad, create_graph=True))
-    return tuple(next(found) if x.requires_grad else None for x in inputs)
+    gradients = iter(torch.autograd.grad(out, [x for x in given if x.requires_grad], grad, create_graph=True))
+    return tuple(next(gradients) if x.requires_grad else None for x in inputs)
 
 
 def can_branch() -> bool:

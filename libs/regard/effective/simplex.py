@@ -177,9 +177,9 @@ def _solver(span: Tensor, theta: Tensor) -> Callable[[Tensor], Tensor]:
     factor, _ = torch.linalg.cholesky_ex(matrix + torch.diag_embed(ridge))
 
     def solve(x: Tensor) -> Tensor:
-        found = torch.cholesky_solve(x[..., None], factor)
-        found = found + torch.cholesky_solve(x[..., None] - matrix @ found, factor)
-        return torch.nan_to_num(found[..., 0], 0.0, 0.0, 0.0)
+        solution = torch.cholesky_solve(x[..., None], factor)
+        solution = solution + torch.cholesky_solve(x[..., None] - matrix @ solution, factor)
+        return torch.nan_to_num(solution[..., 0], 0.0, 0.0, 0.0)
 
     return solve
 

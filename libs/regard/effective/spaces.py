@@ -14,8 +14,8 @@ def basis(matrix: Tensor, real: Tensor, tolerance: float | None = None) -> Tenso
     """
     left, sizes, _ = torch.linalg.svd(matrix, full_matrices=False)
     counts: Tensor = sizes > threshold(sizes, matrix, real, tolerance)
-    found: Tensor = left * counts[..., None, :]
-    return found
+    columns: Tensor = left * counts[..., None, :]
+    return columns
 
 
 def threshold(sizes: Tensor, matrix: Tensor, real: Tensor, tolerance: float | None) -> Tensor:

@@ -19,13 +19,13 @@ SMALL = 1e-14  # a weight, or an entry of y, that rounding alone has made
 def vertex(a: Tensor, span: Tensor, real: Tensor, steps: int) -> Tensor:
     """Rows (R, m) with bases (R, m, r) -> vertices (R, m). `steps` is not used: the number of steps is known."""
     rank = (span != 0).any(1).sum(-1)
-    found = torch.zeros_like(a)
+    point = torch.zeros_like(a)
     for size in sorted(set(rank.tolist())):  # heads of one rank at a time: their zero columns go
         (chosen,) = (rank == size).nonzero(as_tuple=True)
         nonzero = (span[chosen] != 0).any(1).to(torch.uint8).argsort(stable=True, dim=-1, descending=True)[:, :size]
         columns = span[chosen].gather(2, nonzero[:, None, :].expand(-1, span.shape[1], -1))
-        found[chosen] = purified(a[chosen], columns, real[chosen])
-    return found
+        point[chosen] = purified(a[chosen], columns, real[chosen])
+    return point
 
 
 def purified(a: Tensor, columns: Tensor, real: Tensor) -> Tensor:

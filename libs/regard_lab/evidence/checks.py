@@ -195,8 +195,8 @@ def _formula(claim: Claim, result: Result) -> Verdict:
     mean = math.fsum(values) / len(values)
     allowed = f", allowed to differ by {amount(100 * claim.tolerance)} %" if claim.tolerance else ""
     sentence = f"{what} is {number(mean)}; {claim.equals} = {number(expected)}{allowed}{_cases(holding, values)}."
-    found = {"estimate": mean, "expected": expected, "tolerance": claim.tolerance, "n": len(set(values))}
-    return Verdict("holds" if holding == len(values) else "fails", sentence, found)
+    statistic = {"estimate": mean, "expected": expected, "tolerance": claim.tolerance, "n": len(set(values))}
+    return Verdict("holds" if holding == len(values) else "fails", sentence, statistic)
 
 
 def _along(claim: Claim, result: Result) -> list[Key]:
@@ -353,7 +353,7 @@ def _ranks(claim: Claim, result: Result) -> Verdict:
         f"{start}, by 95 % intervals {f'between {rank.best} and {rank.worst}' if rank.best < rank.worst else rank.best}, {asked}; "
         f"{best}, {rival}; {how_many(claim, len(values[0]), claim.paired)}."
     )
-    found = {
+    statistic = {
         "estimate": rank.rank,
         "low": rank.best,
         "high": rank.worst,
@@ -362,7 +362,7 @@ def _ranks(claim: Claim, result: Result) -> Verdict:
         "p": p,
     }
     return Verdict(
-        "holds" if inside else "fails" if outside else "undecided", sentence, found, test=Test("rank", p, LEVEL)
+        "holds" if inside else "fails" if outside else "undecided", sentence, statistic, test=Test("rank", p, LEVEL)
     )
 
 

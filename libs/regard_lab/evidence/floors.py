@@ -93,8 +93,8 @@ def _fit_logistic(
         )
         return value, gradient.ravel()
 
-    found = optimize.minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 200})
-    weights: Floats = found.x
+    optimum = optimize.minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 200})
+    weights: Floats = optimum.x
     return weights
 
 
@@ -286,8 +286,8 @@ def _positions(known: Ints, wanted: Ints) -> Ints:
 
 def nearest_source(train: sparse.csr_matrix, test: sparse.csr_matrix) -> Ints:
     """For each row of `test` (`word_counts`) the number of the row of `train` with the largest cosine; the first of equals."""
-    found = [
+    nearest = [
         np.asarray((test[start : start + NEIGHBOURS] @ train.T).todense()).argmax(1)
         for start in range(0, test.shape[0], NEIGHBOURS)
     ]
-    return np.concatenate(found)
+    return np.concatenate(nearest)

@@ -21,10 +21,10 @@ def shared_items(claim: Claim, result: Result, key: Key) -> int | None:
     if claim.items is None or claim.metric in claim.items.without or claim.kind == "timing":
         return None
     record = next((result.records[cell] for cell in row_of(result, key).cells if cell in result.records), {})
-    found: Any = record.get("identity", {}).get("config", {})
+    value: Any = record.get("identity", {}).get("config", {})
     for part in claim.items.config.split("."):
-        found = found.get(part) if isinstance(found, Mapping) else None
-    return found * claim.items.shares.get(claim.metric, 1) if isinstance(found, int) else None
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value * claim.items.shares.get(claim.metric, 1) if isinstance(value, int) else None
 
 
 def few_items(claim: Claim, result: Result, key: Key) -> int | None:

@@ -22,13 +22,13 @@ SEED = 20_261_130  # of the draws; the same evidence always gives the same inter
 
 def differences(a: Sequence[Outcomes], b: Sequence[Outcomes]) -> list[Outcomes]:
     """a − b for each seed, over the items that both were scored on."""
-    found = []
+    pairs = []
     for ours, theirs in zip(a, b, strict=True):
         shared, i, j = np.intersect1d(ours.numbers, theirs.numbers, assume_unique=True, return_indices=True)
         if not len(shared):
             raise ValueError("two rows share no test item")
-        found.append(Outcomes(ours.values[i] - theirs.values[j], shared))
-    return found
+        pairs.append(Outcomes(ours.values[i] - theirs.values[j], shared))
+    return pairs
 
 
 def crossed(seeds: Sequence[Outcomes]) -> bool:

@@ -75,15 +75,15 @@ def outcomes(claim: Claim, result: Result, keys: Sequence[Key]) -> list[Outcomes
         return None
     rows = [row_of(result, key) for key in keys]
     seeds = sorted(set.intersection(*(set(row.seeds) for row in rows)))
-    found = []
+    by_seed = []
     for row in rows:
         cells = dict(zip(row.seeds, row.cells, strict=True))
         values = dict(zip(row.seeds, row.metrics[claim.metric].values, strict=True))
         kept = [result.outcomes.get(cells[seed], {}).get(claim.metric) for seed in seeds]
         if not all(kept):
             return None
-        found.append([_in_unit(one, values[seed]) for one, seed in zip(kept, seeds, strict=True) if one])
-    return found[0] if len(found) == 1 else differences(*found)
+        by_seed.append([_in_unit(one, values[seed]) for one, seed in zip(kept, seeds, strict=True) if one])
+    return by_seed[0] if len(by_seed) == 1 else differences(*by_seed)
 
 
 def _in_unit(one: Outcomes, metric: float) -> Outcomes:

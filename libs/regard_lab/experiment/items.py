@@ -58,7 +58,7 @@ def path_beside(path: Path) -> Path:
 
 def outcomes_of(measured: ItemisedResult) -> dict[str, Outcomes]:
     """Its items as arrays; lengths that disagree, or a mean that is not the metric's, are a `ValueError`."""
-    found = {}
+    outcomes = {}
     for metric, values in measured.items.items():
         array = np.asarray(values, dtype=np.float64)
         numbers = np.arange(len(array)) if measured.numbers is None else np.asarray(measured.numbers, dtype=np.int64)
@@ -70,8 +70,8 @@ def outcomes_of(measured: ItemisedResult) -> dict[str, Outcomes]:
                 raise ValueError(
                     f"the mean of {metric} over {len(array)} items is {mean:g}, but the metric is {value:g}"
                 )
-        found[metric] = Outcomes(array, numbers)
-    return found
+        outcomes[metric] = Outcomes(array, numbers)
+    return outcomes
 
 
 def packed(cells: ByCell) -> bytes:
@@ -153,6 +153,6 @@ def read(path: Path, sha256: str) -> dict[str, dict[str, Outcomes]]:
     """Read a file of items; one that is missing or is not the one the checksum was taken of is a `UserError`."""
     if not path.exists():
         raise UserError(f"{path} does not exist, but its result says that items were kept; run the table again")
-    if (found := files.sha256(path)) != sha256:
-        raise UserError(f"{path} has the SHA-256 {found[:12]}…, its result says {sha256[:12]}…; run the table again")
+    if (actual := files.sha256(path)) != sha256:
+        raise UserError(f"{path} has the SHA-256 {actual[:12]}…, its result says {sha256[:12]}…; run the table again")
     return unpacked(path.read_bytes())

@@ -258,7 +258,7 @@ def read_table(project: Path, name: str) -> TableFile:
 
 
 def _references(node: Node, columns: Sequence[Column]) -> tuple[Reference, ...]:
-    found = []
+    names = []
     for item in node.items():
         fields = item.fields(("row", "by", "values"))
         values = {}
@@ -266,8 +266,8 @@ def _references(node: Node, columns: Sequence[Column]) -> tuple[Reference, ...]:
             _known(item, name, columns)
             parts = value.fields(("mean", "sd", "runs"))
             values[name] = (parts["mean"].number(), parts["sd"].number(), parts["runs"].whole())
-        found.append(Reference(fields["row"].key(), fields["by"].text(), values))
-    return tuple(found)
+        names.append(Reference(fields["row"].key(), fields["by"].text(), values))
+    return tuple(names)
 
 
 def _items(node: Node, columns: Sequence[Column]) -> SharedItems:

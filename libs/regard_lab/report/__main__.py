@@ -47,8 +47,8 @@ def main() -> int:
         if path.read_text(encoding="utf-8") != text:
             write_atomically(path, text)
             print(f"{path}: findings changed")
-    for paper, found in collected.found.items():
-        for finding in found:
+    for paper, sentences in collected.found.items():
+        for finding in sentences:
             for moved in finding.moved:
                 print(f"projects/{paper}/findings.yaml: {moved}; read the sentence again: {finding.says}")
     return 0

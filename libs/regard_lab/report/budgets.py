@@ -98,9 +98,9 @@ def _named(path: str, whole: Mapping[str, object]) -> str:
 
 def _machines(records: list[dict[str, Any]]) -> list[str]:
     """Processors by how many runs they made; the number is said where there are several."""
-    found = Counter(_machine(record) for record in records)
-    found.pop("", None)
-    return [name if len(found) == 1 else f"{name} ({count} runs)" for name, count in found.most_common()]
+    counts = Counter(_machine(record) for record in records)
+    counts.pop("", None)
+    return [name if len(counts) == 1 else f"{name} ({count} runs)" for name, count in counts.most_common()]
 
 
 def _machine(record: Mapping[str, Any]) -> str:

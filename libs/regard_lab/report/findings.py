@@ -114,14 +114,14 @@ def _finding(node: Node, view: PaperView, names: list[str]) -> Finding:
     ]
     values: dict[str, str] = {}
     for name, item in (fields["values"].entries() if "values" in fields else {}).items():
-        found = _value(item, view)
+        value = _value(item, view)
         entries = item.entries()
-        values[name] = found.shown(entries["form"].choice(*FORMS) if "form" in entries else FORMS[0])
+        values[name] = value.shown(entries["form"].choice(*FORMS) if "form" in entries else FORMS[0])
         if "between" in item.entries():
             least, most = (end.number() for end in item.entries()["between"].items())
-            if not least <= found.value <= most:
+            if not least <= value.value <= most:
                 moved.append(
-                    f"{name} is {number(found.value)}, and the sentence is true from {number(least)} to {number(most)}"
+                    f"{name} is {number(value.value)}, and the sentence is true from {number(least)} to {number(most)}"
                 )
     texts = [_filled(fields[part], values, names) if part in fields else "" for part in ("says", "caveat")]
     used = {name for part in ("says", "caveat") if part in fields for name in PLACEHOLDER.findall(fields[part].text())}

@@ -86,10 +86,10 @@ def describe(figure: Figure) -> str:
 
 def size(svg: bytes) -> tuple[int, int]:
     """Width and height in CSS pixels; those of the viewBox are points."""
-    found = re.search(rb'viewBox="[\d.]+ [\d.]+ ([\d.]+) ([\d.]+)"', svg)
-    if found is None:
+    match = re.search(rb'viewBox="[\d.]+ [\d.]+ ([\d.]+) ([\d.]+)"', svg)
+    if match is None:
         raise AssertionError("matplotlib wrote an SVG without a viewBox")
-    return round(float(found[1]) * 4 / 3), round(float(found[2]) * 4 / 3)
+    return round(float(match[1]) * 4 / 3), round(float(match[2]) * 4 / 3)
 
 
 def _names(axes: Axes) -> dict[Any, str]:

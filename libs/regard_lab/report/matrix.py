@@ -150,13 +150,13 @@ def _scores(task: Task, table: TableView) -> dict[str, list[Score]]:
     if column is None:
         return {}
     keys = [row.key for row in result.rows if task.metric in row.metrics]
-    found: dict[str, list[Score]] = {}
+    by_task: dict[str, list[Score]] = {}
     for row in result.rows:
         base = baseline_of(row.key, keys, references(table))
         score = _score(row, base, result, column, task)
         if score is not None and base is not None and isinstance(row.key.get(PART), str):
-            found.setdefault(str(row.key[PART]), []).append(score)
-    return found
+            by_task.setdefault(str(row.key[PART]), []).append(score)
+    return by_task
 
 
 def _score(row: Row, base: Key | None, result: Result, column: Column, task: Task) -> Score | None:

@@ -340,15 +340,15 @@ def paper_view(paper: Paper, results: Mapping[tuple[str, Scale], Result], finger
 def _judgements(name: str, paper: Paper, results: Mapping[tuple[str, Scale], Result]) -> dict[Scale, Judgement]:
     """What the gate says of each result of a table that could decide something, best evidence first."""
     table = paper.tables[name]
-    found: dict[Scale, Judgement] = {}
+    by_scale: dict[Scale, Judgement] = {}
     for scale in DECIDING:
         if (name, scale) not in results:
             continue
         if table.gates:
-            found[scale] = judge_gates(table.gates, results[name, scale])
+            by_scale[scale] = judge_gates(table.gates, results[name, scale])
         elif table.after:
-            found[scale] = judge_after({one: _judgements(one, paper, results).get(scale) for one in table.after})
-    return found
+            by_scale[scale] = judge_after({one: _judgements(one, paper, results).get(scale) for one in table.after})
+    return by_scale
 
 
 def _claim_view(claim: Claim, verdicts: list[Verdict], table: TableView) -> ClaimView:

@@ -54,9 +54,9 @@ class Replay:
         """Where the weights lie that a `fit` in `folder` has left."""
         for root, weights in self.roots.items():
             if folder == root or root in folder.parents:
-                found = weights / folder.relative_to(root)
-                if (found / HISTORY).exists():
-                    return found
+                path = weights / folder.relative_to(root)
+                if (path / HISTORY).exists():
+                    return path
         raise UserError(
             f"{self.weights} holds no weights of what this run trains: it was kept by another config or another code"
         )
@@ -157,8 +157,8 @@ def keep_weights(cell: Path, artefacts: list[Path], to: Path, keep: Which) -> bo
 
 def _keep(folder: Path, to: Path, keep: Which) -> bool:
     """Keep the checkpoints of every `fit` below a folder. Was there any?"""
-    found = sorted(folder.rglob("checkpoints/best.ckpt"))
-    for path in found:
+    checkpoints = sorted(folder.rglob("checkpoints/best.ckpt"))
+    for path in checkpoints:
         place = to / path.parent.parent.relative_to(folder)
         place.mkdir(parents=True, exist_ok=True)
         for which in ("last",) if keep == "last" else ("best", "last"):
@@ -166,7 +166,7 @@ def _keep(folder: Path, to: Path, keep: Which) -> bool:
             write_weights(place / f"{which}{SUFFIX}", checkpoint["state_dict"])
             if which == "last":
                 write_json(place / HISTORY, checkpoint["callbacks"]["History"]["epochs"])
-    return bool(found)
+    return bool(checkpoints)
 
 
 def _store(folder: Path, to: Path) -> None:

@@ -36,8 +36,8 @@ def with_chosen_rate(config: Config, search: Search, make: Make) -> ItemisedResu
         one = replace(config, search=None, seed=seed, training=replace(config.training, learning_rate=rate))
         data = config.data
         folder = artefact(make, one, [data.name], source=data.source, root=Path.cwd(), modules=modules(config))
-        found: dict[str, Any] = read_json(folder / RESULT)
-        return found
+        result: dict[str, Any] = read_json(folder / RESULT)
+        return result
 
     tried = [result(rate, search.seed) for rate in search.learning_rates]
     best = least([found["curves"]["validation_loss"] for found in tried])

@@ -61,17 +61,17 @@ def run(config: Config, folder: Path) -> RunResult:
 
 def by_layer(model: Any, inputs: dict[str, Tensor], rows: int) -> list[NullSpace]:
     """The null spaces of each layer's heads for one text; weights are let go layer by layer."""
-    found: list[NullSpace] = []
+    shares: list[NullSpace] = []
 
     def see(layer: Layer) -> None:
         n = layer.attention.shape[2]
         same = bool((layer.visible == layer.visible[0]).all())
         places = torch.arange(n) if same else spread(n, rows)
-        found.append(null_space(layer.attention[0], layer.values[0], layer.visible, places))
+        shares.append(null_space(layer.attention[0], layer.values[0], layer.visible, places))
 
     with observed(model, see):
         model(**inputs)
-    return found
+    return shares
 
 
 @lru_cache(maxsize=1)
@@ -97,21 +97,21 @@ def inputs_of(config: Config, root: Path) -> list[dict[str, Tensor]]:
     everything = data.load(config.data.name, root, config.data.source)[SPLIT]
     if config.data.kind == "images":
         chosen = everything.images[config.seed * count : (config.seed + 1) * count]
-        found = [{"pixel_values": pixels(image, side_of(length))} for image in chosen]
+        inputs = [{"pixel_values": pixels(image, side_of(length))} for image in chosen]
     else:
-        tokenizer, found, passed = tokenizer_of(config.model.checkpoint, root), [], 0
+        tokenizer, inputs, passed = tokenizer_of(config.model.checkpoint, root), [], 0
         for text in drawn(everything.texts, None):
             ids = tokenizer(text, truncation=True, max_length=length, return_tensors="pt")["input_ids"]
             if ids.shape[1] < length:
                 continue
             passed += 1
             if passed > config.seed * count:
-                found.append({"input_ids": ids, "attention_mask": torch.ones_like(ids)})
-            if len(found) == count:
+                inputs.append({"input_ids": ids, "attention_mask": torch.ones_like(ids)})
+            if len(inputs) == count:
                 break
-    if len(found) < count:
+    if len(inputs) < count:
         raise UserError(f"{config.data.name} has no {count} inputs of {length} tokens for seed {config.seed}")
-    return found
+    return inputs
 
 
 def side_of(length: int) -> int:

@@ -133,22 +133,22 @@ def measured(texts: ExplainedTexts, scores: Scores, seed: int) -> Scores:
     free = texts.layer.mask & ~texts.special
     chance = torch.rand(free.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(free.device)
     change = occluded(texts).change
-    found = torch.zeros(3, len(names), len(free), dtype=torch.float64)
+    totals = torch.zeros(3, len(names), len(free), dtype=torch.float64)
     for text, own in enumerate(free):
         if int(own.sum()) < FEWEST:
             continue
         n = int(texts.layer.mask[text].sum())  # padding is at the end
         orders = [rationales.ranked(scores[name][text], own, chance[text]) for name in names]
         chosen = torch.stack([rationales.rationales(order, n) for order in orders])
-        found[:2, :, text] = torch.stack(
+        totals[:2, :, text] = torch.stack(
             rationales.aopc(texts.model, texts.tokens[text, :n], own[:n], chosen, texts.predicted[text])
         ).cpu()
         for place, name in enumerate(names):
             size = scores[name][text].abs() if name in UNSIGNED else scores[name][text]
-            found[2, place, text] = kendall(size, change[text], own)[0]
+            totals[2, place, text] = kendall(size, change[text], own)[0]
     measures = ("comprehensiveness", "sufficiency", "tau")
     by_name = {
-        f"{measure}_{name}": found[row, place]
+        f"{measure}_{name}": totals[row, place]
         for row, measure in enumerate(measures)
         for place, name in enumerate(names)
     }

@@ -45,8 +45,8 @@ def null_shares(results: Results) -> Figure | None:
 def grid(result: Result, model: str) -> tuple[list[int], list[list[float]]]:
     """The lengths at which a model was run, and for each the null share of every layer, mean over heads and seeds."""
     rows = sorted((row for row in result.rows if row.key["model"] == model), key=lambda row: int(row.key["length"]))
-    found = [(int(row.key["length"]), shares) for row in rows if (shares := by_layer(result, row))]
-    return [length for length, _ in found], [shares for _, shares in found]
+    lines = [(int(row.key["length"]), shares) for row in rows if (shares := by_layer(result, row))]
+    return [length for length, _ in lines], [shares for _, shares in lines]
 
 
 def by_layer(result: Result, row: Row) -> list[float]:

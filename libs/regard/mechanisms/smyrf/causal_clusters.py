@@ -59,18 +59,18 @@ def causal_clusters(q: Hashed, k: Hashed, C: int, real: Tensor | None, *, once: 
     if real is not None:  # the i-th real token, unreal ones last
         count, token = real.sum(-1, keepdim=True), (~real).to(torch.uint8).argsort(dim=-1, stable=True)
         q, k = (_by_rank(x, token) for x in (q, k))
-    found = [_own_blocks(n, C, count.view(b, 1, 1).expand(-1, h, -1))]
+    levels = [_own_blocks(n, C, count.view(b, 1, 1).expand(-1, h, -1))]
     level, S = 1, C
     while n > S:
-        found += [each._replace(level=level) for each in _pairs(q, k, C, S, count, rounds if S > C else 1)]
+        levels += [each._replace(level=level) for each in _pairs(q, k, C, S, count, rounds if S > C else 1)]
         level, S = level + 1, 2 * S
     if not once:
-        found[:2] = [each._replace(times=rounds) for each in found[:2]]
+        levels[:2] = [each._replace(times=rounds) for each in levels[:2]]
     if token is None:
-        return found
+        return levels
     names = token[:, None].expand(-1, h, -1)
     return [
-        x._replace(query_token=names.gather(2, x.query_token), key_token=names.gather(2, x.key_token)) for x in found
+        x._replace(query_token=names.gather(2, x.query_token), key_token=names.gather(2, x.key_token)) for x in levels
     ]
 
 

@@ -161,8 +161,8 @@ def stable_argsort(x: Tensor) -> Tensor:
         bits = (bits + 0.0).view(torch.int32)  # -0 + 0 = 0
         bits = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).long() + 2**31
     row = torch.arange(bits.shape[0])[:, None]
-    found = (bits + (row << 32)).flatten().sort(stable=True).indices.view(-1, n)
-    return (found - row * n).view(x.shape)
+    order = (bits + (row << 32)).flatten().sort(stable=True).indices.view(-1, n)
+    return (order - row * n).view(x.shape)
 
 
 def _buckets(x: Tensor, directions: Tensor, rounds: int) -> Tensor:

@@ -104,11 +104,11 @@ def smyrf(
     def find(heads: slice) -> None:
         of_q, of_k = hashes(q[:, heads], k[:, heads], directions, scheme, hashed, query_mask, key_mask)
         if causal:
-            found = causal_clusters(of_q, of_k, C, key_mask, once=merge != "multiset")
+            clusters = causal_clusters(of_q, of_k, C, key_mask, once=merge != "multiset")
         else:
             orders = sorted_tokens(of_q, of_k, query_mask, key_mask)
-            found = cut(*orders, C, K, query_mask, key_mask)
-        shares.append((heads, found if hashed == rounds else _attending(found, rounds)))
+            clusters = cut(*orders, C, K, query_mask, key_mask)
+        shares.append((heads, clusters if hashed == rounds else _attending(clusters, rounds)))
 
     units = 1 if scheme == "random" else h  # whose numbers depend on the head
     share_out(units, lambda share: find(slice(0, h) if units == 1 else share), q, k)

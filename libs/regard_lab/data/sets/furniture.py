@@ -76,10 +76,10 @@ def models_of(catalogue: bytes) -> Iterable[Model]:
     with zipfile.ZipFile(io.BytesIO(catalogue)) as archive:
         there = set(archive.namelist())
         lines = archive.read(CATALOGUE).decode("latin-1").splitlines()
-        found = {match[1]: match[2] for line in lines if (match := CATEGORY.match(line))}
+        categories = {match[1]: match[2] for line in lines if (match := CATEGORY.match(line))}
         for match in filter(None, map(MODEL.match, lines)):
             if match[2] in there:
-                yield f"{found.get(match[1], 'none')}/{PurePosixPath(match[2]).stem}", archive.read(match[2])
+                yield f"{categories.get(match[1], 'none')}/{PurePosixPath(match[2]).stem}", archive.read(match[2])
 
 
 def split(models: Iterable[Model]) -> dict[str, Clouds]:
