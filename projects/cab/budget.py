@@ -285,11 +285,13 @@ def spoken_utterances(config: Config, task: Speech) -> list[Work]:
     backbones, rows = task.backbones_of(config.pattern), utterances_of(task)
     done: list[Work] = []
     if "fastspeech2" in backbones:
-        done += of_training("utterances, FastSpeech 2", fastspeech2_count(config, task), task.training, rows, tests=1)
+        done += of_training(
+            "utterances, FastSpeech 2", fastspeech2_count(config, task), task.training_of("fastspeech2"), rows, tests=1
+        )
     if "transformer_tts" in backbones:
         steps = min(FRAMES, task.most_frames) // task.transformer_tts.frames_per_step
         counted = transformer_tts_count(config, task, steps)
-        done += of_training("utterances, Transformer-TTS", counted, task.training, rows, tests=0)
+        done += of_training("utterances, Transformer-TTS", counted, task.training_of("transformer_tts"), rows, tests=0)
         half = transformer_tts_count(config, task, max(steps // 2, 1))  # the mean length of what has been said
         done.append(Work("steps of speaking", steps * rows["test"], half.forward))
     return done

@@ -9,7 +9,7 @@ resolvers put into a config what a cell depends on beside code and data, so that
 """
 
 import functools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -288,7 +288,8 @@ class TransformerTts:
     """Sizes of Transformer-TTS, which makes `frames_per_step` frames at a time.
 
     `kernel` is that of the convolutions before the encoder and after the decoder; `prenet` and `postnet` are widths;
-    `stop_weight` is that of the one step that is the last, in the loss of the stop token.
+    `stop_weight` is that of the one step that is the last, in the loss of the stop token. `epochs` are in place of the
+    training's.
     """
 
     width: PositiveInt
@@ -304,6 +305,7 @@ class TransformerTts:
     postnet_layers: Annotated[int, Field(ge=2)]
     frames_per_step: PositiveInt
     stop_weight: PositiveFloat
+    epochs: PositiveInt
 
 
 @dataclass
@@ -346,6 +348,11 @@ class Speech:
             "transformer_tts": ("noncausal_self", "causal_self", "causal_cross"),
         }
         return [name for name in self.backbones if pattern in patterns[name]]
+
+    def training_of(self, backbone: str) -> Training:
+        """The recipe of a backbone."""
+        own = self.transformer_tts.epochs if backbone == "transformer_tts" else self.training.epochs
+        return replace(self.training, epochs=own)
 
 
 TRAINED = (

@@ -154,7 +154,7 @@ class TransformerTtsModel(nn.Module):
         count = frames // self.frames_per_step
         longest = int(count.max())
         mask = torch.arange(longest, device=mels.device) < count[:, None]
-        packed = mels[:, : longest * self.frames_per_step].unflatten(1, (longest, self.frames_per_step)).flatten(2)
+        packed = mels[:, : longest * self.frames_per_step].reshape(len(mels), longest, -1)
         return packed.masked_fill(~mask[..., None], 0.0), mask
 
 
@@ -195,7 +195,4 @@ def speak(model: TransformerTtsModel, symbols: Tensor) -> list[Tensor]:
     made = made[:, 1:]
     there = torch.arange(made.shape[1], device=symbols.device) < steps[:, None]
     made = made + model.postnet(made, there)
-    return [
-        mels[: int(count)].unflatten(1, (model.frames_per_step, model.mels)).flatten(0, 1)
-        for mels, count in zip(made, steps, strict=True)
-    ]
+    return [mels[: int(count)].reshape(-1, model.mels) for mels, count in zip(made, steps, strict=True)]

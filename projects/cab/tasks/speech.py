@@ -7,13 +7,12 @@ frame, which MCD and MSD do not see. `vocoder` is what Griffin-Lim alone does to
 
 import functools
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from scipy.signal import resample_poly
-from torch import Tensor, nn
+from torch import Tensor
 
 from projects.cab.config import Config, Speech
 from projects.cab.data.sound import griffin_lim
@@ -21,6 +20,7 @@ from projects.cab.data.speech import KINDS, Reading, Utterances, durations_of, l
 from projects.cab.models import fastspeech2, transformer_tts
 from projects.cab.tasks.cached_training import (
     Measured,
+    Score,
     TrainingRun,
     cached_result,
     curves_of,
@@ -53,10 +53,10 @@ def result_of(config: Config, attention: str | None = None) -> Measured:
     """What the task measures, with another mechanism if one is named."""
     task = config.speech
     assert task is not None
-    durations_of(
-        Reading.of(task, config.data.source)
-    )  # always before the models, so that kept runs find each in its place
-    return cached_result(config, fit_speech, task, [task.set], attention=attention)
+    # The durations always come before the models, so that kept runs find each artefact in its place.
+    durations_of(Reading.of(task, config.data.source))
+    section: Any = task
+    return cached_result(config, fit_speech, section, [task.set], attention=attention)
 
 
 def fit_speech(run: Run, folder: Path) -> None:
@@ -72,7 +72,7 @@ def fit_speech(run: Run, folder: Path) -> None:
         torch.manual_seed(run.seed)
         model, score = backbone_of(backbone, run)
         parts = {split: each.tensors for split, each in splits.items()}
-        trained, history = train_model(model, score, parts, task.training, run.seed, folder / backbone)
+        trained, history = train_model(model, score, parts, task.training_of(backbone), run.seed, folder / backbone)
         sounds = [spoken(task, normal.back(mels)) for mels in speak(trained, test, task)]
         found = measured_speech(task, run.source, sounds)
         metrics |= {f"{SHORT[backbone]}_{name}": value for name, value in found.items()}
@@ -84,16 +84,17 @@ def fit_speech(run: Run, folder: Path) -> None:
     save(folder, Measured(metrics, curves, exhibits=exhibits))
 
 
-def backbone_of(name: str, run: Run) -> tuple[Any, Callable[[nn.Module, tuple[Tensor, ...]], dict[str, Tensor]]]:
+def backbone_of(name: str, run: Run) -> tuple[Any, Score]:
     """A new model and how its batches are scored; batches lose the padding that no utterance of theirs needs."""
     task: Speech = run.task
-    model: nn.Module
     if name == "fastspeech2":
-        model, losses = fastspeech2.FastSpeech2Model(task, run.attention, run.pattern, KINDS), fastspeech2.losses_of
-    else:
-        model = transformer_tts.TransformerTtsModel(task, run.attention, run.pattern, KINDS)
-        losses = functools.partial(transformer_tts.losses_of, stop_weight=task.transformer_tts.stop_weight)  # type: ignore[assignment]
-    return model, lambda model, batch: losses(model, trimmed(batch))
+        model = fastspeech2.FastSpeech2Model(task, run.attention, run.pattern, KINDS)
+        return model, lambda model, batch: fastspeech2.losses_of(model, trimmed(batch))
+    weight = task.transformer_tts.stop_weight
+    return (
+        transformer_tts.TransformerTtsModel(task, run.attention, run.pattern, KINDS),
+        lambda model, batch: transformer_tts.losses_of(model, trimmed(batch), weight),
+    )
 
 
 def trimmed(batch: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
