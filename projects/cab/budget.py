@@ -46,8 +46,8 @@ CONTEXTS = 9  # at which a language model is tested, on the same text; counted a
 VIEWS = {"furniture": {"train": 2_624, "validation": 82, "test": 82}}
 
 # Utterances of speech, which no card has: those of 500 frames at least that the prompts make, once; LJSpeech's clips, a
-# tenth of them each for validation and test. Each has the mean frames of the paper's LJSpeech, and 100 symbols, its length
-# in the paper's table of tasks.
+# tenth of them each for validation and test. Each has the mean frames of the paper's LJSpeech, and 100 symbols, its
+# length in the paper's table of tasks.
 UTTERANCES = {
     "core_sounds": {"train": 108, "validation": 13, "test": 13},
     "lj_speech": {"train": 10_480, "validation": 1_310, "test": 1_310},

@@ -463,7 +463,8 @@ def check_speech(task: Speech) -> None:
         raise ValueError(f"speech.hop must not be above speech.window, got {task.hop} and {task.window}")
     if not task.lowest < task.highest <= task.rate / 2:
         raise ValueError(
-            f"speech.lowest and speech.highest lie below half of speech.rate, got {task.lowest}, {task.highest} and {task.rate}"
+            f"speech.lowest and speech.highest lie below half of speech.rate, "
+            f"got {task.lowest}, {task.highest} and {task.rate}"
         )
     if not task.transformer_tts.frames_per_step <= task.least_frames <= task.most_frames:
         raise ValueError(

@@ -45,4 +45,4 @@ def is_sound(value: object) -> bool:
 def seconds(text: str) -> float:
     """How long an encoded sound is."""
     with wave.open(io.BytesIO(content(text))) as file:
-        return file.getnframes() / file.getframerate()
+        return float(file.getnframes() / file.getframerate())

@@ -22,8 +22,15 @@ WIDEST = 3.0  # standard deviations of pitch and energy between the outer bins' 
 
 @dataclass(frozen=True)
 class Spoken:
-    """What a model makes of symbols `(b, s)`: log-mels `(b, f, mels)`, which of their frames there are `(b, f)`, and its
-    predictions per symbol `(b, s)`: the logarithm of 1 + frames, pitch and energy."""
+    """What a model makes of symbols `(b, s)`.
+
+    Attributes:
+        mels: Normalised log-mels, `(b, f, mels)`.
+        mask: Which of their frames there are, `(b, f)`.
+        log_durations: The predicted logarithm of 1 + frames of each symbol, `(b, s)`.
+        pitch: Predicted, `(b, s)`.
+        energy: Predicted, `(b, s)`.
+    """
 
     mels: Tensor
     mask: Tensor

@@ -1,6 +1,7 @@
 """Transformer-TTS (Li et al. 2019): speech from symbols a few frames at a time, pre-norm.
 
-    symbols → convolutions → encoder;      frames so far → prenet → decoder → the next r frames, and whether they are the last
+    symbols → convolutions → encoder
+    frames so far → prenet → decoder, which sees the encoded symbols → the next r frames, and whether they are the last
     all frames → + postnet
 
 Under test is the encoder's self attention, the decoder's, or its cross attention; the other two are softmax attention.
@@ -138,8 +139,17 @@ class TransformerTtsModel(nn.Module):
         return out
 
     def decode(self, context: Tensor, context_mask: Tensor, before: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """The encoded text `(b, s, width)` with its mask, and the steps before each `(b, n, r · mels)` with theirs -> the
-        frames of each step, `(b, n, r · mels)`, and its stop logit, `(b, n)`."""
+        """The frames of each step before the postnet, and its stop logit.
+
+        Args:
+            context: The encoded text, `(b, s, width)`.
+            context_mask: Its mask, `(b, s)`.
+            before: What came before each step, `(b, n, r · mels)`: zeros, and then the steps but the last.
+            mask: Of the steps, `(b, n)`.
+
+        Returns:
+            `(b, n, r · mels)` and `(b, n)`.
+        """
         x = self.prenet(before) + self.positions[: before.shape[1]]
         for block in self.decoder:
             x = block(x, context, mask, context_mask)

@@ -1,7 +1,8 @@
 """How far synthetic speech is from recorded speech: mel-cepstral and mel-spectral distortion (MCD, MSD), by dynamic time warping.
 
-As fairseq's `eval_sp` computes them, which CAB reports: `batch_mel_cepstral_distortion` (fairseq/tasks/text_to_speech.py) and
-`batch_mel_spectral_distortion` (examples/speech_synthesis/utils.py), after Weiss et al. 2020 (arXiv 2011.03568).
+As fairseq's `eval_sp` computes them, which CAB reports: `batch_mel_cepstral_distortion` in its
+fairseq/tasks/text_to_speech.py and `batch_mel_spectral_distortion` in its examples/speech_synthesis/utils.py, after
+arXiv 2011.03568.
 
     mels        80 triangles from 20 Hz to half the rate, of the power spectrum: Hann windows of 50 ms, every 12.5 ms
     MSD         frames are log(mels + 1e-6)

@@ -1,8 +1,9 @@
 """Text to speech, for noncausal self (FastSpeech 2 and Transformer-TTS), causal self and causal cross attention (Transformer-TTS).
 
 Both are trained on the same utterances and speak those of the test split from their texts alone; Griffin-Lim makes
-sound of their log-mels. MCD and MSD are `projects.cab.tasks.distortion`'s, lower is better; `length` tells frames made per true
-frame, which MCD and MSD do not see. `vocoder` is what Griffin-Lim alone does to the recordings, the same in every row.
+sound of their log-mels. MCD and MSD are `projects.cab.tasks.distortion`'s, lower is better; `length` tells frames made
+per true frame, which MCD and MSD do not see. `vocoder` is what Griffin-Lim alone does to the recordings, the same in
+every row.
 """
 
 import functools
