@@ -14,6 +14,7 @@ from projects.cab.config import (
     Mlm,
     Options,
     Pcc,
+    Speech,
     Sr,
     Summary,
     Translation,
@@ -43,6 +44,15 @@ CONTEXTS = 9  # at which a language model is tested, on the same text; counted a
 
 # Views of furniture, whose card has no sizes: some 820 models, of which each split has its share, in 4, 1 and 1 views.
 VIEWS = {"furniture": {"train": 2_624, "validation": 82, "test": 82}}
+
+# Utterances of speech, which no card has: those of 500 frames at least that the prompts make, once; LJSpeech's clips, a
+# tenth of them each for validation and test. Each has the mean frames of the paper's LJSpeech, and 100 symbols, its
+# length in the paper's table of tasks.
+UTTERANCES = {
+    "core_sounds": {"train": 108, "validation": 13, "test": 13},
+    "lj_speech": {"train": 10_480, "validation": 1_310, "test": 1_310},
+}
+FRAMES, SYMBOLS, KINDS = 559, 100, 31
 
 COLOURS, PLACE = 3, 3
 
@@ -77,6 +87,8 @@ def works(table: str, cells: Sequence[Config]) -> list[Work]:
             done += pictures(config, config.sr)
         if config.pcc is not None:
             done += clouds(config, config.pcc)
+        if config.speech is not None:
+            done += spoken_utterances(config, config.speech)
     return done
 
 
@@ -266,6 +278,81 @@ def patched(module: Any, name: str, value: Any) -> "Iterator[None]":
         yield
     finally:
         setattr(module, name, before)
+
+
+def spoken_utterances(config: Config, task: Speech) -> list[Work]:
+    """FastSpeech 2, and Transformer-TTS, which speaks step by step, each reading the frames so far anew; utterances are all of one length."""
+    backbones, rows = task.backbones_of(config.pattern), utterances_of(task)
+    done: list[Work] = []
+    if "fastspeech2" in backbones:
+        done += of_training(
+            "utterances, FastSpeech 2", fastspeech2_count(config, task), task.training_of("fastspeech2"), rows, tests=1
+        )
+    if "transformer_tts" in backbones:
+        steps = min(FRAMES, task.most_frames) // task.transformer_tts.frames_per_step
+        counted = transformer_tts_count(config, task, steps)
+        done += of_training("utterances, Transformer-TTS", counted, task.training_of("transformer_tts"), rows, tests=0)
+        half = transformer_tts_count(config, task, max(steps // 2, 1))  # the mean length of what has been said
+        done.append(Work("steps of speaking", steps * rows["test"], half.forward))
+    return done
+
+
+def fastspeech2_count(config: Config, task: Speech) -> Count:
+    """Of one utterance."""
+    symbols, frames, sizes = min(SYMBOLS, task.most_symbols), min(FRAMES, task.most_frames), task.fastspeech2
+    counted = count_of(task, lambda: fastspeech2(task, frames), [((1, symbols), "long")], "fastspeech2")
+    for layers, n in ((sizes.encoder_layers, symbols), (sizes.decoder_layers, frames)):
+        counted = swapped(counted, config, layers, width=sizes.width, heads=sizes.heads, n=n, options=task.options)
+    return counted
+
+
+def fastspeech2(task: Speech, frames: int) -> "nn.Module":
+    """The model whose utterances have so many frames, whatever it predicts."""
+    import torch
+
+    from projects.cab.models import fastspeech2 as module
+
+    class OfOneLength(module.FastSpeech2Model):
+        def forward(self, symbols: torch.Tensor, given: Any = None) -> module.Spoken:
+            def spread(x: torch.Tensor, durations: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+                members = x.new_zeros(len(x), frames, x.shape[1])
+                return members @ x, x.new_ones(len(x), frames, dtype=torch.bool)
+
+            with patched(module, "spread", spread):
+                return super().forward(symbols, given)
+
+    return OfOneLength(task, SOFTMAX, "noncausal_self", KINDS)
+
+
+def transformer_tts_count(config: Config, task: Speech, steps: int) -> Count:
+    """Of so many steps of one utterance."""
+    from projects.cab.models.transformer_tts import TransformerTtsModel
+
+    sizes, pattern = task.transformer_tts, config.pattern
+    symbols, channels = min(SYMBOLS, task.most_symbols), sizes.frames_per_step * task.mels
+    shapes = [((1, symbols), "long"), ((1, steps, channels), "float32"), ((1, steps), "bool")]
+    counted = count_of(task, lambda: TransformerTtsModel(task, SOFTMAX, pattern, KINDS), shapes, "transformer_tts")
+    encoder = pattern == "noncausal_self"
+    return swapped(
+        counted,
+        config,
+        sizes.encoder_layers if encoder else sizes.decoder_layers,
+        width=sizes.width,
+        heads=sizes.heads,
+        n=symbols if encoder else steps,
+        m=symbols if pattern == "causal_cross" else None,
+        options=task.options,
+    )
+
+
+def utterances_of(task: Speech) -> dict[str, int]:
+    """The utterances of each split, of all joinings."""
+    most = {"train": task.train_examples}
+    sizes = {
+        split: size if (top := most.get(split, task.held_out_examples)) is None else min(size, top)
+        for split, size in UTTERANCES[task.set].items()
+    }
+    return {**sizes, "train": task.joinings * sizes["train"]}
 
 
 def examples_of(config: Config, name: str, train: int | None, held_out: int | None) -> dict[str, int]:

@@ -9,13 +9,13 @@ resolvers put into a config what a cell depends on beside code and data, so that
 """
 
 import functools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from regard_lab.common.bounds import Share
 from regard_lab.common.errors import UserError
@@ -36,7 +36,7 @@ class Data:
     """The source that data sets come from."""
 
     name: str
-    source: Literal["package", "folder"]
+    source: Literal["package", "hub", "folder"]
 
 
 @dataclass
@@ -99,6 +99,7 @@ class Lstf:
     training: Training
 
 
+Odd = Literal[1, 3, 5, 7, 9]  # so that a convolution has a middle
 Positions = Literal["absolute", "relative", "both"]
 
 
@@ -264,6 +265,96 @@ class Pcc:
     training: Training
 
 
+@dataclass
+class FastSpeech2:
+    """Sizes of FastSpeech 2. `kernel` frames or symbols are seen by each convolution of a block, `predictor_kernel` by those of a predictor.
+
+    `bins` is into how many steps pitch and energy are cut.
+    """
+
+    width: PositiveInt
+    heads: PositiveInt
+    feed_forward: PositiveInt
+    kernel: Odd
+    encoder_layers: PositiveInt
+    decoder_layers: PositiveInt
+    predictor_width: PositiveInt
+    predictor_kernel: Odd
+    bins: Annotated[int, Field(ge=2)]
+
+
+@dataclass
+class TransformerTts:
+    """Sizes of Transformer-TTS, which makes `frames_per_step` frames at a time.
+
+    `kernel` is that of the convolutions before the encoder and after the decoder; `prenet` and `postnet` are widths;
+    `stop_weight` is that of the one step that is the last, in the loss of the stop token. `epochs` are in place of the
+    training's.
+    """
+
+    width: PositiveInt
+    heads: PositiveInt
+    feed_forward: PositiveInt
+    encoder_layers: PositiveInt
+    decoder_layers: PositiveInt
+    convolutions: PositiveInt
+    kernel: Odd
+    prenet: PositiveInt
+    prenet_dropout: Share
+    postnet: PositiveInt
+    postnet_layers: Annotated[int, Field(ge=2)]
+    frames_per_step: PositiveInt
+    stop_weight: PositiveFloat
+    epochs: PositiveInt
+
+
+@dataclass
+class Speech:
+    """Models that speak a text, `backbones` of them that have the pattern: log-mels are made of characters, and sound by Griffin-Lim.
+
+    `window` and `hop` are samples at `rate` Hz; `mels` channels lie between `lowest` and `highest` Hz. Prompts are
+    joined until an utterance has `least_frames`, which never makes it longer than `most_frames`, and training prompts
+    so `joinings` times, in other orders; prompts of more frames, or of more than `most_symbols`, are left out.
+    Durations are found in `alignment_iterations` rounds. `vocoder_iterations` are those of Griffin-Lim. Examples are
+    prompts; null is all.
+    """
+
+    set: str
+    backbones: list[Literal["fastspeech2", "transformer_tts"]]
+    rate: PositiveInt
+    window: PositiveInt
+    hop: PositiveInt
+    mels: PositiveInt
+    lowest: PositiveInt
+    highest: PositiveInt
+    least_frames: PositiveInt
+    most_frames: PositiveInt
+    most_symbols: PositiveInt
+    joinings: PositiveInt
+    alignment_iterations: PositiveInt
+    vocoder_iterations: PositiveInt
+    fastspeech2: FastSpeech2
+    transformer_tts: TransformerTts
+    dropout: Share
+    options: Options
+    train_examples: PositiveInt | None
+    held_out_examples: PositiveInt | None
+    training: Training
+
+    def backbones_of(self, pattern: str) -> list[str]:
+        """The backbones that have a pattern: FastSpeech 2 has noncausal self attention alone, Transformer-TTS no noncausal cross attention."""
+        patterns = {
+            "fastspeech2": ("noncausal_self",),
+            "transformer_tts": ("noncausal_self", "causal_self", "causal_cross"),
+        }
+        return [name for name in self.backbones if pattern in patterns[name]]
+
+    def training_of(self, backbone: str) -> Training:
+        """The recipe of a backbone."""
+        own = self.transformer_tts.epochs if backbone == "transformer_tts" else self.training.epochs
+        return replace(self.training, epochs=own)
+
+
 TRAINED = (
     "lstf",
     "lm",
@@ -293,6 +384,7 @@ class Config:
     sr: Sr | None = None
     summary: Summary | None = None
     pcc: Pcc | None = None
+    speech: Speech | None = None
 
 
 def check(config: Config) -> None:
@@ -321,6 +413,8 @@ def check(config: Config) -> None:
         raise ValueError(f"pcc.proxies are chosen from pcc.points, got {config.pcc.proxies} and {config.pcc.points}")
     if config.sr is not None:
         check_sr(config.sr)
+    if config.speech is not None:
+        check_speech(config.speech)
     if config.efficiency is not None and len(set(config.efficiency.lengths)) < 2:
         raise ValueError(f"a crossing needs two lengths, got efficiency.lengths={config.efficiency.lengths}")
     if config.attention.name != NONE:
@@ -328,7 +422,7 @@ def check(config: Config) -> None:
         from regard.registry import UnsupportedPattern
 
         cls = find_class(config.attention.name)
-        if (trained or config.sr) and config.pattern not in cls.patterns:
+        if (trained or config.sr or config.speech) and config.pattern not in cls.patterns:
             known = f"it has {', '.join(cls.patterns)}"
             raise UnsupportedPattern(f"{config.attention.name!r} does not have the pattern {config.pattern!r}; {known}")
 
@@ -349,6 +443,34 @@ def check_sr(task: Sr) -> None:
             raise ValueError(f"sr.{part} must divide the channels, got {getattr(task, part)} and {wrong[0]}")
     if task.first_noise > task.last_noise:
         raise ValueError(f"sr.first_noise is above sr.last_noise, got {task.first_noise:g} and {task.last_noise:g}")
+
+
+def check_speech(task: Speech) -> None:
+    """What relates the sizes of models that speak.
+
+    Raises:
+        ValueError: Sizes that do not fit each other, with the numbers, or a backbone that is named twice or not at all.
+    """
+    for name in task.backbones:
+        sizes: FastSpeech2 | TransformerTts = getattr(task, name)
+        if sizes.width % sizes.heads or sizes.width % 2:
+            raise ValueError(
+                f"speech.{name}.heads and 2 must divide speech.{name}.width, got {sizes.heads} and {sizes.width}"
+            )
+    if not task.backbones or len(set(task.backbones)) < len(task.backbones):
+        raise ValueError(f"speech.backbones names each backbone once, got {task.backbones}")
+    if not task.hop <= task.window:
+        raise ValueError(f"speech.hop must not be above speech.window, got {task.hop} and {task.window}")
+    if not task.lowest < task.highest <= task.rate / 2:
+        raise ValueError(
+            f"speech.lowest and speech.highest lie below half of speech.rate, "
+            f"got {task.lowest}, {task.highest} and {task.rate}"
+        )
+    if not task.transformer_tts.frames_per_step <= task.least_frames <= task.most_frames:
+        raise ValueError(
+            "speech.least_frames lies between the frames of a step and speech.most_frames, "
+            f"got {task.least_frames}, {task.transformer_tts.frames_per_step} and {task.most_frames}"
+        )
 
 
 def modules(config: Config) -> list[str]:

@@ -11,8 +11,8 @@ class RunResult:
     Attributes:
         metrics: One value per metric.
         curves: One value per epoch of what was followed over training.
-        exhibits: What a figure shows besides metrics, as plain JSON values: pictures (PNG as base64,
-            `regard_lab.common.images`), tokens, maps. They are part of the cell's record and so of the result, which is
+        exhibits: What a figure shows besides metrics, as plain JSON values: pictures and sounds (PNG and WAV as
+            base64, `regard_lab.common.images` and `sounds`), tokens, maps. They are part of the cell's record and so of the result, which is
             in Git: keep them small.
     """
 

@@ -7,18 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+from regard_lab.common import sounds
 from regard_lab.common.errors import UserError
 from regard_lab.experiment.project import figures_script
 from regard_lab.experiment.results import Result, result_path
 from regard_lab.report import hover, performance_figures
-from regard_lab.report.figures import Maker, Results, house_style, svg
+from regard_lab.report.figures import Maker, Results, Sounds, house_style, svg
 from regard_lab.report.performance import Performance
 from regard_lab.report.view import PaperView
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure on a page; `path` is `None` if there is nothing to draw yet. `alt` says in words what is drawn; sizes are CSS pixels."""
+    """A figure on a page; `path` is `None` if there is nothing to draw yet. `alt` says in words what is drawn; sizes are CSS pixels.
+
+    A figure of sounds has `players` instead, label and path of each, and `alt` says what is to be heard.
+    """
 
     name: str
     caption: str
@@ -30,6 +34,7 @@ class Drawn:
     sources: list[str]
     quick: bool
     stale: bool
+    players: tuple[tuple[str, str], ...] = ()
 
 
 def draw(view: PaperView, results: list[Result], root: Path, files: dict[str, bytes]) -> list[Drawn]:
@@ -45,7 +50,13 @@ def draw(view: PaperView, results: list[Result], root: Path, files: dict[str, by
         with house_style():
             figure = make(own)
         path, alt, size = None, "", (0, 0)
-        if figure is not None:
+        players: list[tuple[str, str]] = []
+        if isinstance(figure, Sounds):
+            alt = figure.said
+            for place, (label, sound) in enumerate(figure.players.items()):
+                players.append((label, f"sounds/{paper.name}-{name}-{place}.wav"))
+                files[players[-1][1]] = sounds.content(sound)
+        elif figure is not None:
             path, alt = f"figures/{paper.name}-{name}.svg", hover.describe(figure)
             files[path] = svg(figure)
             size = hover.size(files[path])
@@ -63,6 +74,7 @@ def draw(view: PaperView, results: list[Result], root: Path, files: dict[str, by
                 sources=sources,
                 quick=any(one.scale == "quick" for one in own.used),
                 stale=any((one.table, one.scale) in stale for one in own.used),
+                players=tuple(players),
             )
         )
     return drawn

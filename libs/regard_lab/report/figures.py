@@ -1,13 +1,14 @@
 """Figures in one house style, as SVG files that are the same to the last byte every time.
 
-A project's `figures` holds `FIGURES`: one function per figure, from `Results` to a matplotlib figure or `None` (nothing
-has been run). Its docstring is the caption. No function holds a number; all come from `results/`.
+A project's `figures` holds `FIGURES`: one function per figure, from `Results` to a matplotlib figure, to `Sounds`, or
+to `None` (nothing has been run). Its docstring is the caption. No function holds a number; all come from `results/`.
 """
 
 import io
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -103,7 +104,20 @@ class Results:
         return self.get(table, scales[0]) if scales else None
 
 
-Maker = Callable[[Results], Figure | None]
+@dataclass(frozen=True)
+class Sounds:
+    """What a page lets its reader hear, in place of a drawing.
+
+    Attributes:
+        said: What is to be heard in all of them, in words.
+        players: Label -> a sound of `regard_lab.common.sounds`.
+    """
+
+    said: str
+    players: Mapping[str, str]
+
+
+Maker = Callable[[Results], Figure | Sounds | None]
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from regard_lab.common.sounds import is_sound, seconds
 from regard_lab.experiment.results import Result, Row
 
 FIRST = {
@@ -109,6 +110,8 @@ def _plain(value: Any) -> str:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if is_sound(value):
+        return f"a sound of {seconds(value):.1f} s"
     if isinstance(value, list):
         return ", ".join(_plain(item) for item in value) or "none"
     return repr(value) if isinstance(value, float) else "none" if value in ("", {}) else str(value)

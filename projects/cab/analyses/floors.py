@@ -11,15 +11,16 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from projects.cab.config import Config
+from projects.cab.config import Config, Speech
 from projects.cab.data.clouds import cloud_pairs
 from projects.cab.data.masking import MASK
 from projects.cab.data.pictures import enlarged, picture_pairs, shrunk
 from projects.cab.data.running_text import masked_windows, text_windows
 from projects.cab.data.sentences import PADDING, sentence_pairs
 from projects.cab.data.series import series_windows
+from projects.cab.data.speech import SYMBOLS, Prompt, Reading, load_prompts, symbols_of, utterances
 from projects.cab.data.summaries import articles
-from projects.cab.tasks import completion
+from projects.cab.tasks import completion, speech
 from projects.cab.tasks.summarisation import rouge_of
 from projects.cab.tasks.super_resolution import quality_of
 from regard_lab.evidence import floors
@@ -256,6 +257,52 @@ def _summaries(config: Config, summarise: Callable[[str, str], str]) -> RunResul
 def sentences_of(text: str) -> list[str]:
     """A text's sentences, by what ends them."""
     return re.split(r"(?<=[.!?])\s+", text.strip())
+
+
+def mean_frame(config: Config, folder: Path) -> RunResult:
+    """The mean log-mel frame of the training prompts, as often as an utterance truly has frames."""
+    normal, _ = utterances(*_speech(config))
+    return _spoken(config, lambda prompt: normal.mean.expand(len(prompt.frames), -1))
+
+
+def nearest_prompts(config: Config, folder: Path) -> RunResult:
+    """For each prompt of an utterance the training prompt whose text is nearest: the most trigrams of letters in common (Dice)."""
+    known = load_prompts(Reading.of(*_speech(config)))["train"]
+    grams = [trigrams(prompt.text) for prompt in known]
+
+    def nearest(prompt: Prompt) -> Tensor:
+        wanted = trigrams(prompt.text)
+        return known[int(np.argmax([dice(wanted, own) for own in grams]))].frames
+
+    return _spoken(config, nearest)
+
+
+def _spoken(config: Config, frames: Callable[[Prompt], Tensor]) -> RunResult:
+    """MCD and MSD of the test utterances when each prompt has the log-mels that `frames` gives, under the names of every backbone."""
+    task, source = _speech(config)
+    _, splits = utterances(task, source)
+    sounds = [speech.spoken(task, torch.cat(list(map(frames, prompts)))) for prompts in splits["test"].prompts]
+    found = speech.measured_speech(task, source, sounds)
+    return RunResult(
+        {f"{speech.SHORT[name]}_{metric}": value for name in task.backbones for metric, value in found.items()}
+    )
+
+
+def _speech(config: Config) -> tuple[Speech, str]:
+    """The section of speech, and the source of its data."""
+    assert config.speech is not None
+    return config.speech, config.data.source
+
+
+def trigrams(text: str) -> Counter[str]:
+    """How often each three symbols follow each other in a text, its ends included."""
+    symbols = "".join(SYMBOLS[number - 1] for number in symbols_of(text))
+    return Counter(symbols[start : start + 3] for start in range(len(symbols) - 2))
+
+
+def dice(first: Counter[str], second: Counter[str]) -> float:
+    """Twice what two counts have in common over all that they have."""
+    return 2 * (first & second).total() / (first.total() + second.total())
 
 
 def target_unigram(config: Config, folder: Path) -> RunResult:

@@ -59,6 +59,52 @@ class CrossBlock(nn.Module):
         return out
 
 
+class Convolution(nn.Module):
+    """A convolution along the tokens, of as many as there were; what a mask leaves out is 0 to it.
+
+    Args:
+        inputs: Channels.
+        outputs: Channels.
+        kernel: How many tokens it sees, an odd number.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
+        super().__init__()
+        self.convolution = nn.Conv1d(inputs, outputs, kernel, padding=kernel // 2)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """x `(b, n, inputs)` and its mask `(b, n)` -> `(b, n, outputs)`."""
+        seen = x.masked_fill(~mask[..., None], 0.0)
+        out: Tensor = self.convolution(seen.transpose(1, 2)).transpose(1, 2)
+        return out
+
+
+class ConvolutionalBlock(nn.Module):
+    """Self attention, and in place of a feed-forward part two convolutions (FFT block, Ren et al. 2019), pre-norm.
+
+    Args:
+        attention: The self-attention layer.
+        width: The model's width, w.
+        hidden: Channels between the convolutions.
+        kernel: Of both.
+        dropout: As `SelfBlock`'s.
+    """
+
+    def __init__(self, attention: nn.Module, *, width: int, hidden: int, kernel: int, dropout: float) -> None:
+        super().__init__()
+        self.attention = attention
+        self.convolutions = nn.ModuleList([Convolution(width, hidden, kernel), Convolution(hidden, width, kernel)])
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """x `(b, n, w)` and its mask `(b, n)` -> `(b, n, w)`."""
+        x = x + self.dropout(self.attention(self.norms[0](x), x_mask=mask))
+        hidden = self.dropout(self.convolutions[0](self.norms[1](x), mask).relu())
+        out: Tensor = x + self.dropout(self.convolutions[1](hidden, mask))
+        return out
+
+
 def encoder_decoder(layers: AttentionLayers, task: Summary | Translation) -> tuple[nn.ModuleList, nn.ModuleList]:
     """The blocks of an encoder and of a decoder with all three attentions, of which the pattern under test says which is the mechanism's."""
     width, hidden, dropout = task.width, task.feed_forward, task.dropout

@@ -1,9 +1,9 @@
-"""Which tasks stand for which pattern: the paper's, without speech, which is not trained here, and translation.
+"""Which tasks stand for which pattern: the paper's, and translation.
 
-noncausal self     summarisation, super-resolution, masked language model; forecasts and point clouds are not in the paper's either
-causal self        summarisation, language model
+noncausal self     speech, summarisation, super-resolution, masked language model; forecasts and point clouds are not in the paper's either
+causal self        speech, summarisation, language model
 noncausal cross    point clouds, forecasts
-causal cross       summarisation; translation, which is ours
+causal cross       speech, summarisation; translation, which is ours
 """
 
 from collections.abc import Callable, Mapping
@@ -16,6 +16,7 @@ from projects.cab.tasks import (
     forecasting,
     language_modelling,
     masked_language_modelling,
+    speech,
     summarisation,
     super_resolution,
     translation,
@@ -51,11 +52,13 @@ class PatternTask:
 
 TASKS: dict[Pattern, tuple[PatternTask, ...]] = {
     "noncausal_self": (
+        PatternTask("tts_self", "speech", speech.INDEX_METRICS_OF_BOTH, speech.result_of),
         PatternTask("summary_self", "summary", summarisation.INDEX_METRICS, summarisation.result_of),
         PatternTask("sr", "sr", super_resolution.INDEX_METRICS, super_resolution.result_of),
         PatternTask("mlm", "mlm", masked_language_modelling.INDEX_METRICS, masked_language_modelling.result_of),
     ),
     "causal_self": (
+        PatternTask("tts_causal", "speech", speech.INDEX_METRICS, speech.result_of),
         PatternTask("summary_causal", "summary", summarisation.INDEX_METRICS, summarisation.result_of),
         PatternTask(
             "lm", "lm", language_modelling.INDEX_METRICS, language_modelling.result_of, {"positions": "absolute"}
@@ -66,6 +69,7 @@ TASKS: dict[Pattern, tuple[PatternTask, ...]] = {
         PatternTask("lstf_cross", "lstf", forecasting.INDEX_METRICS, forecasting.result_of),
     ),
     "causal_cross": (
+        PatternTask("tts_cross", "speech", speech.INDEX_METRICS, speech.result_of),
         PatternTask("summary_cross", "summary", summarisation.INDEX_METRICS, summarisation.result_of),
         PatternTask("translation", "translation", translation.INDEX_METRICS, translation.result_of),
     ),

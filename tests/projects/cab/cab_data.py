@@ -9,6 +9,7 @@ from regard_lab.data.images import Images
 from regard_lab.data.pairs import Pairs
 from regard_lab.data.point_clouds import Clouds
 from regard_lab.data.series import Series
+from regard_lab.data.speech import Speech
 from regard_lab.data.texts import Texts
 from regard_lab.experiment.composition import compose
 from regard_lab.experiment.config import typed
@@ -28,6 +29,7 @@ SMALL = {
     "sr": {"options": "{}"},
     "pcc": {"width": 8, "heads": 2, "feed_forward": 8},
     "summary": {"vocabulary": 300, "source_length": 24, "target_length": 10, "width": 8, "heads": 2, "feed_forward": 8},
+    "speech": {"transformer_tts.epochs": 1, "alignment_iterations": 1, "vocoder_iterations": 1},
     "translation": {"vocabulary": 20, "length": 8, "width": 8, "heads": 2, "feed_forward": 8},
 }
 
@@ -75,6 +77,20 @@ def articles(split: str) -> Texts:
     return Texts.of((text, 0) for text in texts)
 
 
+def prompts(split: str) -> Speech:
+    """Tones of half a second, of a pitch that the words give."""
+    count, words = {"train": 24, "validation": 8, "test": 8}[split], ["one", "two", "three", "four"]
+    place = np.arange(8_000) / 16_000
+    clips = []
+    for each in range(count):
+        wave = np.sin(2 * np.pi * (100 + 40 * (each % 4)) * place) + 0.3 * np.sin(
+            2 * np.pi * 1_000 * (1 + each // 4 % 3) * place
+        )
+        text = f"{words[each % 4]} {words[each // 4 % 3]}"
+        clips.append((f"{split}-{each}", text, (12_000 * wave / 1.3).astype(np.int16)))
+    return Speech.of(clips)
+
+
 def balls(split: str) -> Clouds:
     """Surfaces of balls of several sizes, of which a view is the upper half."""
     count, draws = {"train": 20, "validation": 8, "test": 8}[split], np.random.default_rng(0)
@@ -95,6 +111,8 @@ def load(name: str, root: Path, source: str) -> dict:
         return {split: pairs(split) for split in splits}
     if name == "furniture":
         return {split: balls(split) for split in splits}
+    if name == "core_sounds":
+        return {split: prompts(split) for split in splits}
     if name == "bbc_news":
         return {split: articles(split) for split in splits}
     return {split: Texts.of([("It is a truth universally acknowledged. " * 40, 0)]) for split in splits}

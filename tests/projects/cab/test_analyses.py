@@ -33,7 +33,7 @@ def test_the_index_is_a_mean_over_tasks_and_the_gain_over_none(monkeypatch, tmp_
     config.constants = None
     with pytest.raises(
         DataMissing,
-        match=r"no constants are frozen for noncausal_self at scale quick: run the tables summary_self, sr, mlm .*freeze",
+        match=r"no constants are frozen for noncausal_self at scale quick: run the tables tts_self, summary_self, sr, mlm .*freeze",
     ):
         index.index(config, tmp_path)
 

@@ -6,7 +6,9 @@ from projects.cab.budget import windows_of_text, works
 from tests.projects.cab.cab_data import config_of
 
 
-@pytest.mark.parametrize("table", ["mlm", "sr", "pcc_cross", "summary_cross", "lm"])
+@pytest.mark.parametrize(
+    "table", ["mlm", "sr", "pcc_cross", "summary_cross", "lm", "tts_self", "tts_causal", "tts_cross"]
+)
 def test_a_trained_table_is_counted(table):
     config = config_of(f"table={table}")
     training, *others = works(table, [config])

@@ -6,7 +6,7 @@ from projects.cab.figures import FIGURES
 from projects.cab.figures.curves import CONTEXTS
 from regard.common.patterns import ALL_PATTERNS
 from regard_lab.experiment.results import Metric, Result, Row
-from regard_lab.report.figures import Results
+from regard_lab.report.figures import Results, Sounds
 
 
 def result(table: str, rows: list[tuple[dict, dict]], exhibits: dict | None = None) -> Result:
@@ -89,3 +89,14 @@ def test_the_benefit_lies_between_its_two_dots():
     between, full, empty = figure.axes[0].lines
     assert list(between.get_xdata()) == [0.5, -1.0]
     assert (list(full.get_xdata()), list(empty.get_xdata())) == ([0.5], [-1.0])
+
+
+def test_speech_has_a_player_for_each_row_that_left_a_sample():
+    shown = {"text": "Goodbye.", "sound": "UklGR"}
+    rows = [({"attention": "abc"}, {"tts_mcd": 4.0}), ({"attention": "softmax"}, {"tts_mcd": 3.0})]
+    made = FIGURES["speech"](Results([result("tts_cross", rows, shown)]))
+    assert isinstance(made, Sounds)
+    assert made.said == "Goodbye."
+    assert len(made.players) == 2
+    assert next(iter(made.players)) == "Transformer-TTS, causal cross, abc (quick: mechanics, not evidence)"
+    assert FIGURES["speech"](Results([result("tts_cross", rows)])) is None

@@ -91,7 +91,7 @@ def test_the_command_writes_one_scale_keeps_the_others_and_says_what_it_refuses(
     (tmp_path / "constants.yaml").write_text("quick: {causal_self: {lm: {metrics: {}}}}")
     monkeypatch.setattr("sys.argv", ["freeze_constants", "--scale", "laptop"])
     assert freeze_constants.main() == 2
-    assert "cab/summary_self and the other tables of the index have no result at laptop" in capsys.readouterr().err
+    assert "cab/tts_self and the other tables of the index have no result at laptop" in capsys.readouterr().err
     for task in KINDS[1:]:
         rows = [
             Row(
@@ -114,7 +114,7 @@ def test_the_command_writes_one_scale_keeps_the_others_and_says_what_it_refuses(
     assert freeze_constants.main() == 0
     said = capsys.readouterr().out
     assert "refused: perplexity, below the floor: F = 0.8" in said
-    assert "summary_self: no result at laptop" in said
+    assert "tts_self: no result at laptop" in said
     assert "causal_self      lm           perplexity: 2 mechanisms, 1 seed(s)" in said
     frozen = yaml.safe_load((tmp_path / "constants.yaml").read_text())
     assert frozen["quick"] == {"causal_self": {"lm": {"metrics": {}}}}

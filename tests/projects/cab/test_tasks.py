@@ -11,6 +11,7 @@ from projects.cab.tasks import (
     forecasting,
     language_modelling,
     masked_language_modelling,
+    speech,
     summarisation,
     super_resolution,
     translation,
@@ -26,6 +27,8 @@ TRAIN = {
     "lm": language_modelling.train,
     "mlm": masked_language_modelling.train,
     "sr": super_resolution.train,
+    "tts_self": speech.train,
+    "tts_cross": speech.train,
     "summary_cross": summarisation.train,
     "pcc_cross": completion.train,
     "translation": translation.train,
@@ -55,6 +58,8 @@ def test_the_loss_of_a_translation_leaves_padding_out():
         ("lm", "abc"),
         ("mlm", "nystrom"),
         ("sr", "lara"),
+        ("tts_self", "smyrf"),
+        ("tts_cross", "performer"),
         ("summary_cross", "performer"),
         ("pcc_cross", "cosformer"),
         ("translation", "abc"),
@@ -123,10 +128,10 @@ def test_perplexity_at_every_context_is_over_the_same_text(monkeypatch):
 
 def test_a_pattern_has_the_papers_tasks_so_far_as_they_are_here():
     assert {pattern: [task.table for task in tasks] for pattern, tasks in TASKS.items()} == {
-        "noncausal_self": ["summary_self", "sr", "mlm"],
-        "causal_self": ["summary_causal", "lm"],
+        "noncausal_self": ["tts_self", "summary_self", "sr", "mlm"],
+        "causal_self": ["tts_causal", "summary_causal", "lm"],
         "noncausal_cross": ["pcc_cross", "lstf_cross"],
-        "causal_cross": ["summary_cross", "translation"],
+        "causal_cross": ["tts_cross", "summary_cross", "translation"],
     }
     for pattern, tasks in TASKS.items():
         for task in tasks:
@@ -139,4 +144,4 @@ def test_a_pattern_has_the_papers_tasks_so_far_as_they_are_here():
 def test_a_task_without_its_section_is_refused():
     config = config_of("table=lm")
     with pytest.raises(ValueError, match="needs its task: choose table=translation"):
-        task_metrics(config, TASKS["causal_cross"][1])
+        task_metrics(config, TASKS["causal_cross"][2])

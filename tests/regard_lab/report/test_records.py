@@ -1,6 +1,9 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
+from regard_lab.common.sounds import encode
 from regard_lab.experiment.results import Metric, Restamp, Row, result_path, write_result
 from regard_lab.report.records import flat, runs
 from tests.regard_lab.report.sample_site import LAPTOP, QUICK, lines, page, words
@@ -91,3 +94,7 @@ def test_the_proofs_of_a_result_stand_above_its_records(root: Path) -> None:
 def test_flat_records() -> None:
     nested = {"a": {"b": [1, None, True], "c": {}}, "d": 0.5, "e": "", "f": False}
     assert flat(nested) == [("a.b", "1, none, yes"), ("a.c", "none"), ("d", "0.5"), ("e", "none"), ("f", "no")]
+
+
+def test_a_sound_is_told_by_its_length() -> None:
+    assert flat({"exhibits": {"sound": encode(np.zeros(12_000), 8_000)}}) == [("exhibits.sound", "a sound of 1.5 s")]
