@@ -7,7 +7,6 @@ import pytest
 
 from regard_lab import data
 from regard_lab.common.errors import UserError
-from regard_lab.data.g722 import decode_g722
 from regard_lab.data.sets import core_sounds
 from regard_lab.data.speech import Clip
 from regard_lab.data.texts import normalised
@@ -61,18 +60,6 @@ def test_a_folder_of_the_homepage(tmp_path, monkeypatch):
     assert sorted(name for part in splits.values() for name in part.names) == ["a/one", "three", "two"]
     found = {name: part.clip(place).tobytes() for part in splits.values() for place, name in enumerate(part.names)}
     assert found["two"] == np.frombuffer(b"two", np.uint8).astype(np.int16).tobytes()
-
-
-def test_g722_of_silence_and_of_nothing():
-    pytest.importorskip("av")
-    quiet = decode_g722(bytes([0xFF]) * 400, "quiet")  # the code words of a difference of nearly nought
-    assert quiet.shape == (800,)
-    assert quiet.dtype == np.int16
-    assert int(np.abs(quiet).max()) < 10
-    loud = decode_g722(bytes(np.random.default_rng(0).integers(0, 256, 400, dtype=np.uint8)), "loud")
-    assert int(np.abs(loud).max()) > 1_000
-    with pytest.raises(UserError, match=r"nothing\.g722 is empty"):
-        decode_g722(b"", "nothing.g722")
 
 
 @prepared("core_sounds")
