@@ -96,11 +96,11 @@ def apart(a: Tensor, b: Tensor, rows: Tensor | None) -> float:
     return float(difference.masked_fill(same, 0.0).nan_to_num(math.inf).max())
 
 
-def check_parity(reference: dict[str, Tensor], outputs: dict[str, Tensor], keep: Tensor | None, what: str) -> str:
+def check_parity(reference: dict[str, Tensor], found: dict[str, Tensor], keep: Tensor | None, what: str) -> str:
     """Raises SwapError where the outputs of kept tokens differ; else the largest difference, in words."""
     worst = 0.0
     for name, a in reference.items():
-        b = outputs.get(name)
+        b = found.get(name)
         if b is None or b.shape != a.shape:
             raise SwapError(
                 f"{what}: the output {name or 'of the model'} is {None if b is None else tuple(b.shape)}, was {tuple(a.shape)}"

@@ -12,6 +12,7 @@ stand for separate problems (a column per data set) has a list of gates:
     floor_rows            parts of keys of rows of the table that are floors themselves, such as the network without attention
     curve                 `name` of the validation curve, whether `higher` or `lower` is better there, and the `tolerance`: the gain over the
                           last fifth of the epochs, in the curve's unit, that counts as none; left out where a table keeps no curve
+    trained               false where nothing is trained here, as with pre-trained models: there is no training that had to end, and no curve
     governs               the columns whose claims wait for the gate; left out, `metric` alone
     signal                false where rows share what is judged (one trained model, run in several ways), so that they need not differ
 
@@ -77,6 +78,7 @@ class Gate:
     curve: CurveRule | None = None
     governs: tuple[str, ...] = ()
     signal: bool = True
+    trained: bool = True
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,7 @@ def read_after(file: TableFile) -> tuple[str, ...]:
 def _gate(node: Node, file: TableFile) -> Gate:
     fields = node.fields(
         ("metric", "direction", "margin", "reason", "reference", "floors"),
-        ("problems", "floor_rows", "curve", "governs", "signal"),
+        ("problems", "floor_rows", "curve", "governs", "signal", "trained"),
     )
     gate = Gate(
         metric=fields["metric"].text(),
@@ -183,6 +185,7 @@ def _gate(node: Node, file: TableFile) -> Gate:
         curve=_curve(fields["curve"]) if "curve" in fields else None,
         governs=_words(fields.get("governs")) or (fields["metric"].text(),),
         signal=fields["signal"].flag() if "signal" in fields else True,
+        trained=fields["trained"].flag() if "trained" in fields else True,
     )
     _check(gate, file, node)
     return gate
@@ -213,6 +216,10 @@ def _check(gate: Gate, file: TableFile, node: Node) -> None:
     runs = file.to_run()
     if gate.curve is not None and gate.curve.name not in runs.curves:
         raise node.error(f"the table has no curve {gate.curve.name!r}.{nearest(gate.curve.name, runs.curves)}")
+    if gate.curve is not None and not gate.trained:
+        raise node.error(
+            f"where nothing is trained there is no curve, got trained: false and curve {gate.curve.name!r}"
+        )
     for part in (*gate.problems, *gate.reference, *(part for row in gate.floor_rows for part in row)):
         if part not in runs.sets:
             raise node.error(f"no row's key has a part {part!r}; `sets` knows {', '.join(runs.sets)}")
@@ -315,6 +322,8 @@ def _below(gate: Gate, reference: Row | None, leads: Sequence[Lead], missing: Se
 
 def _unended(gate: Gate, ending: Ending | None) -> str:
     """Why training cannot be said to have ended, or nothing."""
+    if not gate.trained:
+        return ""
     if gate.curve is None or ending is None:
         return "no curve of the training is recorded, so nothing shows that it had ended"
     if ending.gain <= gate.curve.tolerance:

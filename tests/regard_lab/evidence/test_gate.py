@@ -77,6 +77,12 @@ def test_a_table_without_a_curve_does_not_show_that_training_ended():
     assert judge([replace(GATE, curve=None)], result()).status == "not converged"
 
 
+def test_models_that_are_not_trained_here_need_no_curve():
+    untrained = replace(GATE, curve=None, trained=False)
+    assert judge([untrained], result()).status == "passed"
+    assert judge([untrained], result(floor=(81.0,))).status == "below the floor"
+
+
 def test_less_is_better_for_a_loss():
     gate = replace(GATE, direction="lower")
     assert judge([gate], result(floor=(95.0,))).status == "passed"
