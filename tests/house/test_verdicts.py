@@ -1,8 +1,8 @@
 """Every verdict on a stored result, recomputed by a second implementation: scipy's own tests on the values in the JSON files.
 
 Nothing here uses `regard_lab.evidence.statistics`, nor `resampling`: where outcomes of test items are kept, the
-variance of the two-level bootstrap is computed in closed form here, and drawn there. Gates are left out: they say
-whether a verdict counts, not which it is.
+variance of the two-level bootstrap is computed from the second moments of its draws. Gates are left out: they say whether
+a verdict counts, not which it is.
 """
 
 import json
@@ -23,7 +23,6 @@ from tests.paths import ROOT
 
 Again = tuple[str, float | None, float | None]  # verdict, low, high
 FEW = 2000
-DRAWN = 0.06  # of half an interval: 4,000 draws know a variance to some 2 %
 
 
 @cache
@@ -92,14 +91,19 @@ def with_few_items(a: np.ndarray, b: np.ndarray, items: int, level: float) -> tu
 
 
 def with_kept_items(claim: Claim, raw: Mapping[str, Any], level: float) -> tuple[float, float, float, float] | None:
-    """Mean, error, and both ends of an interval over seeds and items; None where items do not enter, or not as a table."""
+    """Mean, error, and both ends of an interval over seeds and items; None where items do not enter.
+
+    Where each seed has items of its own, what lies between the seeds' means holds what lies between their items.
+    """
     keys = [claim.row, *([claim.against] if claim.against else [])]
     kept = outcomes(claim, raw["read"], keys) if claim.paired and not claim.relative else None
     if kept is None or len(kept) < 3:
         return None
     numbers = [np.sort(one.numbers) for one in kept]
     if not all(np.array_equal(one, numbers[0]) for one in numbers):
-        return None
+        means = np.array([one.values.mean() for one in kept])
+        apart = stats.ttest_1samp(means, 0).confidence_interval(level)
+        return float(means.mean()), float(stats.sem(means)), float(apart.low), float(apart.high)
     table = np.stack([one.values[np.argsort(one.numbers)] for one in kept])
     square, of_items = pigeonhole(table)
     (seeds, items), mean = table.shape, table.mean()
@@ -276,14 +280,8 @@ def test_every_verdict_is_that_of_a_second_implementation(paper: str) -> None:
             compared += 1
             continue
         shown = verdict.statistic["low"], verdict.statistic["high"]
-        drawn = claim.check in ("equivalence", "better", "bound") and with_kept_items(claim, raw, 0.95) is not None
-        away = DRAWN * (high - low) / 2 if drawn and high is not None else 0.0
-        assert shown == pytest.approx((low, high), rel=1e-6, abs=max(away, 1e-9)), name
-        limits = (
-            (-claim.margin, claim.margin, claim.least, -claim.least, claim.at_least, claim.at_most) if drawn else ()
-        )
-        if not any(abs(end - limit) < away for end in shown for limit in limits):  # else chance decides
-            assert verdict.verdict == said, f"{name}: {verdict.sentence}"
+        assert shown == pytest.approx((low, high), rel=1e-6, abs=1e-9), name
+        assert verdict.verdict == said, f"{name}: {verdict.sentence}"
         compared += 1
     assert compared > 15
 
@@ -293,7 +291,8 @@ def test_the_second_implementation_tells_verdicts_apart() -> None:
     turned = 0
     for paper, claim in claims().values():
         result, raw = stored(paper, claim.table)
-        run = all(result.row(**key) for key in (claim.row, claim.against or claim.row))
+        rows = [result.row(**key) for key in (claim.row, claim.against or claim.row)]
+        run = all(row is not None and row.status == "ok" for row in rows)
         if claim.check == "better" and claim.kind == "experiment" and not claim.least and run:
             before = again(claim, raw)[0]
             other = "lower" if claim.direction == "higher" else "higher"

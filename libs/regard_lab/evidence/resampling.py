@@ -2,9 +2,13 @@
 
 Where all seeds are scored on the same items, seeds and items are drawn independently of each other (the pigeonhole
 bootstrap, Owen 2007). n − 1 of n seeds are drawn, and m − 1 of m items, which makes the variance of a mean unbiased
-(Rao and Wu 1988); the percentile interval of three seeds would be far too narrow, so the interval is Student's t with
-the bootstrap's error and Satterthwaite's degrees of freedom. Where each seed has items of its own, the spread between
-the seeds' means holds that of the items already, and the interval is over these means.
+(Rao and Wu 1988). Nothing is drawn here: over all draws the variance of the mean of x (n, m) is
+
+    var(means of seeds) / n + var(means of items) / m + Σ (x − means of seeds − means of items + mean)² / (n (n − 1) m (m − 1))
+
+The percentile interval of three seeds would be far too narrow, so the interval is Student's t with that error and
+Satterthwaite's degrees of freedom. Where each seed has items of its own, the spread between the seeds' means holds that
+of the items already, and the interval is over these means.
 """
 
 from collections.abc import Sequence
@@ -15,9 +19,6 @@ from numpy.typing import NDArray
 
 from regard_lab.evidence.statistics import CONFIDENCE, Interval, mean_interval, student, welch
 from regard_lab.experiment.items import Outcomes
-
-DRAWS = 4000
-SEED = 20_261_130  # of the draws; the same evidence always gives the same interval
 
 
 def differences(a: Sequence[Outcomes], b: Sequence[Outcomes]) -> list[Outcomes]:
@@ -36,14 +37,13 @@ def crossed(seeds: Sequence[Outcomes]) -> bool:
     return all(np.array_equal(np.sort(one.numbers), np.sort(seeds[0].numbers)) for one in seeds)
 
 
-def two_level(seeds: Sequence[Outcomes], confidence: float = CONFIDENCE, draws: int = DRAWS) -> Interval:
+def two_level(seeds: Sequence[Outcomes], confidence: float = CONFIDENCE) -> Interval:
     """The mean over seeds and items with an interval over both.
 
     Args:
         seeds: The outcomes of each seed; for a comparison, those of `differences`. At least two, of at least two items
             each.
         confidence: That of the interval.
-        draws: How many bootstrap samples.
 
     Raises:
         ValueError: Fewer than two seeds or items.
@@ -55,25 +55,17 @@ def two_level(seeds: Sequence[Outcomes], confidence: float = CONFIDENCE, draws: 
         return mean_interval([float(mean) for mean in means], confidence)
     table = np.stack([one.values[np.argsort(one.numbers)] for one in seeds])
     items = table.shape[1]
-    square = float(_resampled(table, draws).var())
-    of_items = min(float(table.mean(axis=0).var(ddof=1)) / items, square)
+    square, of_items = variance(table)
     error, freedom = welch([(square - of_items, len(seeds) - 1), (of_items, items - 1)])
     interval = student(float(means.mean()), error, freedom, len(seeds), confidence)
     return replace(interval, items=items, item_square=of_items)
 
 
-def _weights(random: np.random.Generator, n: int, draws: int) -> NDArray[np.float64]:
-    """How often each of n is drawn, when n − 1 are drawn with replacement, as shares."""
-    return random.multinomial(n - 1, np.full(n, 1 / n), size=draws) / (n - 1)
-
-
-def _resampled(table: NDArray[np.float64], draws: int) -> NDArray[np.float64]:
-    """Means of bootstrap samples of a table (seeds, items)."""
-    random = np.random.default_rng(SEED)
+def variance(table: NDArray[np.float64]) -> tuple[float, float]:
+    """The variance of the mean of a table (seeds, items) over all draws of the bootstrap, and the part that is the items'."""
     seeds, items = table.shape
-    drawn = np.empty(draws)
-    for start in range(0, draws, 250):  # so that the weights of 25,000 items fit into memory
-        count = min(250, draws - start)
-        by_seed = _weights(random, items, count) @ table.T
-        drawn[start : start + count] = (by_seed * _weights(random, seeds, count)).sum(axis=1)
-    return drawn
+    of_seeds, of_items = table.mean(axis=1), table.mean(axis=0)
+    rest = table - of_seeds[:, None] - of_items + table.mean()
+    by_items = float(of_items.var(ddof=1)) / items
+    pairs = seeds * (seeds - 1) * items * (items - 1)
+    return float(of_seeds.var(ddof=1)) / seeds + by_items + float((rest**2).sum()) / pairs, by_items

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from regard_lab.evidence.resampling import differences, two_level
+from regard_lab.evidence.resampling import differences, two_level, variance
 from regard_lab.evidence.statistics import mean_interval
 from regard_lab.experiment.items import Outcomes
 from tests.regard_lab.evidence.claim_samples import claim, decide, two
@@ -15,26 +15,29 @@ def same_items(table: NDArray[np.float64]) -> list[Outcomes]:
     return [Outcomes(line, np.arange(len(line))) for line in table]
 
 
-def test_the_error_is_that_of_both_levels() -> None:
-    """Against the closed form of a crossed layout: between seeds / n + between items / m + three times the rest / n m (Owen 2007)."""
+def test_the_error_is_that_of_samples_that_are_really_drawn() -> None:
     random = np.random.default_rng(0)
-    n, m = 6, 300
+    n, m, draws = 6, 300, 20_000
     table = random.normal(0, 0.5, (n, 1)) + random.normal(0, 3.0, (1, m)) + random.normal(0, 1.0, (n, m))
-    interval = two_level(same_items(table), draws=20_000)
-    rest = table - table.mean(1, keepdims=True) - table.mean(0, keepdims=True) + table.mean()
-    residual = (rest**2).sum() / ((n - 1) * (m - 1))
-    seeds, items = table.mean(1).var(ddof=1), table.mean(0).var(ddof=1)  # each with its share of the residual
-    expected = seeds / n + items / m + residual / (n * m)
-    assert interval.error**2 == pytest.approx(expected, rel=0.05)
+    interval = two_level(same_items(table))
+    seeds, items = (random.multinomial(size - 1, np.full(size, 1 / size), draws) / (size - 1) for size in (n, m))
+    drawn = ((items @ table.T) * seeds).sum(1)
+    assert interval.error**2 == pytest.approx(drawn.var(), rel=0.05)
     assert interval.estimate == pytest.approx(table.mean())
     assert interval.error > mean_interval(table.mean(1).tolist()).error
 
 
+def test_the_variance_by_hand() -> None:
+    # Means of seeds 1 and 3, of items 1 and 3; each of the four is off by 1 from their sum less the mean of all.
+    square, of_items = variance(np.array([[1.0, 1.0], [1.0, 5.0]]))
+    assert (square, of_items) == (1.0 + 1.0 + 4 / 4, 1.0)
+
+
 def test_without_spread_between_seeds_it_is_the_error_of_the_items() -> None:
     values = np.random.default_rng(0).normal(0, 1, 400)
-    interval = two_level(same_items(np.stack([values] * 5)), draws=20_000)
+    interval = two_level(same_items(np.stack([values] * 5)))
     t_test = stats.ttest_1samp(values, 0).confidence_interval(0.95)
-    assert (interval.low, interval.high) == pytest.approx((t_test.low, t_test.high), abs=0.01)
+    assert (interval.low, interval.high) == pytest.approx((t_test.low, t_test.high), rel=1e-9)
     assert interval.items == 400
 
 
@@ -43,7 +46,7 @@ def test_intervals_cover_as_often_as_they_say() -> None:
     hits = 0
     for _ in range(200):
         table = random.normal(0, 1, (4, 1)) + random.normal(0, 5, (1, 60)) + random.normal(0, 1, (4, 60))
-        interval = two_level(same_items(table), draws=300)
+        interval = two_level(same_items(table))
         hits += interval.low <= 0 <= interval.high
     assert 0.9 <= hits / 200 <= 0.99
 
