@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from projects.cab.analyses import floors
-from projects.cab.config import NONE, Attention, check
+from projects.cab.checks import check
+from projects.cab.config import NONE, Attention
 from projects.cab.data.clouds import cloud_pairs
 from projects.cab.models.completion import Completion, Neighbours, farthest, gathered, nearest
 from projects.cab.tasks import completion

@@ -2,7 +2,8 @@
 
 import pytest
 
-from projects.cab.config import NONE, PROJECT, check, modules_of, own_checksum
+from projects.cab.checks import check
+from projects.cab.config import NONE, PROJECT, modules_of, own_checksum
 from projects.cab.tasks.by_pattern import TASKS
 from regard import cost
 from regard.common.patterns import ALL_PATTERNS

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from projects.cab.analyses import floors
-from projects.cab.config import NONE, Attention, check
+from projects.cab.checks import check
+from projects.cab.config import NONE, Attention
 from projects.cab.data import alignment, sound
 from projects.cab.data import speech as data
 from projects.cab.models import fastspeech2

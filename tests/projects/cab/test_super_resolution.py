@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from projects.cab.analyses import floors
-from projects.cab.config import Attention, check
+from projects.cab.checks import check
+from projects.cab.config import Attention
 from projects.cab.data.pictures import enlarged, picture_pairs, shrunk
 from projects.cab.models.super_resolution import Pixels, SuperResolution, noise_loss, noisy
 from projects.cab.tasks import super_resolution
