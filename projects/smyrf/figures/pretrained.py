@@ -6,10 +6,10 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from projects.smyrf.config import SMYRF
 from regard_lab.experiment.results import Result, Row
 from regard_lab.report import hover
 from regard_lab.report.figures import COLOURS, Maker, Results, data_ticks, house_style, scale_note, seed_titles
+from regard_lab.report.figures import colour as mechanism_colour
 
 MODELS = {"vit": "ViT-S/14, 1,370 tokens", "smollm2": "SmolLM2-135M, causal, 1,024", "minilm": "MiniLM-L6, 128"}
 SHORTER = {"vit": "ViT-S/14, 257 tokens", "smollm2": "SmolLM2-135M, causal, 1,024", "minilm": "MiniLM-L6, 128"}
@@ -100,7 +100,8 @@ def drop_in(results: Results) -> Figure | None:
 
 def _beside(axes: Axes, row: Row, place: int) -> None:
     method = str(row.key["method"])
-    colour, values = COLOURS.get("smyrf" if method in SMYRF else method, "#444444"), row.metrics["cosine"]
+    name, values = method.removesuffix("_once"), row.metrics["cosine"]  # other hashes and random clusters are greys
+    colour = mechanism_colour({"attention": name})
     whole = row.key["share"] == 50
     height = place + (0.12 if whole else -0.12)
     (dots,) = axes.plot(values.values, [height] * values.n, ".", color=colour, markersize=3, alpha=0.6, mew=0)
