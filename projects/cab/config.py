@@ -401,12 +401,25 @@ def frozen_constants(scale: str, pattern: str) -> DictConfig | None:
 def own_checksum(target: str) -> str:
     """The SHA-256 of the file behind `file.py:Class` or `module:Class`; empty for a registered mechanism.
 
+    Of a class of a notebook, `__main__:Class`, that of the text of its own methods.
+
     Raises:
-        UserError: There is no such file or module.
+        UserError: There is no such file or module, or the notebook's class has no text.
     """
-    module, colon, _ = target.rpartition(":")
+    module, colon, name = target.rpartition(":")
     if not colon:
         return ""
+    if module == "__main__":
+        import inspect
+        import sys
+
+        methods = filter(inspect.isfunction, vars(getattr(sys.modules[module], name, object)).values())
+        try:  # a notebook's class has no file, and so no text of its own; its methods have
+            return combined_sha256([inspect.getsource(method) for method in methods])
+        except OSError:
+            raise UserError(
+                f"{name} has no text that could be read: write it to a file (%%writefile my_file.py) and score my_file.py:{name}"
+            ) from None
     if module.endswith(".py"):
         path = Path(module)
     else:

@@ -2,17 +2,19 @@
 
 Certifies it in every pattern that it declares, trains the benchmark's task for each, and prints its compositional index
 among those of the mechanisms here. The rows stay in the table `own` of the report. What has been trained is not trained
-again; the same command resumes a stopped run.
+again; the same command resumes a stopped run. From Python, and a notebook: `regard_lab.score(MyAttention)`.
 """
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from tqdm import tqdm
 
 from projects.cab.config import PROJECT
@@ -23,7 +25,8 @@ from regard.loading import BadRequest, find_class, key_and_value
 from regard.registry import UnknownMechanism, UnsupportedPattern
 from regard_lab import data
 from regard_lab.common.errors import UserError, command
-from regard_lab.common.formatting import number, signed
+from regard_lab.common.formatting import signed
+from regard_lab.evidence.statistics import mean_interval
 from regard_lab.experiment.cells import Cell
 from regard_lab.experiment.composition import compose
 from regard_lab.experiment.executors import EXECUTORS
@@ -128,44 +131,101 @@ def standing(own: Row, others: Result | None) -> list[tuple[str, Metric, Metric,
 
 
 def shown(metric: Metric) -> str:
-    """Mean ± standard deviation."""
-    return signed(metric.mean, 3) + (f" ± {number(metric.sd, 3)}" if metric.sd is not None else "")
+    """The mean with its 95 % interval over seeds; the mean alone where there is one seed."""
+    mean = signed(metric.mean, 3)
+    if metric.n < 2:
+        return mean
+    interval = mean_interval(metric.values)
+    return f"{mean} [{signed(interval.low, 3)}, {signed(interval.high, 3)}]"
 
 
-def gate_warnings(patterns: Sequence[Pattern], scale: Scale, root: Path) -> list[str]:
-    """One line for each table of the patterns that has not passed its gate: ranks there mean nothing."""
-    lines = []
+def gate_warnings(patterns: Sequence[Pattern], scale: Scale, root: Path) -> dict[Pattern, list[str]]:
+    """For each pattern with a table that has not passed its gate, one sentence for each: nothing is ranked there."""
+    warnings: dict[Pattern, list[str]] = {}
     for pattern, name in [(each, table) for each in patterns for table in tables_of(each)]:
         judgement = judgement_of(PROJECT.name, name, scale, root) if scale in DECIDING else None
         if judgement is not None and judgement.status != "passed":
-            lines.append(
-                f"\n{pattern}: {name} has not passed its gate, so its order is no ranking. {judgement.sentence}"
-            )
-    return lines
+            sentence = f"{pattern}: {name} has not passed its gate, so nothing is ranked. {judgement.sentence}"
+            warnings.setdefault(pattern, []).append(sentence)
+    return warnings
 
 
-def report(table: Result, others: Result | None, scale: str, warnings: Sequence[str] = ()) -> str:
-    """One table: a block per pattern, best first, the new mechanism marked."""
+def report(table: Result, others: Result | None, scale: Scale, warnings: Mapping[Pattern, Sequence[str]]) -> str:
+    """One table: a block per pattern, best first, the new mechanism marked; ranks only where the gates have been passed."""
     width = max(26, *(len(str(row.key["attention"])) for row in table.rows)) + 2
-    lines = [f"{'':<{width + 6}}{'index':>18}{'over no attention':>22}"]
+    lines = [f"{'':<{width + 6}}{'index':>26}{'over no attention':>28}"]
     for row in table.rows:
         (pattern,) = (known for known in ALL_PATTERNS if known == row.key["pattern"])
         lines.append(f"{pattern} ({', '.join(tables_of(pattern))})")
         if row.status != "ok" or not row.metrics:
             lines.append(f"    {row.status}: {row.reason}")
             continue
-        for rank, (name, index, gain, mine) in enumerate(standing(row, others), start=1):
-            mark = "▸" if mine else " "
-            lines.append(f" {mark}{rank:>3}  {name:<{width}}{shown(index):>18}{shown(gain):>22}")
-    lines += warnings
+        ranked = scale in DECIDING and pattern not in warnings
+        for place, (name, index, gain, mine) in enumerate(standing(row, others), start=1):
+            mark, rank = "▸" if mine else " ", place if ranked else "·"
+            lines.append(f" {mark}{rank:>3}  {name:<{width}}{shown(index):>26}{shown(gain):>28}")
+    lines += ["", *(sentence for sentences in warnings.values() for sentence in sentences)] if warnings else []
     if scale == "quick":
-        lines.append("\nquick: mechanics, not evidence; --scale laptop for numbers with seeds")
+        lines.append("\nquick: mechanics, not evidence, so nothing is ranked; scale laptop has numbers with seeds")
     if others is None:
         lines.append(f"\nnothing to compare with yet: run `python -m regard_lab.reproduce cab/index --scale {scale}`")
     return "\n".join(lines)
 
 
-def score(target: str, scale: Scale, wanted: Sequence[str], options: dict[str, Any], arguments: Any, root: Path) -> int:
+def score_class(
+    mechanism: type[nn.Module] | str,
+    *,
+    scale: str = "quick",
+    patterns: Sequence[str] = (),
+    anyway: bool = False,
+    workers: int | None = None,
+    **options: Any,
+) -> Result | None:
+    """`regard_lab.score`, which has the description."""
+    root = Path(__file__).parents[2]
+    target = mechanism if isinstance(mechanism, str) else target_of(mechanism)
+    executor = "inline" if target.startswith("__main__:") else "processes"  # no other process knows a notebook's class
+    tier = check_scale(scale)
+    if (place := target.rpartition(":")[0]).endswith(".py"):
+        target = f"{Path(place).resolve()}:{target.rpartition(':')[2]}"
+    with chdir(root):
+        score(target, tier, patterns, options, anyway=anyway, executor=executor, workers=workers, root=root)
+        path = result_path(root, PROJECT.name, OWN, tier)
+        kept = read_result(path) if path.exists() else None
+    if kept is None:
+        return None
+    rows = [row for row in kept.rows if row.key["attention"] == shown_name(target)]
+    return replace(kept, rows=rows) if rows else None
+
+
+def target_of(cls: type[nn.Module]) -> str:
+    """How a command line would name a class: its registered name, its file, or `__main__:Class` of a notebook.
+
+    Raises:
+        UserError: It is no class at the top of a module, so that it has no name by which it could be found.
+    """
+    name, module = cls.__qualname__, sys.modules.get(cls.__module__)
+    if getattr(module, name, None) is not cls:
+        raise UserError(
+            f"{name} is not defined at the top of a file or notebook, so that no cell could find it by name"
+        )
+    if cls.__module__.startswith("regard.mechanisms."):
+        return str(cls.name)
+    file = getattr(module, "__file__", None)
+    return f"{file}:{name}" if file else f"{cls.__module__}:{name}"
+
+
+def score(
+    target: str,
+    scale: Scale,
+    wanted: Sequence[str],
+    options: dict[str, Any],
+    *,
+    anyway: bool,
+    executor: str,
+    workers: int | None,
+    root: Path,
+) -> int:
     """Certify, train, write the rows, print the table.
 
     Returns:
@@ -179,13 +239,13 @@ def score(target: str, scale: Scale, wanted: Sequence[str], options: dict[str, A
         print(f"{'✓' if all(passed) else '✗'} {pattern}: {sum(passed)} of {len(passed)} properties hold")
     for outcome in failed:
         print(f"    {outcome.pattern}, {outcome.property}: {outcome.detail}")
-    if failed and not arguments.anyway:
+    if failed and not anyway:
         print("not certified, so nothing was trained; --anyway trains it nevertheless")
         return 1
     table = table_of(target, patterns, scale, options, root)
     for name in table.spec.data_sets:
         data.ensure(name, root, table.cells[0].config["data"]["source"])
-    result = result_of(table, run_cells(table, root, arguments.executor, arguments.workers, {}), root)
+    result = result_of(table, run_cells(table, root, executor, workers, {}), root)
     path = result_path(root, PROJECT.name, OWN, scale)
     write_result(path, merged(result, path))
     index = result_path(root, PROJECT.name, "index", scale)
@@ -217,7 +277,16 @@ def main() -> int:
     except BadRequest as error:
         raise UserError(str(error)) from None
     torch.set_num_threads(1)
-    return score(arguments.mechanism, check_scale(arguments.scale), arguments.pattern, options, arguments, Path.cwd())
+    return score(
+        arguments.mechanism,
+        check_scale(arguments.scale),
+        arguments.pattern,
+        options,
+        anyway=arguments.anyway,
+        executor=arguments.executor,
+        workers=arguments.workers,
+        root=Path.cwd(),
+    )
 
 
 if __name__ == "__main__":

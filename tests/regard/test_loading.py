@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
+from regard.certification import certify
 from regard.loading import BadRequest, find_class, key_and_value, load_file
 from regard.mechanisms.softmax import SoftmaxAttention
 from regard.registry import UnknownMechanism
@@ -80,3 +82,58 @@ def test_an_option_is_a_literal_or_a_word(text: str, value: object) -> None:
 def test_what_is_no_option_is_refused(text: str) -> None:
     with pytest.raises(BadRequest, match="--option takes KEY=VALUE, got"):
         key_and_value(text)
+
+
+PLAIN = '''
+import torch
+from torch import nn
+
+
+class Plain(nn.Module):
+    """Softmax attention that knows nothing of the library."""
+
+    def __init__(self, sharpness: float = 1.0) -> None:
+        super().__init__()
+        self.sharpness = nn.Parameter(torch.tensor(sharpness))
+
+    def forward(self, q, k, v, key_mask=None, causal=False):
+        scores = self.sharpness * (q @ k.mT) / q.shape[-1] ** 0.5
+        if key_mask is not None:
+            scores = scores.masked_fill(~key_mask[:, None, None], -torch.inf)
+        if causal:
+            scores = scores.masked_fill(torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1), -torch.inf)
+        return scores.softmax(-1) @ v
+
+
+class Unmasked(nn.Module):
+    def forward(self, query, key, value):
+        return value.mean(2, keepdim=True).expand(query.shape)
+
+
+class Layer(nn.Module):
+    def forward(self, x):
+        return x
+'''
+
+
+def test_a_module_of_q_k_and_v_is_a_mechanism() -> None:
+    Path("plain.py").write_text(PLAIN, encoding="utf-8")
+    cls = find_class("plain.py:Plain")
+    assert cls.patterns == ("noncausal_self", "causal_self")
+    assert [str(one) for one in certify(cls, options={"sharpness": 2.0}) if not one.passed] == []
+    torch.manual_seed(0)
+    ours = cls(width=8, heads=2, pattern="causal_self")
+    dense = SoftmaxAttention(width=8, heads=2, pattern="causal_self")
+    dense.load_state_dict({name: value for name, value in ours.state_dict().items() if name in dense.state_dict()})
+    x, mask = torch.randn(2, 5, 8), torch.tensor([[False, True, True, False, True], [True] * 5])
+    torch.testing.assert_close(ours(x, x_mask=mask)[mask], dense(x, x_mask=mask)[mask])
+    with pytest.raises(TypeError, match="unexpected keyword argument 'blunt'"):
+        cls(width=8, heads=2, blunt=1)
+
+
+def test_what_a_plain_module_lacks_certification_says() -> None:
+    Path("plain.py").write_text(PLAIN, encoding="utf-8")
+    cls = find_class("plain.py:Unmasked")
+    assert cls.patterns == ("noncausal_self",)
+    assert {one.property for one in certify(cls) if not one.passed} == {"padding"}  # it counts masked keys
+    assert not hasattr(find_class("plain.py:Layer"), "patterns")

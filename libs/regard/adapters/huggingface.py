@@ -25,6 +25,7 @@ from regard.adapters import recording
 from regard.adapters.dispatch import Chosen, capabilities, run
 from regard.adapters.masks import Asked, DescribedMask, described_mask, padding, read_mask
 from regard.attention import Attention, Call, claimed
+from regard.common.checks import check_count, check_module, check_seed
 from regard.observers import HUGGINGFACE, report, weights_of
 from regard.registry import list_mechanisms, mechanism_class
 
@@ -105,8 +106,16 @@ def configure(
     Raises:
         ValueError: The model has no attention of transformers or not these layers; the mechanism is unknown or does not
             have these options, or they cannot be. Nothing is changed then.
-        TypeError: An option of the wrong type.
+        TypeError: No model, or an option, a seed or the number of a layer of the wrong type.
     """
+    check_module(model)
+    if seed is not None:
+        check_seed(seed)
+    if layers is not None:
+        if not isinstance(layers, Collection):
+            raise TypeError(f"layers must be the numbers of layers, as [0, 2], got {layers!r}")
+        for number in layers:
+            check_count(number, 0, "a layer's number")
     modules = list(attention_modules(model))
     if not modules:
         raise ValueError(

@@ -199,6 +199,12 @@ for _name in (
     "le",
     "gt",
     "ge",
+    "eq",
+    "ne",
+    "xor",
+    "pow",
+    "mod",
+    "floordiv",
     "neg",
     "invert",
 ):

@@ -96,6 +96,20 @@ def apart(a: Tensor, b: Tensor, rows: Tensor | None) -> float:
     return float(difference.masked_fill(same, 0.0).nan_to_num(math.inf).max())
 
 
+def check_tells(reference: dict[str, Tensor], keep: Tensor | None, case: str) -> None:
+    """Raises ValueError for outputs by which nothing can be proven: there are none, or not a number of theirs is finite."""
+    finite = {}
+    for name, x in reference.items():
+        rows = x[keep] if keep is not None and x.shape[:2] == keep.shape else x
+        finite[name] = int(rows.isfinite().sum())
+    if not any(finite.values()):
+        held = ", ".join(f"{name or 'the output'} of shape {tuple(x.shape)}" for name, x in reference.items())
+        raise ValueError(
+            f"on this example ({case}) the model gives {held or 'no numbers'}, none of them finite, so nothing can be proven: give"
+            " another example"
+        )
+
+
 def check_parity(reference: dict[str, Tensor], found: dict[str, Tensor], keep: Tensor | None, what: str) -> str:
     """Raises SwapError where the outputs of kept tokens differ; else the largest difference, in words."""
     worst = 0.0

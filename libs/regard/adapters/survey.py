@@ -44,6 +44,8 @@ def learn(model: nn.Module, state: State, example: Example) -> Facts:
     """Run a model as it is and under a recorder."""
     cases = dict(proof.cases(example))
     reference = {case: proof.outputs(model, each) for case, each in cases.items()}
+    for case, given in cases.items():
+        proof.check_tells(reference[case], given.keep, case)
     kept = {case: proof.kept_by(model, each) for case, each in cases.items()}
     state.enter(model)
     prints: dict[str, dict[nn.Module, tuple[list[float], list[float]]]] = {}

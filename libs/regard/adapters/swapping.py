@@ -24,6 +24,7 @@ from regard.adapters.proof import SwapError, quiet
 from regard.adapters.survey import Facts, learn
 from regard.adapters.swap_state import STATE, State
 from regard.attention import claimed
+from regard.common.checks import check_module, check_seed
 from regard.common.patterns import Pattern
 from regard.registry import mechanism_class
 
@@ -75,7 +76,8 @@ def swap(
 
     No weight and no code changes. Before it returns, softmax through the new way gives the model's outputs, without
     padding and with it, and whatever the model keeps from an output (the future, padding) the mechanism keeps too.
-    `unswap` takes it back; a second `swap` takes the place of the first.
+    `unswap` takes it back; a second `swap` takes the place of the first. While it is swapped, a model of transformers has
+    copies of its configs, so that another model of the same config stays as it is.
 
     Args:
         model: Any model; changed in place.
@@ -92,11 +94,15 @@ def swap(
         What was swapped, what was not and why, what was proven.
 
     Raises:
-        SwapError: An attention cannot be swapped or the model would be another, with the layer and why. The model is
-            then as it was.
-        ValueError: There is no such mechanism, option, name or attention, or no example.
-        TypeError: An option or example of the wrong type.
+        SwapError: An attention cannot be swapped or the model would be another, with the layer and why. The model then
+            has its own attention, also where it had been swapped before.
+        ValueError: There is no such mechanism, option, name or attention, no example, or one that proves nothing: its
+            outputs are empty or not finite. A part of the model is swapped by itself.
+        TypeError: No model, or an option, a seed, a `where` or an example of the wrong type.
     """
+    check_module(model)
+    check_where(where)
+    check_seed(seed)
     check_function(mechanism)
     huggingface.check_options(mechanism, options)
     unswap(model)
@@ -139,12 +145,21 @@ def unswap(model: nn.Module) -> None:
     Args:
         model: What `swap` was called with.
     """
+    check_module(model)
     state: State | None = model.__dict__.pop(STATE, None)
     if state is not None:
         state.restore(model)
 
 
 # -- where
+
+
+def check_where(where: Any) -> None:
+    """Raises TypeError for what is neither names nor a function of one."""
+    if where is None or isinstance(where, str) or callable(where):
+        return
+    if not isinstance(where, Collection) or not all(isinstance(name, str) for name in where):
+        raise TypeError(f"where must be a pattern of names, several, or a function of a name, got {where!r}")
 
 
 def choose(mechanism: str, where: Where, facts: Facts, model: str) -> tuple[list[str], dict[str, str]]:

@@ -16,6 +16,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from regard.attention import Attention, claimed
+from regard.common.checks import check_flag, check_module, check_seed
 from regard.common.patterns import Pattern, is_cross
 from regard.observers import weights_of
 from regard.registry import UnsupportedPattern, build, mechanism_class
@@ -200,7 +201,7 @@ def replace_attention(
     mechanism: str,
     *,
     pattern: Pattern | None = None,
-    only: Collection[str] | None = None,
+    only: str | Collection[str] | None = None,
     self_attention: bool | None = None,
     seed: int = 0,
     **options: Any,
@@ -216,7 +217,7 @@ def replace_attention(
         pattern: The one pattern to build, for a mechanism with parameters of its own, which start fresh. Default: None,
             the self patterns that the mechanism has and "causal_cross", among which each call's masks choose;
             "noncausal_cross" has to be said, because no mask tells whether the target of cross attention is causal.
-        only: Names of the modules to replace. Default: None, all.
+        only: The name of the module to replace, or several. Default: None, all.
         self_attention: Are all calls of these modules self attention, or none? Default: None, as `pattern` says;
             without one, a call is when its query and key are one tensor, and where that does not tell and matters, it
             is an error.
@@ -231,17 +232,26 @@ def replace_attention(
         UnsupportedPattern: The mechanism does not have `pattern`.
         ValueError: There is no such attention, one cannot be replaced, the mechanism lacks a projection that is trained
             or needs `pattern`.
-        TypeError: An option that the mechanism does not take.
+        TypeError: No model, an option that the mechanism does not take, or another argument of the wrong type.
     """
+    check_module(model)
+    check_seed(seed)
+    if self_attention is not None:
+        check_flag(self_attention, "self_attention")
     attentions = {name: child for name, child in model.named_modules() if isinstance(child, nn.MultiheadAttention)}
+    if not attentions:
+        raise ValueError(f"{type(model).__name__} holds no torch.nn.MultiheadAttention to replace")
     if only is not None:
+        only = [only] if isinstance(only, str) else only
+        if not isinstance(only, Collection) or not all(isinstance(name, str) for name in only):
+            raise TypeError(f"only must be the names of modules, got {only!r}")
         if unknown := sorted(set(only) - set(attentions)):
             raise ValueError(
                 f"no nn.MultiheadAttention is named {', '.join(unknown)}; there are {', '.join(attentions)}"
             )
+        if not only:
+            raise ValueError(f"only= names no module; there are {', '.join(attentions)}")
         attentions = {name: child for name, child in attentions.items() if name in only}
-    if not attentions:
-        raise ValueError(f"{type(model).__name__} holds no torch.nn.MultiheadAttention to replace")
     patterns = wanted_patterns(mechanism, pattern)
     if self_attention is None and pattern is not None:
         self_attention = not is_cross(pattern)

@@ -140,7 +140,13 @@ def scattered_mask(length: int, seed: int) -> Tensor:
 
 
 def plain(layer: Any) -> Any:
-    """A copy of the layer that computes its plain reference, `naive`, in place of `mix`."""
+    """A copy of the layer that computes its plain reference, `naive`, in place of `mix`.
+
+    Raises:
+        NotClaimed: `naive` is None, as of a module that was made a mechanism (`regard.loading.as_mechanism`).
+    """
+    if layer.naive is None:
+        raise NotClaimed("there is no plain reference")
     other = copy.deepcopy(layer)
     other.mix = other.naive
     return other

@@ -4,11 +4,12 @@ import math
 from typing import Literal, get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 Variant = Literal["paper", "released"]  # the paper's definition, or what the authors' code computes in its place
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+MOST_SEED = 2**49  # a layer's own seed is ten thousand times as large, which a generator of torch still takes
 
 
 def check_heads(
@@ -86,6 +87,20 @@ def check_count(value: int, least: int, name: str) -> None:
         raise TypeError(f"{name} must be an integer, got {value!r}")
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}")
+
+
+def check_seed(seed: int) -> None:
+    """`seed` must be an integer that torch's generators take, with room for one seed per layer: raises TypeError or ValueError."""
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise TypeError(f"seed must be an integer, got {seed!r}")
+    if not abs(seed) <= MOST_SEED:
+        raise ValueError(f"seed must be between −{MOST_SEED:,} and {MOST_SEED:,}, got {seed:,}")
+
+
+def check_module(model: nn.Module) -> None:
+    """Raises TypeError for what is no `torch.nn.Module`."""
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module, got {model!r:.80}")
 
 
 def check_flag(value: bool, name: str) -> None:

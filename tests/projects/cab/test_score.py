@@ -1,12 +1,17 @@
 """`projects.cab.score` on a mechanism in a file of its own, outside the repository."""
 
+import linecache
 import sys
+import types
 from pathlib import Path
 
 import pytest
+import torch
 
 from projects.cab import score
+from projects.cab.config import own_checksum
 from regard import registry
+from regard_lab.common.errors import UserError
 from regard_lab.experiment.composition import compose
 from regard_lab.experiment.results import Metric, Result, Row, read_result
 from tests.paths import ROOT
@@ -69,8 +74,8 @@ def test_a_mechanism_is_certified_trained_ranked_and_kept(small, monkeypatch, ca
     printed = capsys.readouterr().out
     assert "✓ causal_cross: 3 of 3 properties hold" in printed
     first, second = (line for line in printed.splitlines() if "rival" in line or "Mine" in line)
-    assert "1  rival" in first
-    assert "▸  2  mine.py:Mine" in second
+    assert "·  rival" in first  # at quick nothing is ranked
+    assert "▸  ·  mine.py:Mine" in second
     kept = read_result(small / "results" / "quick" / "cab" / "own.json")
     assert [row.key for row in kept.rows] == [{"attention": "mine.py:Mine", "pattern": "causal_cross"}]
     assert set(kept.rows[0].metrics) == set(score.METRICS)
@@ -81,6 +86,58 @@ def test_a_mechanism_is_certified_trained_ranked_and_kept(small, monkeypatch, ca
     kept = read_result(small / "results" / "quick" / "cab" / "own.json")
     assert [row.key["attention"] for row in kept.rows] == ["mine.py:Mine", "other.py:Mine"]
     assert len(kept.records) == 2
+
+
+def test_ranks_only_where_the_gates_have_been_passed():
+    def row(name, pattern, values):
+        metrics = {metric: Metric.of(values, "") for metric in ("index", "over_none")}
+        return Row({"attention": name, "pattern": pattern}, metrics, "ok", "", [0, 1, 2], [])
+
+    others = Result("cab", "index", "laptop", "", [], [row("rival", "causal_self", [2.0, 2.1, 2.2])])
+    mine = [row("mine", "causal_self", [1.0, 1.0, 1.3]), row("mine", "causal_cross", [1.0, 1.0, 1.3])]
+    said = score.report(Result("cab", "own", "laptop", "", [], mine), others, "laptop", {"causal_cross": ["Gated."]})
+    assert "   1  rival" in said
+    assert "▸  2  mine" in said
+    assert "▸  ·  mine" in said
+    assert "Gated." in said
+    # mean 1.1, standard error 0.1, t(2) 4.303
+    assert "+1.100 [+0.670, +1.530]" in said
+
+
+def test_a_class_at_hand_is_named_as_a_command_would_name_it(tmp_path):
+    from regard.loading import load_file
+    from regard.mechanisms.local import LocalAttention
+
+    (tmp_path / "named.py").write_text("from torch import nn\n\n\nclass Mine(nn.Module):\n    pass\n")
+    assert score.target_of(load_file(tmp_path / "named.py").Mine) == f"{tmp_path / 'named.py'}:Mine"
+    assert score.target_of(LocalAttention) == "local"
+
+    class Inside(torch.nn.Module):
+        pass
+
+    with pytest.raises(UserError, match="not defined at the top"):
+        score.target_of(Inside)
+
+
+def test_a_class_of_a_notebook(monkeypatch):
+    """As IPython does: cells run in a `__main__` without a file, and their text is in linecache."""
+    text = "class Mine:\n    def forward(self, q, k, v):\n        return v\n"
+    notebook = types.ModuleType("__main__")
+    monkeypatch.setitem(sys.modules, "__main__", notebook)
+
+    def cell(number: int, text: str):
+        place = f"<ipython-input-{number}>"
+        monkeypatch.setitem(linecache.cache, place, (len(text), None, text.splitlines(keepends=True), place))
+        exec(compile(text, place, "exec"), vars(notebook))
+        return own_checksum("__main__:Mine")
+
+    first = cell(1, text)
+    assert score.target_of(notebook.Mine) == "__main__:Mine"
+    assert cell(2, "# more\n\n" + text) == first
+    assert cell(3, text.replace("return v", "return q")) != first
+    exec("class Mine:\n    def forward(self, q, k, v):\n        return v\n", vars(notebook))
+    with pytest.raises(UserError, match="Mine has no text"):
+        own_checksum("__main__:Mine")
 
 
 def test_what_is_not_certified_is_not_trained(small, monkeypatch, capsys):

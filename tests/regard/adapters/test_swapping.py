@@ -244,6 +244,102 @@ def test_a_swapped_part_has_to_be_taken_back_first() -> None:
         regard.swap(model, "smyrf")
 
 
+class Two(nn.Module):
+    """Two attentions that call torch's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = TimmAttention(), TimmAttention()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(x + self.first(x))  # type: ignore[no-any-return]
+
+
+def part_of_torch() -> nn.Module:
+    return nn.ModuleDict({"first": nn.TransformerEncoderLayer(W, HEADS, batch_first=True)})
+
+
+@pytest.mark.parametrize("make", [Two, part_of_torch])
+def test_a_part_and_the_whole_are_not_swapped_both(make: Any) -> None:
+    model = lively(make())
+    part = model.first if isinstance(model, Two) else model["first"]
+    regard.swap(part, "smyrf", example=X, cluster_size=8)
+    with pytest.raises(ValueError, match="'first' of .* is swapped by itself: call regard.unswap on it first"):
+        regard.swap(model, "local", example=X, window=3)
+    expected = part(X)
+    regard.unswap(part)
+    assert not torch.equal(part(X), expected)  # the part had kept its swap
+    if isinstance(model, Two):
+        regard.swap(model, "local", example=X, window=3)
+        expected = model(X)
+        with pytest.raises(ValueError, match="of a larger model that is swapped"):
+            regard.swap(part, "smyrf", example=X, cluster_size=8)
+        assert torch.equal(model(X), expected)
+
+
+def test_another_model_of_the_same_config_stays_as_it_is() -> None:
+    first: Any = made("BERT")[0]
+    torch.manual_seed(1)
+    second = lively(type(first)(first.config))
+    config, expected = first.config, result(second, None)
+    implementation = config._attn_implementation
+    regard.swap(first, "smyrf", cluster_size=3)
+    assert second.config is config
+    assert config._attn_implementation == implementation
+    assert distance(result(second, None), expected) == 0
+    with pytest.raises(ValueError, match="holds no attention of Regard"):
+        regard.observe(second, print)
+    regard.swap(second, "local", window=3)
+    moved = result(second, None)
+    regard.unswap(first)
+    assert distance(result(second, None), moved) == 0
+    first.config.regard_note = "kept"
+    regard.swap(first, "smyrf", cluster_size=3)
+    first.config.vocab_size += 1
+    regard.unswap(first)
+    assert first.config is config
+    assert (config.regard_note, config._attn_implementation) == ("kept", implementation)
+    assert config.vocab_size == second.config.vocab_size + 1  # changed while there were two
+    regard.unswap(second)
+    assert distance(result(second, None), expected) == 0
+
+
+@pytest.mark.parametrize("example", [X * torch.nan, X[:0], X[:, :0]])
+def test_an_example_that_proves_nothing(example: Tensor) -> None:
+    model = lively(Two())
+    with pytest.raises(ValueError, match="nothing can be proven"):
+        regard.swap(model, "smyrf", example=example, cluster_size=8)
+    assert not hasattr(model, "regard_swaps")
+
+
+def test_a_model_whose_weights_are_not_finite() -> None:
+    model = lively(Two())
+    with torch.no_grad():
+        next(model.parameters()).fill_(torch.nan)
+    with pytest.raises(ValueError, match="nothing can be proven"):
+        regard.swap(model, "softmax", example=X)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"model": 5}, "model must be a torch.nn.Module, got 5"),
+        ({"seed": "a"}, "seed must be an integer, got 'a'"),
+        ({"seed": None}, "seed must be an integer, got None"),
+        ({"seed": 1.5}, "seed must be an integer, got 1.5"),
+        ({"seed": True}, "seed must be an integer, got True"),
+        ({"seed": 2**70}, "seed must be between"),
+        ({"where": 5}, "where must be a pattern of names, several, or a function of a name, got 5"),
+        ({"where": [5]}, "where must be a pattern of names"),
+    ],
+)
+def test_arguments_of_the_wrong_type(arguments: dict[str, Any], message: str) -> None:
+    given = {"model": lively(Two()), "mechanism": "smyrf", "example": X, **arguments}
+    with pytest.raises((TypeError, ValueError), match=message):
+        regard.swap(**given)
+    assert not isinstance(given["model"], nn.Module) or not hasattr(given["model"], "regard_swaps")
+
+
 def test_heads_in_the_batch() -> None:
     model = lively(Flat())
     expected = model(X)
