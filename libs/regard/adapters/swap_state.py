@@ -15,7 +15,7 @@ MARKS = ("regard_swap", "regard_own", "regard_name", "regard_across", "regard_ca
 
 @dataclass
 class State:
-    """What `unswap` puts back: the implementations of a model's configs, and who hands nested tensors on."""
+    """What `unswap` puts back: the implementations in a model's configs, and which encoders pass nested tensors on."""
 
     implementations: list[tuple[Any, str]]
     nested: list[tuple[nn.TransformerEncoder, bool]]
@@ -35,7 +35,7 @@ class State:
         return cls(configs, nested)
 
     def enter(self, model: nn.Module) -> None:
-        """Have all of transformers' attention come to us, where each module runs its own unless something is placed."""
+        """Route all of transformers' attention here; a module runs its own unless a mechanism has been placed in it."""
         own = {id(config): name for config, name in self.implementations}
         apart, ours = set(), set()  # configs of attention that looks at the implementation's name itself, and of ours
         for module in model.modules():
@@ -51,7 +51,7 @@ class State:
                 config._attn_implementation_internal = huggingface.SWAPPED
 
     def clear(self, model: nn.Module) -> None:
-        """Nothing is placed anywhere."""
+        """Remove the mechanisms that have been placed in modules."""
         for module in model.modules():
             module.__dict__.pop("regard_swap", None)
             release(module)

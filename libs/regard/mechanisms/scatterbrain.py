@@ -86,14 +86,14 @@ def scatterbrain(
         projection: W, `(f, d)` or `(h, f, d)`; `regard.mechanisms.performer.orthogonal_projection` draws one.
         window: Keys with exact scores, on each side of the query; causal, the last keys with the query's own. At least
             1.
-        causal: Must query i be kept from keys j > i? Default: False.
+        causal: Must query i not see keys j > i? Default: False.
         key_mask: `(b, n)`, boolean, True = keep. Default: None, all keys.
 
     Returns:
         `(b, h, n, e)`; a query that may see no key gets 0.
 
     Raises:
-        ValueError: Shapes, devices or options that do not fit, with the numbers.
+        ValueError: Shapes, devices or options that do not fit; the message has the numbers.
         TypeError: Arguments of the wrong type.
     """
     check_heads(q, k, v, key_mask=key_mask, self_attention=True)
@@ -208,7 +208,7 @@ class ScatterbrainAttention(Attention):
         bias: Do the projections have biases? Default: True.
 
     Raises:
-        ValueError: Sizes or options that cannot be.
+        ValueError: Impossible sizes or options.
         TypeError: Options of the wrong type.
     """
 

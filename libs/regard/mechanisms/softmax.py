@@ -44,7 +44,7 @@ def softmax(
         q: Queries `(b, h, n, d)`.
         k: Keys `(b, h, m, d)`.
         v: Values `(b, h, m, e)`.
-        causal: Must query i be kept from keys j > i? Needs n = m. Default: False.
+        causal: Must query i not see keys j > i? Needs n = m. Default: False.
         key_mask: `(b, m)`, boolean, True = keep. Default: None, all keys.
         scale: Factor of q · k. Default: None, d ** -0.5.
 
@@ -52,7 +52,7 @@ def softmax(
         `(b, h, n, e)`; a query that may see no key gets 0.
 
     Raises:
-        ValueError: Shapes, devices or options that do not fit, with the numbers.
+        ValueError: Shapes, devices or options that do not fit; the message has the numbers.
         TypeError: Arguments of the wrong type.
     """
     check_heads(q, k, v, key_mask=key_mask, self_attention=causal)
@@ -97,7 +97,7 @@ class SoftmaxAttention(Attention):
         bias: Do the projections have biases? Default: True.
 
     Raises:
-        ValueError: Sizes or options that cannot be.
+        ValueError: Impossible sizes or options.
         TypeError: Options of the wrong type.
     """
 

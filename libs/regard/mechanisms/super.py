@@ -55,7 +55,7 @@ def super_values(
         `(b, h, m, e)`.
 
     Raises:
-        ValueError: m > length, or shapes and devices that do not fit, with the numbers.
+        ValueError: m > length, or shapes and devices that do not fit; the message has the numbers.
         TypeError: Arguments of the wrong type.
     """
     check_flag(causal, "causal")
@@ -101,7 +101,7 @@ class SuperAttention(Attention):
         bias: Do the projections have biases? Default: True.
 
     Raises:
-        ValueError: Sizes or options that cannot be.
+        ValueError: Impossible sizes or options.
         TypeError: Options of the wrong type.
     """
 

@@ -60,7 +60,7 @@ def smyrf(
         rounds: Rounds r of hashing, merged by their log-sum-exps. Default: 2.
         cluster_size: Queries per cluster. Default: 32.
         key_cluster_size: Keys per cluster. Default: None, as many as make as many clusters of keys as of queries.
-        causal: Must query i be kept from keys j > i? Needs n = m and clusters of one size; a token that either mask
+        causal: Must query i not see keys j > i? Needs n = m and clusters of one size; a token that either mask
             drops is no token. Default: False.
         scheme: The hash: "asymmetric" (the paper's), "plain", "reformer" or "random", as in
             `regard.mechanisms.smyrf.hashing`. Default: "asymmetric".
@@ -81,7 +81,7 @@ def smyrf(
         `(b, h, n, e)`; masked queries, and all queries of a row without keys, get 0.
 
     Raises:
-        ValueError: Shapes, devices or options that do not fit, with the numbers.
+        ValueError: Shapes, devices or options that do not fit; the message has the numbers.
         TypeError: Arguments of the wrong type.
     """
     refuse_transforms("SMYRF")
@@ -158,7 +158,7 @@ class SmyrfAttention(Attention):
         generator: Source of `directions`. Default: None, torch's.
 
     Raises:
-        ValueError: Sizes or options that cannot be.
+        ValueError: Impossible sizes or options.
         TypeError: Options of the wrong type.
     """
 
