@@ -144,7 +144,7 @@ class LinformerAttention(Attention):
         x_mask: Tensor | None = None,
         context_mask: Tensor | None = None,
     ) -> Tensor:
-        """As `regard.Attention`. E (X W + b) is (E X) W + (E 1) b: the keys of m tokens are never made, c rows are."""
+        """As `regard.Attention`. E (X W + b) is (E X) W + (E 1) b: c rows are computed, never the keys of m tokens."""
         self._check(x, context, x_mask, context_mask)
         source, key_mask = (x, x_mask) if context is None else (context, context_mask)
         if not self.rank < source.shape[1] <= self.length or not self._is_plain(x):

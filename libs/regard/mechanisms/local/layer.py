@@ -155,7 +155,7 @@ class LocalAttention(Attention):
 
     @classmethod
     def attend_last(cls, q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
-        """The last n of m tokens see no key before the window of the first of them; a single one sees its window whole."""
+        """The last n of m tokens see no key before the first one's window; a single token sees its whole window."""
         window, n = cls.window_of(call), q.shape[2]
         first = max(0, k.shape[2] - (n + window - 1))
         k, v = k[:, :, first:], v[:, :, first:]
