@@ -43,13 +43,13 @@ class Clouds:
 
     @classmethod
     def read(cls, folder: Path, split: str) -> "Clouds":
-        """Read a prepared split; its points stay in their files until they are looked at."""
+        """Read a prepared split; its points stay in their files until they are used."""
         partial, complete = (np.load(folder / f"{split}_{name}.npy", mmap_mode="c") for name in ("partial", "complete"))
         objects = np.load(folder / f"{split}_objects.npy")
         names = (folder / f"{split}_names.txt").read_text(encoding="utf-8").splitlines()
         if len(partial) != len(objects) or len(complete) != len(names):
             counts = f"{len(partial):,} views of {len(objects):,}, {len(complete):,} objects of {len(names):,}"
-            raise UserError(f"{folder}: the files of {split} do not belong together: {counts}")
+            raise UserError(f"{folder}: the files of {split} do not match: {counts}")
         return cls(partial, complete, objects, names)
 
 
@@ -141,7 +141,7 @@ def lzf(content: bytes, size: int) -> bytes:
         at += 1
         start = len(out) - back
         if start < 0:
-            raise ValueError(f"compressed data refer to {-start} bytes before their begin")
+            raise ValueError(f"compressed data refer to {-start} bytes before their beginning")
         for index in range(start, start + length + 2):  # may read what it has just written
             out.append(out[index])
     if len(out) != size:

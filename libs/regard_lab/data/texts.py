@@ -49,7 +49,7 @@ class Texts:
 
     @classmethod
     def stream(cls, folder: Path, split: str) -> Iterator[str]:
-        """The texts of a prepared split, one after the other: no more than one is in memory."""
+        """The texts of a prepared split, one at a time: no more than one is in memory."""
         path = folder / f"{split}.jsonl"
         with path.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
@@ -57,7 +57,7 @@ class Texts:
 
     @classmethod
     def read(cls, folder: Path, split: str) -> "Texts":
-        """Read a prepared or a user's `<split>.jsonl`; a line of another shape is a `UserError` with its number."""
+        """Read a prepared or a user's `<split>.jsonl`; a malformed line raises a `UserError` with its number."""
         path = folder / f"{split}.jsonl"
         if not path.exists():
             raise UserError(

@@ -1,9 +1,9 @@
 """The checks behind claims: each takes its evidence from a table's result and returns a verdict, a statistic and a sentence.
 
-One rule: the interval that is shown decides. Superiority, bounds, slopes and exponents by a two-sided 95 % interval, an
-equivalence by two one-sided tests at 5 %, whose interval is the 90 % one. What is drawn without chance (kinds
-`arithmetic` and `deterministic`) has no interval: it holds if each of its cases does. A claim that every item is so (a
-limit at the end of the metric's range) is refuted by one exception.
+There is one rule: the interval that is shown decides. Superiority, bounds, slopes and exponents are decided by a
+two-sided 95 % interval, an equivalence by two one-sided tests at 5 %, i.e. by the 90 % interval. A claim without
+randomness (kinds `arithmetic` and `deterministic`) has no interval: it holds if each of its cases does. A claim about
+every item (a limit at the end of the metric's range) is refuted by one exception.
 """
 
 import math
@@ -56,7 +56,7 @@ def _against(claim: Claim) -> Key:
 def _verdict(
     claim: Claim, result: Result, keys: Sequence[Key], decision: Decision, test: str, sentence: str, **more: float
 ) -> Verdict:
-    """The verdict of a test; one that is undecided says what would decide it."""
+    """The verdict of a test; an undecided one says what would decide it."""
     word = word_of(decision)
     need = need_of(claim, result, keys, decision) if word == "undecided" else None
     if need:
@@ -145,7 +145,7 @@ def _apart(difference: Interval, unit: str) -> str:
 
 
 def _exactly_better(claim: Claim, result: Result) -> Verdict:
-    """A comparison without chance: it holds if it does in every case."""
+    """A comparison without randomness: it holds if it does in every case."""
     against = _against(claim)
     a, b = samples(claim, result, [claim.row, against], claim.paired, least=1)
     sign, unit = (1.0 if claim.direction == "higher" else -1.0), step(unit_of(claim, result, claim.row))
@@ -165,7 +165,7 @@ def _exactly_better(claim: Claim, result: Result) -> Verdict:
 
 
 def _cases(holding: int, values: Sequence[float]) -> str:
-    """What is said of cases without chance: nothing of one, else in how many it is so."""
+    """What is said about cases without randomness: nothing if there is one, else in how many of them it is so."""
     if len(set(values)) == 1:
         return "; computed, not sampled"
     if holding == len(values):
@@ -288,7 +288,7 @@ def _fits(claim: Claim, values: Sequence[float]) -> int:
 
 
 def _in_every_case(claim: Claim, result: Result) -> Verdict:
-    """A bound on what is computed without chance: it holds if it does in every case."""
+    """A bound on what is computed without randomness: it holds if it does in every case."""
     (values,) = samples(claim, result, [claim.row], paired=False, least=1)
     unit, holding, mean = unit_of(claim, result, claim.row), _fits(claim, values), math.fsum(values) / len(values)
     spread = max(values) - min(values) > ROUNDING * max(abs(value) for value in values)
@@ -299,7 +299,7 @@ def _in_every_case(claim: Claim, result: Result) -> Verdict:
 
 
 def _without_exception(claim: Claim, result: Result, within: Range) -> Verdict:
-    """A claim on everything that was looked at: one exception refutes it."""
+    """A claim about every item that was tested: one exception refutes it."""
     (values,) = samples(claim, result, [claim.row], paired=False)
     unit, holding, mean = unit_of(claim, result, claim.row), _fits(claim, values), math.fsum(values) / len(values)
     end = with_unit(number(within.high if claim.at_least >= within.high else within.low), unit)

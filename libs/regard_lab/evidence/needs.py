@@ -49,12 +49,12 @@ def _mean_hours(result: Result, row: Row) -> float | None:
 
 
 def need_of(claim: Claim, result: Result, keys: Sequence[Key], decision: Decision) -> Need | None:
-    """What would have decided a t test that did not; `None` where there is no spread.
+    """What would have decided an undecided t test; `None` where there is no spread.
 
     Args:
         claim: The claim.
         result: Its result, for the cost of a seed.
-        keys: The rows that another seed would have to run.
+        keys: The rows that would have to be run for another seed.
         decision: What was tested, undecided.
     """
     shown = decision.interval
@@ -102,7 +102,7 @@ def _items_needed(shown: Interval, room: float) -> int | None:
     if wanted <= of_seeds:
         return None
     exact = shown.items * shown.item_square / (wanted - of_seeds)
-    size = int(10 ** max(0, math.floor(math.log10(exact)) - 1))  # two figures: the spread is not known better
+    size = int(10 ** max(0, math.floor(math.log10(exact)) - 1))  # two figures: the spread is not known more precisely
     return size * math.ceil(exact / size)
 
 

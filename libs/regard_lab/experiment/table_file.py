@@ -344,7 +344,7 @@ def _rows(node: Node, sets: Mapping[str, str | Mapping[Any, Values]]) -> list[Ke
                     )
             row = {part: parts[part] for part in sets if part in parts}
             if row in rows:
-                raise item.error(f"the row {label(row)} is here twice")
+                raise item.error(f"the row {label(row)} occurs twice")
             rows.append(row)
     return rows
 
@@ -374,7 +374,7 @@ def _columns(node: Node, shared: Path) -> tuple[tuple[Column, ...], dict[Scale, 
     for name, item in _column_nodes(node, shared):
         fields = item.fields(("unit",), ("label", "digits", "scales", "range", "exact"))
         if any(name in metrics[scale] for scale in SCALES):
-            raise item.error(f"the column {name!r} is here twice")
+            raise item.error(f"the column {name!r} occurs twice")
         unit = _unit(fields["unit"])
         for scale in fields["scales"].items() if "scales" in fields else SCALES:
             metrics[check_scale(scale if isinstance(scale, str) else scale.choice(*SCALES))][name] = unit
@@ -425,7 +425,7 @@ def _published(node: Node, columns: Sequence[Column]) -> tuple[PublishedRow, ...
     for item in node.items():
         row = _published_row(item, columns)
         if any(row.key == other.key for other in rows):
-            raise item.error(f"the row {label(row.key)} is here twice")
+            raise item.error(f"the row {label(row.key)} occurs twice")
         rows.append(row)
     return tuple(rows)
 

@@ -55,7 +55,7 @@ def test_text_is_one_line() -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("a: 1\nb: 2\na: 3\n", "line 3: 'a' is here twice"),
+        ("a: 1\nb: 2\na: 3\n", "line 3: 'a' occurs twice"),
         ("a: [1\nb: 2\n", "line 2"),
         ("a: \x00", "not YAML"),
         ("a: !!python/object:os.system {}", "could not determine a constructor"),

@@ -126,7 +126,9 @@ def merge_of(rounds: int, dedup: bool, hash_rounds: int | None) -> tuple[Merge, 
         return ("once" if dedup else "multiset"), rounds
     check_count(hash_rounds, rounds, "hash_rounds")
     if dedup:
-        raise ValueError(f"hash_rounds selects a merge of its own and excludes dedup; got hash_rounds={hash_rounds} and dedup")
+        raise ValueError(
+            f"hash_rounds selects a merge of its own and excludes dedup; got hash_rounds={hash_rounds} and dedup"
+        )
     return "unbiased", hash_rounds
 
 
