@@ -187,7 +187,7 @@ def dispatches(cls: Hashable) -> bool:
 def by_config(modules: Sequence[Any]) -> list[tuple[Any, list[Any], list[int]]]:
     """Attention modules by the config that they share: config, modules, their numbers.
 
-    A number is the one that the model gives, or else the module's place among those of one config, so it does not
+    The number is the one that the model gives, or else the module's place among those of one config, so it does not
     depend on the part of the model from which one looks.
     """
     configs = {id(module.config): module.config for module in modules}

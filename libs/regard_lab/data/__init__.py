@@ -127,7 +127,7 @@ def expected_checksum(name: str, root: Path, source: str = "package") -> str:
 
 
 def ensure(name: str, root: Path, source: str = "package") -> None:
-    """Prepare a set that is missing; one whose files were changed is an error, not silently repaired, because results may depend on it."""
+    """Prepare a missing set. Changed files are an error, never silently repaired: results may depend on them."""
     if (folder_of(name, root, source) / MANIFEST).exists():
         checked_manifest(name, root, source)
     else:

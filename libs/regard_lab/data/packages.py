@@ -97,7 +97,7 @@ def unpacked_deb(path: Path, pattern: str) -> Iterator[tuple[str, bytes]]:
 
 
 def fetch(package: Package, folder: Path) -> Archive:
-    """The package below `folder`, fetched unless it is there with the right checksum. An interruption leaves no part of it."""
+    """The package below `folder`, fetched unless a valid copy is there. An interruption leaves no partial file."""
     path = (
         folder
         / f"{package.registry}-{package.name.replace('/', '+')}-{package.version or 'any'}{'-sdist' * package.sdist}"

@@ -61,7 +61,7 @@ def npy(array: NDArray[np.float32] | NDArray[np.int64]) -> bytes:
 
 
 def of_size(points: NDArray[np.float32], size: int, seed: int) -> NDArray[np.float32]:
-    """`size` of the points (n, 3) in a random order, the same for the same seed; where there are fewer, zeros fill up, as in PoinTr."""
+    """`size` of the points (n, 3) in a random order fixed by the seed; padded with zeros if too few, as in PoinTr."""
     chosen = points[np.random.default_rng(seed).permutation(len(points))[:size]]
     return np.concatenate([chosen, np.zeros((size - len(chosen), 3), np.float32)])
 

@@ -1,4 +1,4 @@
-"""Labelled texts: their prepared form, when two of them are the same, and splits that never depend on their order or on a random number generator."""
+"""Labelled texts: their prepared form, what makes two equal, and splits that need neither an order nor a generator."""
 
 import hashlib
 import json
@@ -95,7 +95,7 @@ def deduplicated(rows: Iterable[tuple[str, int]]) -> dict[str, tuple[str, int]]:
 
 
 def drawn(keys: Iterable[str], seed: str) -> list[str]:
-    """The keys in the order of SHA-256(seed, key): as good as random, and the same on every machine, whatever order they came in."""
+    """The keys in the order of SHA-256(seed, key): as good as random, and the same for any machine and input order."""
     return sorted(keys, key=lambda key: hashlib.sha256(f"{seed}\n{key}".encode()).digest())
 
 

@@ -71,7 +71,7 @@ def _compare(a: Sequence[float], b: Sequence[float], paired: bool) -> Interval:
 
 
 def _with_items(claim: Claim, result: Result, keys: Sequence[Key], interval: Interval) -> tuple[Interval, str]:
-    """The interval with the error of the test items, and words for it: by their outcomes, or where few were shared and none kept, by a bound."""
+    """The interval with the test items' error, and words for it: from outcomes, or from a bound if none were kept."""
     kept = None if not claim.paired else outcomes(claim, result, keys)
     if kept is not None and len(kept) >= SEEDS:
         both = resampling.two_level(kept)

@@ -113,7 +113,7 @@ class Ending:
 
 @dataclass(frozen=True)
 class Problem:
-    """One problem of a table, a metric at some parts of the key: its status, and what that rests on; what is not known is `None`."""
+    """One problem of a table, a metric at some parts of the key: its status and the evidence; `None` is unknown."""
 
     metric: str
     governs: tuple[str, ...]
@@ -141,7 +141,7 @@ class Judgement:
         return " ".join(_named(problem, several) for problem in fallen or self.problems)
 
     def of(self, row: Key, metric: str) -> Problem | None:
-        """The problem that a row's metric belongs to, of several the first with the gravest status; `None` for a metric behind no gate."""
+        """The problem of a row's metric (the first with the gravest status); `None` for a metric behind no gate."""
         governed = [problem for problem in self.problems if metric in problem.governs or not problem.metric]
         own = [problem for problem in governed if problem.key.items() <= row.items()] or governed
         return min(own, key=lambda problem: STATUSES.index(problem.status), default=None)

@@ -70,7 +70,7 @@ def samples(
 
 
 def outcomes(claim: Claim, result: Result, keys: Sequence[Key]) -> list[Outcomes] | None:
-    """What came out for each test item, by shared seed: of one row, or of the first minus the second; `None` where a cell has kept none."""
+    """Each test item's outcome, by shared seed: of one row, or the first minus the second; `None` if not kept."""
     if not result.outcomes:
         return None
     rows = [row_of(result, key) for key in keys]

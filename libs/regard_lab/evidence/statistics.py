@@ -368,7 +368,7 @@ def rank(values: Sequence[Sequence[float]], index: int, paired: bool = True) -> 
 
 
 def holm(ps: Sequence[float]) -> list[float]:
-    """p-values adjusted for testing all of them (Holm 1979): the i-th smallest times the number that are left, never falling."""
+    """p-values adjusted for testing all of them (Holm 1979): the i-th smallest times the number left, never falling."""
     order = sorted(range(len(ps)), key=lambda i: ps[i])
     largest = itertools.accumulate((min(1.0, (len(ps) - k) * ps[i]) for k, i in enumerate(order)), max)
     adjusted = dict(zip(order, largest, strict=True))

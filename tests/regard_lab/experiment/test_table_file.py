@@ -173,7 +173,7 @@ def test_what_statistics_need_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("[0, null]", "[1, 0]", r"range: the least value 1 is not below the largest 0"),
+        ("[0, null]", "[1, 0]", r"range: the least value 1 must be below the largest 0"),
         ("[0, null]", "[0]", r"range: a range has a least and a largest value"),
         ("without: [cola]", "without: [kola]", r"items: there is no column 'kola'.*Did you mean 'cola'"),
         ("cola: other task", "kola: other task", r"not_compared: there is no column 'kola'"),
