@@ -383,7 +383,7 @@ def eager_function(cls: Hashable) -> Any:
 
 
 def asked_of(module: Any, query: Tensor, key: Tensor, mask: Any, is_causal: bool | None) -> Asked:
-    """What a call asks for. Causality is what the mask or the caller says; without either, `is_causal` must be False."""
+    """What a call asks for. Causality is what mask or caller says; without either, `is_causal` must be False."""
     b, (n, m) = query.shape[0], (query.shape[2], key.shape[2])
     if isinstance(mask, DescribedMask):
         return mask.asked

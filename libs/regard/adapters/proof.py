@@ -3,8 +3,8 @@
 Three questions, asked of the model as it was and of the swapped one with the same inputs:
 
     parity     softmax attention in every swapped place gives the model's outputs, with and without padding
-    future     with another end of a sequence: earlier outputs that stay the same in the model stay so with the mechanism
-    padding    with other contents in masked places: outputs that stay the same in the model stay so with the mechanism
+    future     with a different end of a sequence: earlier outputs that stay the same in the model stay the same here
+    padding    with different contents in masked places: outputs that stay the same in the model stay the same here
 
 The last two are asked with the mechanism's small `example` options too, because one cluster of all tokens shows nothing.
 """

@@ -65,7 +65,7 @@ SHOWN_IF_ANY = ("note", "input", "published", "references", "claims", "items", "
 EVERY_COLUMN = "every"
 RUN = ("experiment", "seeds", "rows", "sets")
 RUN_IF_ANY = ("run", "config", "data_sets", "curves", "workers", "gate")
-LISTED: tuple[Scale, ...] = ("laptop", "paper", "quick")  # the scale whose rows come first in the report
+LISTED: tuple[Scale, ...] = ("laptop", "paper", "quick")  # the scales in the order in which the report takes their rows
 EXPERIMENT = "experiment"  # what a part of a row's key sets if it is in the experiment's name
 
 

@@ -58,7 +58,7 @@ class Replay:
                 if (path / HISTORY).exists():
                     return path
         raise UserError(
-            f"{self.weights} holds no weights of what this run trains: it was kept by a different config or different code"
+            f"{self.weights} holds no weights of what this run trains: it comes from a different config or code"
         )
 
     def artefact(self, name: str, make: Callable[[Path], None]) -> Path:

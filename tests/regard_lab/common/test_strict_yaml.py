@@ -39,7 +39,7 @@ def test_unknown_and_missing_keys() -> None:
         (Node.entries, [1], "expected a mapping"),
         (Node.entries, {1: 2}, "expected a mapping"),
         (Node.key, {}, "cannot be empty"),
-        (Node.key, {"a": None}, "a row's key holds"),
+        (Node.key, {"a": None}, "a row's key may hold"),
         (lambda one: one.choice("paired", "other"), "pared", "Did you mean 'paired'"),
     ],
 )

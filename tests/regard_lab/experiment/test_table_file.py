@@ -124,7 +124,7 @@ def test_a_published_row_that_no_scale_runs_is_listed_last(tmp_path: Path) -> No
         ("seeds: {", "seedz: {", r"heads\.yaml: top level: unknown key 'seedz'.*Did you mean 'seeds'"),
         ("heads: [1, 2]", "head: [1, 2]", r"rows: a row's 'head' sets nothing.*Did you mean 'heads'"),
         ("heads: [1, 2]", "heads: [1, 1]", r"rows: the row softmax, heads 1 occurs twice"),
-        ("heads: [1, 2]", "heads: [[1], 2]", r"rows\.heads\[0\]: a row's key holds words, numbers"),
+        ("heads: [1, 2]", "heads: [[1], 2]", r"rows\.heads\[0\]: a row's key may hold words, numbers"),
         ("heads: [1, 2]", "each: [{attention: x}]", "'attention' varies in two places"),
         ("quick: 1", "quick: one", r"seeds\.quick: expected a whole number"),
         ("quick: 1, ", "", r"seeds: key 'quick' is missing"),
