@@ -270,7 +270,7 @@ def prove(
 
 
 def located(model: nn.Module, state: State, names: list[str], facts: Facts, case: str, example: Example) -> None:
-    """After a failed check of softmax in all places, raises a SwapError that names the place that fails by itself."""
+    """Check softmax in all places; if that fails, raises a SwapError that names the place that fails by itself."""
     try:
         proof.check_parity(facts.reference[case], proof.outputs(model, example), example.keep, f"softmax, {case}")
     except ValueError as error:

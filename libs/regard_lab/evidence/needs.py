@@ -17,7 +17,7 @@ FEW_ITEMS = 2000  # from so many on, an accuracy's own error is about one point 
 
 
 def shared_items(claim: Claim, result: Result, key: Key) -> int | None:
-    """The test items that every seed is scored on, if the table says so; `None` for a whole split or if unknown."""
+    """How many test items every seed is scored on, if the table says so; `None` for a whole split or if unknown."""
     if claim.items is None or claim.metric in claim.items.without or claim.kind == "timing":
         return None
     record = next((result.records[cell] for cell in row_of(result, key).cells if cell in result.records), {})
