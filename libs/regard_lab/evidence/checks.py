@@ -127,13 +127,21 @@ def _better(claim: Claim, result: Result) -> Verdict:
     low, high = (claim.least, math.inf) if rising else (-math.inf, -claim.least)
     decision = statistics.superiority(difference, low, high, strict=claim.least == 0)  # better is more than equal
     shown = decision.interval
-    asked = f"claimed to be {'at least ' + amount(claim.least, unit) + ' ' if claim.least else ''}{claim.direction}"
+    asked = f"claimed to be {_least_words(claim, unit)}"
     between, p = spread(shown, unit, p_words(decision.p), "of the difference ")
     sentence = (
         f"{subject(claim)} is {_apart(shown, unit)} that of {label(against)}, {between}, "
         f"{asked}; {p}, {how_many(claim, shown.n, claim.paired)}{of_items}."
     )
     return _verdict(claim, result, keys, decision, "two-sided interval", sentence, least=claim.least)
+
+
+def _least_words(claim: Claim, unit: str) -> str:
+    """What a claim of `better` asks for: "higher", "at least 2 points higher", or "at most 2 points lower" where `least` is negative."""
+    if claim.least < 0:
+        worse = "lower" if claim.direction == "higher" else "higher"
+        return f"at most {amount(-claim.least, unit)} {worse}"
+    return f"at least {amount(claim.least, unit)} {claim.direction}" if claim.least else claim.direction
 
 
 def _apart(difference: Interval, unit: str) -> str:

@@ -81,7 +81,8 @@ class Claim:
 
     check        decides whether                                                 fields of its own
     equivalence  |mean(row) − mean(against)| < margin                            against, margin, reason, paired
-    better       row is higher (or lower) than against, by at least `least`      against, direction, least, relative, paired
+    better       row is higher (or lower) than against, by at least `least`;     against, direction, least, relative, paired
+                 negative: no worse than against by more than that
     formula      metric of row (divided by that of against) equals an expression equals, against, constants, tolerance
     trend        the metric rises (or falls) with each doubling of `over`        rows, or row; over; direction, log, paired
     exponent     the metric grows as over^p, p in [at_least, at_most]            over, at_least, at_most

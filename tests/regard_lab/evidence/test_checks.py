@@ -66,6 +66,25 @@ def test_better(more: dict[str, Any], word: str) -> None:
     assert decide(claim("better", **more), two([71.9, 72.0, 72.1], [70.0, 70.0, 70.0])).verdict == word
 
 
+@pytest.mark.parametrize(
+    ("direction", "least", "word"),
+    [
+        ("higher", -2.0, "holds"),
+        ("higher", -1.0, "undecided"),
+        ("higher", -0.5, "fails"),
+        ("lower", -2.0, "holds"),
+        ("lower", -0.5, "holds"),
+    ],
+)
+def test_no_worse_by_more_than_a_margin(direction: str, least: float, word: str) -> None:
+    # behind by 0.9, 1.0 and 1.1: the interval of the mean is about −1.25 to −0.75
+    verdict = decide(claim("better", direction=direction, least=least), two([69.1, 69.0, 68.9], [70.0, 70.0, 70.0]))
+    assert verdict.verdict == word
+    worse = "lower" if direction == "higher" else "higher"
+    assert f"claimed to be at most {-least:g}" in verdict.sentence
+    assert f" {worse}; " in verdict.sentence
+
+
 def test_lower_is_better_relative() -> None:
     verdict = decide(
         claim("better", direction="lower", relative=True, least=5), two([9.0, 9.1, 8.9], [10.0, 10.0, 10.0])
