@@ -8,7 +8,7 @@ boolean, True = keep.
     y = layer(x)                                                        # (b, n, w) -> (b, n, w)
     out = regard.functional.smyrf(q, k, v, rounds=2, cluster_size=32)   # (b h n d), (b h m d), (b h m e) -> (b h n e)
 
-What is in `LAZY` is imported on first use, and a mechanism's file when it is first asked for.
+The names in `LAZY` are imported on first use, and a mechanism's file when the mechanism is first asked for.
 """
 
 import importlib

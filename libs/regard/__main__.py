@@ -5,7 +5,7 @@
     python -m regard certify my_attention.py:MyAttention        a class of your own, in a file or in a module (module:Class)
     python -m regard certify --all --markdown                   the matrix of all mechanisms
     python -m regard certify --all --write README.md            the same, written into its place in a file
-    python -m regard certify smyrf --write README.md            one row of it, beside the rows that stand there
+    python -m regard certify smyrf --write README.md            one row of it, beside the existing rows
     python -m regard bench smyrf --memory                       time and memory against fused softmax attention
 
 Exit status: 0 everything requested holds, 1 a property fails, 2 the request cannot be met.
@@ -165,7 +165,7 @@ def matrix_text(
 def matrix_in(path: Path) -> tuple[str, dict[str, list[str]], str]:
     """The text of a file before its matrix, the matrix's rows, and the text after it.
 
-    Raises BadRequest where there is no place for a matrix.
+    Raises BadRequest if the file has no place for a matrix.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -180,7 +180,7 @@ def matrix_in(path: Path) -> tuple[str, dict[str, list[str]], str]:
 
 
 def table_text(rows: Sequence[Sequence[str]], *, markdown: bool = False) -> str:
-    """Rows of text, the first of them the heads, in aligned columns; one line per row."""
+    """Rows of text in aligned columns, one line per row; the first row is the headings."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [[text.ljust(width) for text, width in zip(row, widths, strict=True)] for row in rows]
     if markdown:

@@ -1,9 +1,10 @@
-"""The multi-head layer, written once for all mechanisms: projections, head split, masks, output projection.
+"""The multi-head layer, written once for all mechanisms: projections, split into heads, masks, output projection.
 
     y = concat_i mix(x W_i^Q, z W_i^K, z W_i^V) W^O         z = x in self attention, the context in cross attention
 
-A mechanism gives `mix` on split heads; one that drops a projection (Optimised, Efficient, Super) leaves it out of
-`maps`, and head i then reads column block i of the layer's input. Inside: `b h n d`; at the borders: `b n w`.
+A mechanism defines `mix` on split heads; one that drops a projection (Optimised, Efficient, Super) leaves it out of
+`maps`, and head i then reads column block i of the layer's input. Shapes are `b h n d` inside the layer and `b n w`
+outside.
 """
 
 import inspect
@@ -31,8 +32,8 @@ class Call:
 
     Args:
         options: The mechanism's own options, complete: `function_options` with what the user has set. Default: none.
-        seed: Seed of everything that is drawn. Default: 0.
-        causal: Must query i be kept from keys j > i? Default: False.
+        seed: Seed of all random draws. Default: 0.
+        causal: Must query i not see keys j > i? Default: False.
         key_mask: `(b, m)`, True = keep. Default: None, all keys.
         query_mask: `(b, n)`, True = keep. Default: None, all queries.
         scale: Factor of q · k. Default: None, d ** -0.5.
@@ -49,7 +50,7 @@ class Call:
     window: tuple[int, int] | None = None
 
     def rescaled(self, q: Tensor) -> Tensor:
-        """q such that a mechanism whose softmax scale is always d ** -0.5 has that of the call."""
+        """q, rescaled so that a mechanism whose softmax scale is always d ** -0.5 applies the call's scale."""
         d = q.shape[-1]
         return q if self.scale is None or math.isclose(self.scale, d**-0.5) else q * (self.scale * d**0.5)
 
@@ -115,22 +116,23 @@ class Attention(nn.Module):
             )
         self.width, self.heads, self.pattern = width, heads, pattern
         self.cross = is_cross(pattern)
-        # Must query i be kept from keys j > i? Not in causal cross attention: the source is seen whole.
+        # Must query i not see keys j > i? Not in causal cross attention: the source is seen whole.
         self.causal = is_causal(pattern) and not self.cross
         for name in self.maps:
             self.add_module(name, nn.Linear(width, width, bias=bias))
         self.reset_projections()
 
     def reset_parameters(self) -> None:
-        """Start anew, in place, as a layer that is built now does: projections, own parameters, own draws.
+        """Reinitialise in place, as if the layer were built now: projections, own parameters, own draws.
 
-        A layer that was built on "meta" holds what its constructor would have given it after `to_empty` and this.
+        A layer that was built on "meta" holds, after `to_empty` and this call, what its constructor would have given
+        it.
         """
         self.reset_projections()
         self.reset_own()
 
     def reset_own(self) -> None:
-        """Fill what the mechanism adds: its own parameters and what it has drawn. The constructor calls it last."""
+        """Initialise what the mechanism adds: its own parameters and random draws. The constructor calls this last."""
 
     def reset_projections(self) -> None:
         """Xavier-uniform projections, gain 1/√2 for queries, keys and values; zero biases (as in CAB's layers)."""
@@ -223,7 +225,7 @@ class Attention(nn.Module):
 
         Raises:
             ValueError: Shapes, devices or a context that do not fit the layer and its pattern.
-            TypeError: A dtype that is not that of the parameters, a mask that is not boolean.
+            TypeError: A dtype that differs from the parameters', or a mask that is not boolean.
         """
         self._check(x, context, x_mask, context_mask)
         x = zero_masked(x, x_mask)
@@ -232,7 +234,7 @@ class Attention(nn.Module):
         else:
             source, key_mask = zero_masked(context, context_mask), context_mask
         q, k, v = self._split("query", x), self._split("key", source), self._split("value", source)
-        # Under autocast a projection gives half precision, and what has none follows.
+        # Under autocast projections give half precision, and inputs without a projection are cast to match.
         k, v = k.to(q.dtype), v.to(q.dtype)
         also = {"query_mask": x_mask} if self.needs_query_mask else {}
         also |= {"x": x} if self.needs_input else {}
@@ -251,7 +253,7 @@ class Attention(nn.Module):
         ) -> Tensor: ...
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None) -> Tensor:
-        """Mix the values on split heads; what a mechanism is.
+        """Mix the values on split heads: this is what defines a mechanism.
 
         Args:
             q: Queries `(b, h, n, d)`.
@@ -287,7 +289,7 @@ class Attention(nn.Module):
             The output `(b, 1, w)` and the next state; a state is never changed in place.
 
         Raises:
-            ValueError: Another pattern than "causal_self", more than one token, a state of another batch size.
+            ValueError: A pattern other than "causal_self", more than one token, or a state of a different batch size.
             NotImplementedError: A mechanism without a step-by-step form.
         """
         if self.pattern != "causal_self":
@@ -333,7 +335,7 @@ class Attention(nn.Module):
 
     @classmethod
     def drawn_options(cls, q: Tensor, call: Call) -> dict[str, Any]:
-        """The options of a call with what is drawn for it, for `Observation.options`; empty: nothing to show."""
+        """The options of a call with its random draws, for `Observation.options`; empty if there is nothing to show."""
         return {}
 
     @property
@@ -415,7 +417,8 @@ def _tensors(state: Any) -> Iterator[Tensor]:
 
 
 def claimed(cls: type, capability: Capability) -> Any:
-    """What a class says that it can do. A subclass with a `mix` of its own is another mechanism and inherits no claim.
+    """What a class declares that it can do. A subclass with a `mix` of its own is a new mechanism and inherits no
+    claim.
 
     Args:
         cls: A subclass of `Attention`, or another class with attributes of the same names.

@@ -1,4 +1,4 @@
-"""What a mechanism costs, by formula: parameters, FLOPs, score entries, and what it saves of softmax attention's.
+"""What a mechanism costs, by formula: parameters, FLOPs, score entries, and its savings relative to softmax attention.
 
     cost.parameters("super", width=32, heads=4, length=32)                       -> 3168
     cost.saved(cost.parameters, "super", width=32, heads=4, length=32)           -> 0.25
@@ -124,7 +124,7 @@ def saved(cost: Callable[..., int], mechanism: str | type[Any], **sizes: Any) ->
     Args:
         cost: A function of this module.
         mechanism: A registered name, or a class.
-        sizes: What `cost` takes, and the mechanism's options.
+        sizes: The arguments that `cost` takes, and the mechanism's options.
 
     Returns:
         1 − cost of the mechanism / cost of softmax attention; negative where it costs more.
@@ -139,7 +139,7 @@ def saved(cost: Callable[..., int], mechanism: str | type[Any], **sizes: Any) ->
 
 
 def class_of(mechanism: str | type[Any], options: Iterable[str] = ()) -> Any:
-    """The class of a registered name; a class is its own.
+    """The class of a registered name; a class is returned as it is.
 
     Raises TypeError for an option that its layers do not take.
     """

@@ -62,7 +62,7 @@ def __dir__() -> list[str]:
 
 
 def _function(name: str) -> Any:
-    """The function in the file of the mechanism of that name, or None."""
+    """The function in the file of the mechanism with that name, or None."""
     mechanism = "super" if name == "super_values" else name
     if mechanism not in list_mechanisms():
         return None

@@ -6,7 +6,7 @@
 
 Every call of `mix` of a Regard layer inside the model hands an `Observation` to the callback, in the order of the
 calls; so does every call of an attention that `replace_attention` or `regard.adapters.huggingface` put in place.
-Weights and clusters are computed when they are read.
+Weights and clusters are computed only when they are read.
 """
 
 import functools
@@ -49,7 +49,7 @@ class Assignment(NamedTuple):
 class Observation:
     """One call of an attention, with its tensors as the mechanism had them; they are still part of the graph.
 
-    What is read later is computed later, with the weights and buffers that the layer then has.
+    A property that is read later is computed later, with the weights and buffers that the layer has at that time.
 
     Args:
         name: The module's name inside the observed one; '' for itself.
@@ -86,7 +86,7 @@ class Observation:
     def values(self) -> Tensor:
         """The values `(b, h, m, e)` that the probabilities weigh.
 
-        That is v, which Super attention has mixed along the tokens before.
+        That is v, which in Super attention has already been mixed along the tokens.
         """
         return self.v if self.layer is None else self.layer.attended_values(self.v, self.key_mask)
 
@@ -96,8 +96,8 @@ class Observation:
 
         Rows sum to 1, or to 0 where a query sees no key.
 
-        Time and memory O(n m), also for a mechanism that needs less. Raises ValueError for one whose output is no
-        weighted mean of values, and for a layer that draws new random numbers at every call.
+        Time and memory O(n m), even for a mechanism that needs less. Raises ValueError for a mechanism whose output is
+        not a weighted mean of values, and for a layer that draws new random numbers at every call.
         """
         return weights_of(self.attention, self._repeated, self.q, self.k)
 
@@ -152,7 +152,7 @@ def weights_of(
         The weights.
 
     Raises:
-        ValueError: The class is no `weighted_mean`.
+        ValueError: The class is not a `weighted_mean`.
     """
     if not claimed(attention, "weighted_mean"):
         those = ", ".join(name for name in list_mechanisms() if claimed(mechanism_class(name), "weighted_mean"))
@@ -218,7 +218,7 @@ class Observer:
 
 @contextmanager
 def muted() -> Iterator[None]:
-    """Within the block no observer is told of anything: for calls that are no part of the user's run."""
+    """Within the block no observer is told anything; used for calls that are not part of the user's run."""
     global _muted
     before, _muted = _muted, True
     try:
@@ -257,7 +257,7 @@ def observe(module: nn.Module, callback: Callable[[Observation], Any]) -> Observ
 
 
 def report(module: nn.Module, **observed: Any) -> None:
-    """Tell those who watch `module`, if any, of one call; `observed` are the fields of `Observation` but `name`."""
+    """Tell the observers of `module`, if any, about one call; `observed` has the fields of `Observation` but `name`."""
     if _muted or not (watchers := _watchers.get(module)):
         return
     observation = Observation(name="", **observed)
@@ -275,7 +275,7 @@ def is_adapted(module: nn.Module) -> bool:
 
 
 def _mix_and_report(layer: Attention, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None, **also: Any) -> Tensor:
-    """Takes the place of `layer.mix` while it is watched."""
+    """Replaces `layer.mix` while the layer is observed."""
     output = type(layer).mix(layer, q, k, v, key_mask, **also)
 
     def mixed(q: Tensor, k: Tensor, values: Tensor) -> Tensor:

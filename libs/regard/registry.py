@@ -1,6 +1,7 @@
 """Mechanisms by name.
 
-A file or folder in `mechanisms/` bears its mechanism's name and registers it with `@mechanism`; a clash raises.
+A file or folder in `mechanisms/` bears its mechanism's name and registers it with `@mechanism`; a name clash raises an
+error.
 
 `build("super", …)` imports that one and no other, so that a change in one mechanism leaves the results of the others
 untouched.
@@ -86,7 +87,7 @@ def mechanism_class(name: str) -> type[Attention]:
 
     Raises:
         UnknownMechanism: No mechanism has this name; the message gives the nearest.
-        TypeError: The name is no string.
+        TypeError: The name is not a string.
     """
     if not isinstance(name, str):
         raise TypeError(f"a mechanism's name must be a string, got {name!r}")
@@ -115,14 +116,14 @@ def build(name: str, *, width: int, heads: int, pattern: Pattern = "noncausal_se
             default.
 
     Returns:
-        The layer, in training mode; what is drawn comes from torch's generator unless `generator=` is an option and
-        given.
+        The layer, in training mode; random draws come from torch's generator unless the mechanism has an option
+        `generator=` and it is given.
 
     Raises:
         UnknownMechanism: No mechanism has this name; the message gives the nearest.
         UnsupportedPattern: The mechanism does not have the pattern; the message lists those it has.
         TypeError: An option that the mechanism does not take, or a value of the wrong type.
-        ValueError: Sizes or options that cannot be.
+        ValueError: Impossible sizes or options.
     """
     cls = mechanism_class(name)
     if pattern not in cls.patterns:

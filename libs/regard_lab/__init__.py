@@ -11,10 +11,10 @@ def load(folder: Path | str, name: str = "") -> Any:
 
     Args:
         folder: The run's folder, which the training command prints.
-        name: Of a run that trains several models, the one wanted. Default: the first.
+        name: Which model to return if the run trains several. Default: the first.
 
     Raises:
-        UserError: The folder holds no weights, or no model of that name.
+        UserError: The folder holds no weights, or no model with that name.
     """
     from regard_lab.experiment.kept_runs import load_model
 

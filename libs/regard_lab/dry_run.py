@@ -1,8 +1,9 @@
-"""What a table would need, before anything is fetched or trained: `python -m regard_lab.reproduce PAPER/TABLE --scale paper --dry-run`.
+"""What a table needs, found before anything is fetched or trained:
+`python -m regard_lab.reproduce PAPER/TABLE --scale paper --dry-run`.
 
 Every row is composed; its data, weights and devices are looked for where a run would look for them, and its hours and
-memory are counted (`regard_lab.hours`). What is missing is said with the command or the setting that gives it. Seconds,
-no network, no training.
+memory are estimated (`regard_lab.hours`). Whatever is missing is named together with the command or setting that
+provides it. This takes seconds, without network access or training.
 """
 
 import importlib.util
@@ -22,7 +23,7 @@ from regard_lab.experiment.table_file import read_table
 
 @dataclass(frozen=True)
 class DryRow:
-    """A row: how many cells it has, the devices of one, and what the row as a whole takes on them."""
+    """A row: how many cells it has, the devices that each uses, and what the whole row takes on them."""
 
     key: Key
     cells: int
@@ -33,7 +34,7 @@ class DryRow:
 
 @dataclass(frozen=True)
 class DryRun:
-    """A table at a scale. `data` and `weights` say of each whether it is there; `missing` what a run on this machine would stop at."""
+    """A table at a scale. `data` and `weights` say whether each is there; `missing` is what would stop a run here."""
 
     name: str
     scale: str

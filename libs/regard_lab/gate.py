@@ -1,7 +1,7 @@
 """`python -m regard_lab.gate [PAPER/TABLE …] --scale laptop` says which trained tables may be compared row by row, and why others may not.
 
-It computes the floors that a table's file names (`regard_lab.evidence.gate`), unless they are there with their run
-records, and writes them with the gate's judgement into `results/<scale>/<paper>/<table>.json`; it prints one line per
+It computes the floors that a table's file names (`regard_lab.evidence.gate`), unless they already exist with their run
+records, writes them with the gate's judgement into `results/<scale>/<paper>/<table>.json`, and prints one line per
 table. No cell of the table itself is run.
 """
 
@@ -71,7 +71,7 @@ def floors_fingerprint(rows: list[list[Cell]]) -> str:
 
 
 def with_floors(result: Result, root: Path) -> tuple[Result, Judgement | None]:
-    """A table's result with its floors, computed unless they are there, and the gate's judgement, `None` for a table without a gate."""
+    """A table's result with its floors, computed if missing, and the gate's judgement, `None` without a gate."""
     file = read_table(find_project(result.paper, root).folder(root), result.table)
     gates, after = read_gates(file), read_after(file)
     if after:
@@ -98,7 +98,7 @@ def with_floors(result: Result, root: Path) -> tuple[Result, Judgement | None]:
 
 
 def judgement_of(paper: str, table: str, scale: Scale, root: Path) -> Judgement | None:
-    """What the gate says of a table's result as it is, with the floors that are there; `None` without a gate or a result."""
+    """The gate's judgement of a table's result as it is, with existing floors; `None` without a gate or a result."""
     file = read_table(find_project(paper, root).folder(root), table)
     path = result_path(root, paper, table, scale)
     if not path.exists():
@@ -125,7 +125,7 @@ def _whole(rows: list[list[Finished]], fingerprint: str) -> str | None:
 
 
 def as_plain(judgement: Judgement) -> dict[str, object]:
-    """A judgement as it stands in a result's file."""
+    """A judgement as it is written in a result's file."""
     return {"status": judgement.status, "problems": [asdict(problem) for problem in judgement.problems]}
 
 
@@ -162,7 +162,7 @@ def main() -> int:
             )
         before = read_result(path)
         result, judgement = with_floors(before, root)
-        # Floors take minutes: whatever else has changed in the file meanwhile, such as a proof, stays.
+        # Floors take minutes: whatever else has changed in the file in the meantime, such as a proof, is kept.
         if result != before:
             own = {name: getattr(result, name) for name in (*NO_FLOORS, "gate")}
             write_result(path, replace(read_result(path), **own))

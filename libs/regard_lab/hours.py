@@ -3,10 +3,11 @@
     hours = operations of a piece of work · how often the configs ask for it / a sustained rate
 
 Each project counts its own work: `projects/<paper>/budget.py` has `works(table, cells)`, and `why_not(table)` for
-tables without. Operations are those of matrix products and convolutions, 2 per multiply-add, counted by torch on models
-without memory (device "meta"). Not counted, and not free: sorting and gathering, norms, reading data. So these are
-orders of magnitude. Memory is that of one step on one device: weights, gradients and the optimiser's two moments in
-float32, and what the backward pass keeps. With `--write` the rows go to `results/hours.json`, which the report reads.
+tables that are not counted. Operations are those of matrix products and convolutions, 2 per multiply-add, counted by
+torch on models without memory (device "meta"). Sorting and gathering, norms and reading data are not counted, although
+they are not free. The results are thus orders of magnitude. Memory is that of one step on one device: weights,
+gradients and the optimiser's two moments in float32, and what is kept for the backward pass. With `--write` the rows go
+to `results/hours.json`, which the report reads.
 """
 
 import argparse
@@ -43,7 +44,7 @@ OPTIMISED = 4  # float32 numbers per parameter while training: itself, its gradi
 
 @dataclass(frozen=True)
 class Work:
-    """A piece of work: done `times`, of `flops` each; `memory` is what one step of it holds, in bytes."""
+    """A piece of work: done `times` times, at `flops` each; `memory` is what one step of it holds, in bytes."""
 
     what: str
     times: int
@@ -55,7 +56,7 @@ class Work:
 class TableHours:
     """A table's work. `gpu_hours` at the share of peak in float32 and in bfloat16; `laptop_hours`: measured; `None` where there is no such run.
 
-    `why_not` says why nothing is counted, of a table without works.
+    `why_not` says why nothing is counted for a table without works.
     """
 
     paper: str
@@ -75,7 +76,7 @@ def hours_of(works: Iterable[Work], precision: str = "32-true") -> float:
 
 
 def memory_of(works: Iterable[Work]) -> float:
-    """The most that a step of any of the works holds, in GiB."""
+    """The largest memory that a step of any of the works holds, in GiB."""
     return max((work.memory for work in works), default=0.0) / GIB
 
 
@@ -91,7 +92,7 @@ def cells_of(project: Project, table: str, scale: str, root: Path) -> list[tuple
 
 
 def why_not(project: Project, table: str) -> str | None:
-    """Why a project counts nothing for a table, as its `budget.why_not` says; `None` where it counts, or has no budget."""
+    """A project's reason for counting nothing for a table (`budget.why_not`); `None` if it counts or has no budget."""
     budget = budget_of(project)
     return None if budget is None else budget.why_not(table)
 
@@ -108,7 +109,7 @@ def budget_of(project: Project) -> Any:
 
 
 def works_of(project: Project, table: str, cells: Sequence[Any]) -> list[Work]:
-    """What the cells of a table do, as its project counts it; none for a project that has no budget."""
+    """The works of a table's cells, as its project counts them; none for a project that has no budget."""
     if (budget := budget_of(project)) is None:
         return []
     works: list[Work] = budget.works(table, cells)
@@ -143,7 +144,7 @@ def measured(paper: str, table: str, root: Path) -> float | None:
 
 
 def page_rows(paper: str, root: Path) -> list[dict[str, Any]]:
-    """What a project's page shows of its tables' hours, from `results/hours.json`; nothing where it was not written."""
+    """The hours that a project's page shows for its tables, from `results/hours.json`; nothing if that is missing."""
     path = root / HOURS
     return [row for row in read_json(path) if row["paper"] == paper] if path.exists() else []
 
@@ -156,13 +157,13 @@ def examples(source: str, name: str, split: str, most: int | None = None) -> int
     about = data.card(name)
     sizes = about.source(source).sizes or next((one.sizes for one in about.sources if one.sizes), {})
     if split not in sizes:
-        raise UserError(f"the card of {name} says no size of {split}; it has {', '.join(sizes) or 'none'}")
+        raise UserError(f"the card of {name} gives no size for {split}; it has {', '.join(sizes) or 'none'}")
     return sizes[split] if most is None else min(sizes[split], most)
 
 
 @dataclass(frozen=True)
 class Count:
-    """Of one example: the operations of a forward pass and of the backward one, and the bytes that are kept between them; the model's parameters."""
+    """For one example: operations of the forward and backward pass, bytes kept in between; the model's parameters."""
 
     forward: int
     backward: int
@@ -192,7 +193,7 @@ def count(build: "Callable[[], nn.Module]", *shapes: tuple[tuple[int, ...], str]
         shapes: Shape and torch's name of the type of each input.
 
     Returns:
-        The counts, in evaluation mode: what training draws at random multiplies nothing.
+        The counts, in evaluation mode: training's random draws involve no matrix products.
     """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
@@ -225,7 +226,7 @@ def kept_bytes(model: "nn.Module") -> "Iterator[list[int]]":
     import torch
 
     sizes, seen = [0], {parameter.untyped_storage()._cdata for parameter in model.parameters()}
-    held: list[Any] = []  # a storage that is gone could give its address to another
+    held: list[Any] = []  # the address of a freed storage could be reused by another
 
     def note(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
@@ -242,7 +243,7 @@ def kept_bytes(model: "nn.Module") -> "Iterator[list[int]]":
 def attention_difference(
     name: str, layers: int, *, width: int, heads: int, n: int, m: int | None = None, **options: Any
 ) -> int:
-    """What `layers` layers of a mechanism multiply beyond as many of softmax attention, forward, on one example, by their formulas."""
+    """Forward FLOPs by formula, on one example, of `layers` layers of a mechanism beyond those of softmax attention."""
     from regard import cost
 
     own = cost.flops(name, width=width, heads=heads, n=n, m=m, **options)

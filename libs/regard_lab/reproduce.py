@@ -1,11 +1,11 @@
 """`python -m regard_lab.reproduce PAPER/TABLE … --scale S` brings tables up to date; without a table, everything that `params.yaml` asks for.
 
-Tables: compose and check every cell of every table; then fetch their data, run missing cells, and write
-`results/<scale>/<paper>/<table>.json` of each table as its last cell ends. This is what a stage of the pipelines calls.
-Exit code 1 when a cell failed or could not run (the table says which and why; the others run all the same), 2 for bad
-input. Everything: the tables whose stages DVC would run, together; then `dvc repro`, whose stages find their cells
-finished; then one line per table. Where `quick` is all that is asked for, tables whose data come from a folder of the
-user's own may be without it: they are listed as not run, and are no failure.
+With tables, the command composes and checks every cell of every table, then fetches their data, runs missing cells, and
+writes `results/<scale>/<paper>/<table>.json` of each table as its last cell ends. This is what a stage of the pipelines
+calls. The exit code is 1 if a cell failed or could not run (the table says which and why; the others run all the same),
+and 2 for bad input. Without a table, the command runs the tables whose stages DVC would run, together; then
+`dvc repro`, whose stages find their cells finished; then it prints one line per table. If only `quick` is asked for,
+tables whose data come from the user's own folder may lack them: they are listed as not run, and this is not a failure.
 """
 
 import argparse
@@ -54,10 +54,9 @@ def reproduce_tables(
 ) -> Iterator[dict[str, Any]]:
     """Bring tables up to date together and yield the summary of each as it is done. Nothing runs before all of them are checked.
 
-    Their cells share one executor: imports, which can take longer than the cells of a small table, are paid for once,
+    Their cells share one executor: imports, which can take longer than the cells of a small table, happen only once,
     and the last cell of a table keeps one core busy while the next table has the others. Cells that train on several
-    devices come after those, one after the other. Tables that say how many cells may run at once come last, each by
-    itself.
+    devices come next, one at a time. Tables that limit how many cells may run at once come last, each by itself.
 
     Args:
         names: Paper and table of each.
@@ -67,8 +66,8 @@ def reproduce_tables(
         workers: How many cells at once. Default: what the table says, else one per GPU, or per core where there is no
             GPU.
         options: Passed to submitit or Ray.
-        deadline: Seconds since 1970 after which no cell begins; those that have not are `not run`.
-        from_result: Whether cells that a table's result already has, from this very config, code and data, count as
+        deadline: Seconds since 1970 after which no cell starts; cells that have not started by then are `not run`.
+        from_result: Whether cells that a table's result already has, from exactly this config, code and data, count as
             finished.
 
     Raises:
@@ -81,7 +80,7 @@ def reproduce_tables(
     if where == "processes" and any(_needs_processes(table, root, workers) for table in tables):
         import_early(table.spec.run.partition(":")[0] for table in tables)
     for table in tables:
-        if not _finished(table, root):  # what has run was checked before it ran, and a check imports torch
+        if not _finished(table, root):  # finished cells were checked before they ran, and a check imports torch
             check_table(table, root)
     together = [table for table in tables if workers or not table.spec.workers]
     alone = [[table] for table in tables if not (workers or table.spec.workers is None)]
@@ -127,7 +126,7 @@ def _with_data(table: Table, root: Path) -> Run:
             data.ensure(name, root, table.cells[0].config["data"]["source"])
     except DataMissing as error:
         return Run(table, [Finished(cell, "not run", None, str(error)) for cell in table.cells])
-    # A set that cannot be pinned has its checksum only now.
+    # The checksum of a set that cannot be pinned is known only now.
     if checksums(table.spec, table.cells[0].config, root) != table.cells[0].data:
         table = load_table(table.paper, table.name, table.scale, root)
     return Run(table)
@@ -162,7 +161,8 @@ def _written(done: Run, root: Path) -> dict[str, Any]:
         "source": table.cells[0].config.get("data", {}).get("source"),
     }
     last = summary_path(root, paper, name, scale)
-    # Where nothing was run, the summary of the run that made the result stays: a stage comes after the tables were run together.
+    # If nothing was run, the summary of the run that made the result stays: a stage comes after the tables were run
+    # together.
     if counts["reused"] < len(done.finished) or not last.exists() or files.read_json(last)["rows"] != summary["rows"]:
         files.write_json(last, summary)
     return summary
@@ -188,9 +188,9 @@ def reproduce_all(root: Path) -> int:
     """Bring everything up to date for the scales of `params.yaml`, then print one line per table and the report's path.
 
     The tables whose stages DVC would run are run here first, together. Each of their stages then finds its cells
-    finished and only records them; `dvc repro` alone, or of one stage, gives the same results. `quick` results are no
-    evidence and not in Git, and neither are DVC's records of them: if nothing else is asked for, no stage is run, and a
-    checkout stays as it was.
+    finished and only records them; `dvc repro` alone, or of one stage, gives the same results. `quick` results are not
+    evidence and not in Git, and neither are DVC's records of them: if nothing else is asked for, no stage is run, and
+    the checkout stays unchanged.
     """
     started = time.time()
     scales = read_scales(root)
@@ -202,11 +202,11 @@ def reproduce_all(root: Path) -> int:
         for scale, names in (outdated(root, scales) if recorded else dict.fromkeys(scales, _tables(root))).items():
             for summary in reproduce_tables(names, scale, root):
                 tqdm.write(line(summary))
-                # Data that come from a folder of the user's own are not to be had in a fresh clone; their tables say so.
+                # Data from the user's own folder are not available in a fresh clone; their tables say so.
                 code |= bool(
                     summary["rows"]["failed"] or (summary["rows"]["not run"] and summary["source"] != "folder")
                 )
-    except UserError as error:  # every other table has its own stage, and so has the one that is wrong
+    except UserError as error:  # every other table has its own stage, and so does the one that has an error
         others = "The stages continue one by one." if recorded else "Mend it, or run the other tables by their names."
         print(f"error: {error}\n{others}", file=sys.stderr, flush=True)
         code = 2
@@ -226,7 +226,7 @@ def reproduce_all(root: Path) -> int:
             failed += not there
     if not recorded or (
         code and failed
-    ):  # a stage that failed keeps DVC from the report; what there is should be seen all the same
+    ):  # a failed stage keeps DVC from writing the report; what exists should be visible all the same
         subprocess.run([sys.executable, "-m", "regard_lab.report"], cwd=root, check=False)
     page = "reports/index.html" if recorded else "reports/quick/index.html"
     print(f"\n{time.time() - started:.0f} s in all. The report: {page}")
@@ -253,7 +253,7 @@ def _dvc(root: Path, *words: str, **options: Any) -> "subprocess.CompletedProces
 
 
 def _without_git(root: Path) -> None:
-    """In an archive without `.git`, tell DVC so: it refuses to work otherwise, or takes a repository around the archive for its own."""
+    """In an archive without `.git`, tell DVC so; else it refuses to work, or uses a repository around the archive."""
     local = root / ".dvc" / "config.local"  # which Git does not see
     if not (root / ".git").exists() and not local.exists():
         files.write_atomically(local, "[core]\n    no_scm = true\n")
@@ -289,7 +289,7 @@ def _alone(root: Path, table: Table) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(
-                f"{table.paper}/{table.name} at {table.scale} is being run by another process; wait for it or end it"
+                f"{table.paper}/{table.name} at {table.scale} is being run by another process; wait for it or stop it"
             ) from None
         yield
 

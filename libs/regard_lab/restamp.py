@@ -1,16 +1,16 @@
 """`python -m regard_lab.restamp PAPER/TABLE … --scale laptop` proves that changed code gives the numbers of a result, and keeps the result.
 
-A stale result would have to be made again. If a change moved no number, a few cells can show it: one seed of one row of
-every kind is run under the current code and compared, metric by metric, with the result. Training here is reproducible
-to the last bit, so the comparison is of bits, not within a tolerance; times and memory are left out, because no two
-runs share them. If everything is equal, the result takes the new fingerprint and keeps the proof (`restamps` in its
-file, shown on its record page). If anything differs, nothing is changed and the difference is named.
+Normally a stale result has to be made again. But if a change has moved no number, a few cells can prove it: one seed of
+one row of every kind is run under the current code and compared, metric by metric, with the result. Training here is
+reproducible to the last bit, so the comparison is of bits, not within a tolerance; times and memory are left out,
+because no two runs share them. If everything is equal, the result takes the new fingerprint and keeps the proof
+(`restamps` in its file, shown on its record page). If anything differs, nothing is changed and the difference is named.
 
-Bits depend on the processor. `--against REVISION` runs the same cells of that revision's code on this machine too, and
-compares with those instead of the record; the revision must be the one with the result's fingerprint.
+The bits depend on the processor. `--against REVISION` also runs the same cells under that revision's code on this
+machine, and compares with those instead of the record; the revision must have the result's fingerprint.
 
-Two rows are of one kind if they reach the same definitions, their keys differ in numbers alone, and their configs have
-changed alike. A cell that reaches no change needs no proof.
+Two rows are of one kind if they reach the same definitions, their keys differ only in numbers, and their configs have
+changed in the same way. A cell that reaches no change needs no proof.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from regard_lab.status import config_changes
 
 RECORD = "the record"
 FOLDER = Path("runs/restamp")
-TIMES = {"s", "ms", "MiB"}  # units of what no two runs share
+TIMES = {"s", "ms", "MiB"}  # units of quantities that never agree between two runs
 TIMED = {"time", "times", "speed", "speedup", "memory", "latency"}  # words in the names of ratios of such
 RATIOS = {"×", "tokens"}
 
@@ -64,7 +64,7 @@ for cell in table.cells:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was equal in every cell, what was left out as a time or memory, and each difference in words."""
+    """What was equal in every cell, what was left out as time or memory, and each difference in words."""
 
     compared: list[str]
     left_out: list[str]
@@ -74,7 +74,7 @@ class Comparison:
 def restamp(
     paper: str, name: str, scale: str, root: Path, *, against: str | None = None, workers: int | None = None
 ) -> Restamp | None:
-    """Prove that the current code gives the numbers of a table's result, and move the result to it.
+    """Prove that the current code gives the numbers of a table's result, and give the result the code's fingerprint.
 
     Args:
         paper: The project.
@@ -143,7 +143,7 @@ def restamp(
 
 
 def one_of_each_kind(result: Result, table: Table) -> list[Cell]:
-    """The first seed of the first row of every kind (code reached, words of the key, change of the config), of those cells that have changed."""
+    """Of the changed cells the first seed of the first row of every kind (code, words of the key, change of config)."""
     chosen: dict[tuple[Any, ...], Cell] = {}
     for cell in sorted(table.cells, key=lambda cell: cell.seed):
         identity = result.records[cell.id]["identity"]
@@ -213,7 +213,7 @@ def _with_units(row: Row, table: Table) -> Row:
 
 
 def _check_same_shape(result: Result, table: Table) -> None:
-    """Rows, seeds, metrics and data must be those of the result: a proof is about code."""
+    """Rows, seeds, metrics and data must be those of the result, because a proof is about code only."""
     where = f"{table.paper}/{table.name} at {table.scale} cannot be restamped, run it again: "
     if [row.key for row in result.rows] != [cells[0].key for cells in table.rows]:
         raise UserError(f"{where}its rows have changed")

@@ -78,7 +78,7 @@ def changes(result: Result, table: Table, root: Path) -> list[str]:
 
 
 def code_changes(before: Code, now: Code) -> list[str]:
-    """Definitions that differ. One that is elsewhere with the same text has moved and is not listed."""
+    """Definitions that differ. One that exists elsewhere with the same text has been moved and is not listed."""
     old = {(module, name): mark for module, names in before.items() for name, mark in names.items()}
     new = {(module, name): mark for module, names in now.items() for name, mark in names.items()}
     unmoved = set(old.values()) & set(new.values())

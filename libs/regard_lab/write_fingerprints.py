@@ -3,9 +3,9 @@
     <paper>/<table>-<scale>.json     the code, the configs and the data of that table: one hash per cell, one per data set
     report.json                      the code of the report and of the figures, the published numbers and claims, and which results are stale
 
-The stage that runs this is always run, and changes a file only when what that table reaches has really changed. So DVC
-sees a formula, and not names, places, messages or layout. If no source has changed by a byte since the last call,
-nothing is composed.
+The stage that runs this is always run, and it changes a file only if what that table reaches has really changed. So DVC
+notices changed formulas, but not names, locations, messages or layout. If no source has changed by a byte since the
+last call, nothing is composed.
 """
 
 import concurrent.futures
@@ -56,7 +56,7 @@ def write_fingerprints(root: Path, each: Callable[..., Iterable[Any]] = map) -> 
 
 def sources(root: Path) -> str:
     """One hash of every byte that the fingerprints can depend on, and of the names of results."""
-    # Data from packages are pinned: that they have been fetched since changes nothing.
+    # Data from packages are pinned, so fetching them in the meantime changes nothing.
     fetched = (path for kind in ("hub", "folder") for path in (root / "data").glob(f"*-{kind}/{data.MANIFEST}"))
     read = [root / "params.yaml", *fetched]
     for folder in ("libs", "projects"):
@@ -97,7 +97,7 @@ def known_fingerprint(paper: str, table: str, scale: str, root: Path, *, written
 
 
 def described(named: tuple[str, str, str], root: Path) -> dict[str, object]:
-    """What the stage of a table depends on."""
+    """The dependencies of a table's stage."""
     table = load_table(*named, root)
     return {
         "table": table.fingerprint,

@@ -55,7 +55,7 @@ def test_a_mechanism_differs_by_its_formula() -> None:
 def test_examples_are_those_of_the_card() -> None:
     assert hours.examples("hub", "mnist", "train") == 55_000
     assert hours.examples("folder", "mnist", "train", most=100) == 100  # a folder's sizes are open: another source's
-    with pytest.raises(UserError, match="the card of mnist says no size of trian; it has train, validation, test"):
+    with pytest.raises(UserError, match="the card of mnist gives no size for trian; it has train, validation, test"):
         hours.examples("hub", "mnist", "trian")
 
 

@@ -1,6 +1,6 @@
 """Regard in models that were written without it: torch's own attention, and Hugging Face transformers.
 
-Both are imported on first use; transformers itself not before a function of `huggingface` needs it.
+Both are imported on first use; transformers itself is imported only when a function of `huggingface` needs it.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""One attention call of another library, handed to a mechanism: everything it asks for is there, or it is refused."""
+"""One attention call of another library, handed to a mechanism that supports all it asks for, or refused."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -31,7 +31,7 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Mixed:
-    """What came of a call, and what observers are told of it."""
+    """The result of a call, and what observers are told about it."""
 
     output: Tensor
     observed: dict[str, Any]
@@ -55,7 +55,7 @@ def pattern_of(asked: Asked, n: int, m: int, *, across: bool, target_is_causal: 
 
 
 def check_pattern(mechanism: str, pattern: Pattern, who: str) -> None:
-    """Raises UnsupportedPattern with what `who` asks for and what there is."""
+    """Raises UnsupportedPattern, naming what `who` asks for and what the mechanism has."""
     cls = mechanism_class(mechanism)
     if pattern in cls.patterns:
         return
@@ -87,16 +87,16 @@ def run(
         k: Keys `(b, g, m, d)`, h a multiple of g.
         v: Values `(b, g, m, e)`.
         asked: Causality, padding, window, segments.
-        who: Whose call it is, for messages.
+        who: The caller, for messages.
         scale: Factor of q · k. Default: None, d ** -0.5.
-        across: Do the keys come from another sequence than the queries? Default: False.
+        across: Do the keys come from a different sequence than the queries? Default: False.
         target_is_causal: Is this cross attention of a causal target? Default: False.
 
     Returns:
         The output `(b, h, n, e)` and what observers see.
 
     Raises:
-        ValueError: The mechanism cannot do what is asked, with what that is.
+        ValueError: The mechanism cannot do what is asked; the message says what that is.
         UnsupportedPattern: The mechanism does not have the pattern.
     """
     cls = mechanism_class(chosen.mechanism)
@@ -131,7 +131,7 @@ def run(
         )
     if asked.first_key and "places" in takes:
         raise ValueError(
-            f"{who}: {chosen.mechanism!r} weighs by places, and this cache has dropped its first {asked.first_key} keys"
+            f"{who}: {chosen.mechanism!r} weighs keys by their positions, and this cache has dropped its first {asked.first_key} keys"
         )
     if asked.segments is not None:
         if n != m or across:
@@ -161,7 +161,7 @@ def run(
 
 
 def one_type(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """q, k and v in one type, as torch's own attention has them under autocast."""
+    """q, k and v cast to one dtype, as torch's own attention does under autocast."""
     if q.dtype == k.dtype == v.dtype or not autocast_enabled(q.device.type):
         return q, k, v
     dtype = torch.get_autocast_dtype(q.device.type)
@@ -169,7 +169,7 @@ def one_type(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _by_segment(chosen: Chosen, q: Tensor, k: Tensor, v: Tensor, asked: Asked, who: str, scale: float | None) -> Tensor:
-    """Packed sequences: each is a padded row of its own, and put back in its place."""
+    """Packed sequences: each becomes a padded row of its own, and its output is put back in its place."""
     assert asked.segments is not None
     b, n = q.shape[0], q.shape[2]
     segments = asked.segments.expand(b, n)

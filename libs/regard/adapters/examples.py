@@ -1,4 +1,4 @@
-"""Inputs to try a model with: of one's own, or for a model of transformers made from its config and signature."""
+"""Inputs to try a model with: the user's own or, for a model of transformers, made from its config and signature."""
 
 import inspect
 from collections.abc import Iterator, Mapping
@@ -31,7 +31,7 @@ class Example:
         return model(*self.args, **self.kwargs)
 
     def sequences(self) -> Iterator[tuple[str, Tensor]]:
-        """The arguments that are sequences of tokens, by name: `(b, n)` integers that are no masks, or `(b, n, w)`."""
+        """The arguments that are sequences of tokens, by name: `(b, n)` integers that are not masks, or `(b, n, w)`."""
         for name, x in [*((str(i), x) for i, x in enumerate(self.args)), *self.kwargs.items()]:
             if not isinstance(x, Tensor) or "mask" in name or "pixel" in name or "position" in name or "type" in name:
                 continue
@@ -63,7 +63,7 @@ def of_user(example: Any) -> Example:
 
 
 def with_padding(example: Example) -> Example:
-    """The call, knowing what its own mask keeps: a 2-d argument whose name has "mask"; "padding" in it, True = drop."""
+    """The call with `keep` read from its own mask, a 2-d argument with "mask" in its name ("padding": True = drop)."""
     for name, x in example.kwargs.items():
         if isinstance(x, Tensor) and x.ndim == 2 and "mask" in name and "tgt" not in name and "decoder" not in name:
             keep = x.to(torch.bool)
@@ -161,7 +161,7 @@ def parameters(model: nn.Module) -> set[str]:
 
 
 def find(model: Any) -> Example | None:
-    """The first attempt that a model of transformers takes; None: nothing was found."""
+    """The first attempt that a model of transformers accepts; None if it accepts none."""
     if not hasattr(model, "config") or not hasattr(model, "main_input_name"):
         return None
     for attempt in attempts(model):

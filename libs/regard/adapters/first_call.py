@@ -1,8 +1,9 @@
-"""Models of transformers that are told to run "regard-…": refused where they cannot, and proven at their first call.
+"""Models of transformers that are told to run "regard-…": refused if they cannot, and checked at their first call.
 
-transformers accepts any registered name for any model, and a model whose attention is code of its own runs on as it
-was, or without its mask. `guard` has its two doors ask here first: `PreTrainedModel.get_correct_attn_implementation`
-(`from_pretrained`, a constructor, `set_attn_implementation`) and `set_attn_implementation`.
+transformers accepts any registered name for any model, and a model with its own attention code would silently go on
+running that code, or run without its mask. `guard` makes transformers' two entry points ask here first:
+`PreTrainedModel.get_correct_attn_implementation` (`from_pretrained`, a constructor, `set_attn_implementation`) and
+`set_attn_implementation`.
 """
 
 import functools
@@ -20,7 +21,7 @@ _proving = False
 
 
 def guard() -> None:
-    """Have transformers ask here before a model runs one of Regard's implementations. A second call changes nothing."""
+    """Make transformers ask here before a model runs one of Regard's implementations. A second call changes nothing."""
     from transformers import PreTrainedModel
 
     if getattr(PreTrainedModel.set_attn_implementation, "regard", False):
@@ -57,7 +58,7 @@ def ours(implementation: Any) -> bool:
 
 
 def check_class(model: Any) -> None:
-    """Raises ValueError for a model whose file holds attention that does not ask transformers for its function."""
+    """Raises ValueError for a model whose file has attention code that does not get its function from transformers."""
     if not model._can_set_attn_implementation():
         raise ValueError(
             f"{type(model).__name__} does not go through transformers' attention interface: its attention is code of its own, so"
@@ -66,13 +67,13 @@ def check_class(model: Any) -> None:
 
 
 def arm(model: nn.Module) -> None:
-    """Have the model proven before its next call."""
+    """Arrange for the model to be proven before its next call."""
     if CHECK not in vars(model):
         model.__dict__[CHECK] = model.register_forward_pre_hook(before_call, with_kwargs=True)
 
 
 def disarm(model: nn.Module) -> list[nn.Module]:
-    """The model and its parts wait for no call any more; those that did."""
+    """Cancel the pending proofs of the model and its parts; returns the modules that had one."""
     waiting = [part for part in model.modules() if CHECK in vars(part)]
     for part in waiting:
         part.__dict__.pop(CHECK).remove()
@@ -80,7 +81,7 @@ def disarm(model: nn.Module) -> list[nn.Module]:
 
 
 def before_call(model: nn.Module, args: Any, kwargs: Any) -> None:
-    """The hook: prove the model, then be gone. In a graph that is being traced it does nothing."""
+    """The hook: prove the model, then remove itself. In a graph that is being traced it does nothing."""
     if torch.compiler.is_compiling() or torch._C._is_tracing() or _proving or not provable(model):
         return
     implementation = getattr(getattr(model, "config", None), "_attn_implementation", None)
@@ -102,7 +103,7 @@ def before_call(model: nn.Module, args: Any, kwargs: Any) -> None:
 
 @contextmanager
 def proving() -> Iterator[None]:
-    """Within the block models run without asking for a proof."""
+    """Within the block models run without a proof."""
     global _proving
     before, _proving = _proving, True
     try:
@@ -112,7 +113,7 @@ def proving() -> Iterator[None]:
 
 
 def provable(model: nn.Module) -> bool:
-    """Are there numbers to prove it with: no meta or fake parameters, no mode that traces?"""
+    """Are there real numbers to prove it with, i.e. no meta or fake parameters and no tracing mode?"""
     from torch._subclasses import FakeTensor
     from torch.utils._python_dispatch import _get_current_dispatch_mode
 

@@ -1,16 +1,17 @@
 """Regard's mechanisms as attention implementations of Hugging Face transformers.
 
-No code of the model changes, no weight is retrained. `regard.swap` is the front door; this is the way that is saved and
-loaded with the model's config:
+Neither the model's code nor its weights change. `regard.swap` is the main entry point; the settings made here are saved
+and loaded with the model's config:
 
     huggingface.register()
     model.set_attn_implementation("regard-smyrf")                       # back: "sdpa"
     huggingface.configure(model, rounds=2, cluster_size=32)             # and, for single layers, layers=[6, 7]
 
 The mechanisms are those whose class has `function_options`: they add no parameters. Each gets an attention function and
-a mask function (`regard.adapters.masks`): causality, padding, windows and packed sequences are what the mask function
-was told. A mechanism without what a layer asks for is an error; softmax does it by the model's own code. The first call
-of a model proves the swap (`regard.adapters.proof`): a model whose attention does not come here is an error.
+a mask function (`regard.adapters.masks`), which learns from transformers about causality, padding, windows and packed
+sequences. If a layer asks for something that the mechanism lacks, that is an error; softmax handles it by the model's
+own code. The first call of a model proves the swap (`regard.adapters.proof`): a model whose attention does not come
+here is an error.
 """
 
 import functools
@@ -63,7 +64,7 @@ def register() -> list[str]:
         The names of the implementations, `regard-<name>`.
 
     Raises:
-        ImportError: There is no transformers; the message says what to install.
+        ImportError: transformers is not installed; the message says what to install.
     """
     try:
         from transformers import AttentionInterface, AttentionMaskInterface
@@ -92,20 +93,20 @@ def configure(
     """Set a mechanism's options for all layers of a model, or mechanism and options for single layers.
 
     All of this is written into the model's config as `regard_attention` and is saved and loaded with it; the choice of
-    the implementation is not (transformers never saves it). Models whose attention does not know its number (ViT) are
-    numbered here: see `number_layers`.
+    the implementation is not (transformers never saves it). Models whose attention modules do not know their layer
+    number (ViT) are numbered here: see `number_layers`.
 
     Args:
         model: A model of transformers.
         mechanism: Whose options these are. Default: None, the mechanism that the model runs.
         layers: The numbers of the layers that run `mechanism` with these options. Default: None, all that run it.
-        seed: Seed of what is drawn, together with the layer's number and the head width. Default: None, as it was (0 at
-            first). `seed` without options leaves those of all layers as they were.
+        seed: Seed of the random draws, together with the layer's number and the head width. Default: None, unchanged (0
+            at first). `seed` without options leaves the options of all layers unchanged.
         options: The mechanism's options; those not given return to their defaults, `function_options` of its class.
 
     Raises:
-        ValueError: The model has no attention of transformers or not these layers; the mechanism is unknown or does not
-            have these options, or they cannot be. Nothing is changed then.
+        ValueError: The model has no attention of transformers or lacks these layers; the mechanism is unknown, does not
+            have these options, or cannot take their values. In this case nothing is changed.
         TypeError: No model, or an option, a seed or the number of a layer of the wrong type.
     """
     check_module(model)
@@ -170,7 +171,7 @@ def number_layers(model: nn.Module) -> None:
 
 
 def attention_modules(model: nn.Module) -> Iterator[Any]:
-    """The modules that hand themselves to an attention function of transformers, and carry the config."""
+    """The modules that pass themselves to an attention function of transformers and carry the config."""
     for module in model.modules():
         if hasattr(getattr(module, "config", None), "_attn_implementation") and (
             hasattr(module, "is_causal") or dispatches(class_of(module))
@@ -185,7 +186,7 @@ def class_of(module: Any) -> Hashable:
 
 @functools.lru_cache(maxsize=4096)
 def dispatches(cls: Hashable) -> bool:
-    """Does this class ask transformers for its attention function, as its source tells?"""
+    """Does this class, judging by its source, ask transformers for its attention function?"""
     try:
         return "ALL_ATTENTION_FUNCTIONS" in inspect.getsource(inspect.unwrap(cls.forward))  # type: ignore[attr-defined]
     except (AttributeError, OSError, TypeError):
@@ -195,8 +196,8 @@ def dispatches(cls: Hashable) -> bool:
 def by_config(modules: Sequence[Any]) -> list[tuple[Any, list[Any], list[int]]]:
     """Attention modules by the config that they share: config, modules, their numbers.
 
-    A number is the model's own, or the place among those of one config, so that it is the same from whatever part of
-    the model one looks.
+    The number is the one that the model gives, or else the module's place among those of one config, so it does not
+    depend on the part of the model from which one looks.
     """
     configs = {id(module.config): module.config for module in modules}
     towers = []
@@ -224,7 +225,7 @@ def layer_numbers(modules: Sequence[Any]) -> list[int]:
 
 
 def check_options(mechanism: str, options: dict[str, Any]) -> None:
-    """Raises ValueError or TypeError for options that the mechanism does not have or cannot take."""
+    """Raises ValueError or TypeError for options that the mechanism does not have or values that it cannot take."""
     cls, defaults = function_class(mechanism)
     if unknown := sorted(set(options) - set(defaults)):
         raise ValueError(f"{mechanism!r} has no option {', '.join(unknown)}; it has {', '.join(defaults) or 'none'}")
@@ -297,7 +298,7 @@ def attention(
         The output `(b, n, h, e)`, and None, or the weights `(b, h, n, m)` of a weighted mean if they are asked for.
 
     Raises:
-        ValueError: The mechanism cannot do what is asked, or nobody has said whether the call is causal.
+        ValueError: The mechanism cannot do what is asked, or nothing says whether the call is causal.
         UnsupportedPattern: The mechanism does not have the pattern of the call.
     """
     who = name_of(module)
@@ -323,7 +324,7 @@ def attention(
     with_weights = bool(others.get("output_attentions"))
     if with_weights and not claimed(mechanism_class(chosen.mechanism), "weighted_mean"):
         raise ValueError(
-            f"{who}: the output of {chosen.mechanism!r} is no weighted mean of values, so that it has no weights"
+            f"{who}: the output of {chosen.mechanism!r} is not a weighted mean of values, so it has no weights"
         )
     if dropout:
         raise ValueError(DROPOUT.format(who=who, mechanism=chosen.mechanism, dropout=dropout))
@@ -339,7 +340,7 @@ def attention(
         report(module, **seen)
     if with_weights:
         if not seen:
-            raise ValueError(f"{who}: there are no weights of packed sequences")
+            raise ValueError(f"{who}: packed sequences have no weights")
         weights = weights_of(seen["attention"], seen["mixed"], seen["q"], seen["k"])
     return mixed.output.transpose(1, 2).contiguous(), weights
 
@@ -391,7 +392,7 @@ def eager_function(cls: Hashable) -> Any:
 
 
 def asked_of(module: Any, query: Tensor, key: Tensor, mask: Any, is_causal: bool | None) -> Asked:
-    """What a call asks for. Causality is what the mask or the caller says; where neither does, `is_causal` of the module must be False."""
+    """What a call asks for. Causality is what mask or caller says; without either, `is_causal` must be False."""
     b, (n, m) = query.shape[0], (query.shape[2], key.shape[2])
     if isinstance(mask, DescribedMask):
         return mask.asked
@@ -414,7 +415,7 @@ def asked_of(module: Any, query: Tensor, key: Tensor, mask: Any, is_causal: bool
 
 
 def name_of(module: Any) -> str:
-    """How messages call an attention module."""
+    """The name of an attention module in messages."""
     number = getattr(module, "regard_layer", own_number(module))
     known: str | None = getattr(module, "regard_name", None)
     return (
@@ -425,14 +426,14 @@ def name_of(module: Any) -> str:
 
 
 def is_causal_module(module: Any, given: bool | None) -> bool:
-    """Is this attention causal, as its module tells, or `given`? For what asks about a model without calling it."""
+    """Is this attention causal, by `given` or else by its module? For questions asked without a call."""
     return bool(getattr(module, "is_causal", True) if given is None or crosses(module) else given)
 
 
 def crosses(module: Any) -> bool:
     """Does this module, if it is noncausal, take its keys from another sequence?
 
-    Lengths do not tell when they are equal. What a proof has found goes before the marks of the module.
+    Equal lengths do not tell. What a proof has found takes precedence over the module's own attributes.
     """
     if (proven := getattr(module, "regard_across", None)) is not None:
         return bool(proven)
@@ -441,7 +442,7 @@ def crosses(module: Any) -> bool:
 
 
 def target_is_causal(module: Any) -> bool:
-    """If this is cross attention: may no output depend on later targets? Yes where nothing says otherwise."""
+    """If this is cross attention: must no output depend on later targets? Yes, unless something says otherwise."""
     if (proven := getattr(module, "regard_target_is_causal", None)) is not None:
         return bool(proven)
     config = module.config
@@ -459,7 +460,7 @@ def padding_mask(
     attention_mask: Tensor | None = None,
     **others: Any,
 ) -> Tensor | None:
-    """A mask function of transformers for attention functions that want the padding alone.
+    """A mask function of transformers for attention functions that need only the padding.
 
     Args:
         batch_size: b.
@@ -475,7 +476,7 @@ def padding_mask(
         Boolean `(b, m)`, True = keep, or None if nothing is padded.
 
     Raises:
-        ValueError: A mask that is more than padding and causality, a cache longer than what it holds.
+        ValueError: A mask that is more than padding and causality, or a cache longer than its contents.
     """
     from transformers.masking_utils import bidirectional_mask_function, causal_mask_function
 

@@ -31,7 +31,7 @@ def as_it_was(model: nn.Module) -> Iterator[State]:
 
 @contextmanager
 def all_to_us(model: nn.Module, configs: list[Any]) -> Iterator[None]:
-    """Within the block attention runs what is placed in each module, whatever the configs say."""
+    """Within the block each module runs the attention that has been placed in it, whatever the configs say."""
     now = [(config, config._attn_implementation) for config in configs]
     for config in configs:
         config._attn_implementation_internal = huggingface.SWAPPED
@@ -47,7 +47,7 @@ def all_to_us(model: nn.Module, configs: list[Any]) -> Iterator[None]:
 def prove_implementation(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
     """The first call of a model that was told to run "regard-…": the checks of `swap`, once for each such name.
 
-    Raises SwapError, with the layer and why; UnsupportedPattern or ValueError where the mechanism refuses.
+    Raises SwapError, with the layer and the reason; UnsupportedPattern or ValueError if the mechanism refuses the call.
     """
     configs = configs_of(model)
     names = ", ".join(sorted({str(config._attn_implementation) for config in configs}))

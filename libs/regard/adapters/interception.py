@@ -1,4 +1,4 @@
-"""A module whose calls of `F.scaled_dot_product_attention` go to a mechanism: timm, diffusers, torchvision, blocks of one's own.
+"""Modules whose calls of `F.scaled_dot_product_attention` go to a mechanism: timm, diffusers, your own blocks, ….
 
 The module keeps its identity, its parameters and its code; its class becomes a subclass whose `forward` runs under a
 `TorchFunctionMode`. Copies, saved modules and `torch.compile` know nothing of it.
@@ -21,7 +21,7 @@ PLACED = "regard_swap"
 
 
 class Intercepting(TorchFunctionMode):
-    """While it is on, `F.scaled_dot_product_attention` is the mechanism that a module has been given."""
+    """While this mode is on, `F.scaled_dot_product_attention` runs the mechanism that the module has been given."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
@@ -132,11 +132,11 @@ def _new(cls: type[nn.Module]) -> nn.Module:
 
 
 def intercept(module: nn.Module) -> None:
-    """Have the module's attention go to what stands in its `regard_swap`."""
+    """Route the module's attention to what its `regard_swap` holds."""
     if not hasattr(type(module), "regard_intercepts"):
         module.__class__ = intercepted(type(module))
 
 
 def release(module: nn.Module) -> None:
-    """The module's own class again."""
+    """Give the module its own class again."""
     module.__class__ = getattr(type(module), "regard_intercepts", type(module))

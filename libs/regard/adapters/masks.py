@@ -1,10 +1,11 @@
-"""Which keys a query may see in a call of another library, said in words instead of an n × m matrix.
+"""Which keys a query may see in a call of another library, described by a few properties instead of an n × m matrix.
 
     Asked(causal=True, key_mask=keep, window=(4095, 0))
 
-Transformers describes a mask by a function of places (`causal_mask_function` and what is laid over it); `described`
-reads these functions. torch takes a tensor; `read_mask` finds out whether it says nothing but causality, padding and a
-window. What neither can say is `other`, which only softmax attention can do, by the model's own code.
+Transformers describes a mask by a function of positions (`causal_mask_function` and what is combined with it);
+`described` reads these functions. torch takes a tensor; `read_mask` finds out whether it expresses only causality,
+padding and a window. Whatever neither can describe is `other`, which only softmax attention supports, by the model's
+own code.
 """
 
 import operator
@@ -26,13 +27,13 @@ class Asked:
     """What one call asks of its attention, beside q, k, v and the scale.
 
     Args:
-        causal: Must query i be kept from keys after it? The queries are the last n of the m keys then. Default: False.
+        causal: Must query i not see the keys after it? If so, the queries are the last n of the m keys. Default: False.
         key_mask: `(b, m)`, True = keep. Default: None, all keys.
-        window: Keys (before, after) its own place that a query sees. Default: None, all.
+        window: How many keys (before, after) its own position a query sees. Default: None, all.
         segments: `(b, m)`, integers: a query sees keys of its own segment alone. Default: None, one segment.
         first_key: Keys that the model has dropped before the first of these (a rolling cache). Default: 0.
-        keys: Only the first so many of the m keys are there (a static cache). Default: None, all.
-        other: What the call asks beyond that, in words. Default: "", nothing.
+        keys: How many of the m keys are filled, counted from the first (a static cache). Default: None, all.
+        other: What else the call asks for, in words. Default: "", nothing.
     """
 
     causal: bool = False
@@ -45,7 +46,7 @@ class Asked:
 
 
 def narrower(a: Window | None, b: Window | None) -> Window | None:
-    """The keys inside both windows."""
+    """The window of the keys that lie inside both windows."""
     if a is None or b is None:
         return a or b
     return min(a[0], b[0]), min(a[1], b[1])
@@ -105,8 +106,8 @@ def both(a: Asked, b: Asked) -> Asked:
 class DescribedMask:
     """The mask that a model of transformers hands from its mask function to its attention: what it says, and no matrix.
 
-    A model that works on its mask itself, instead of handing it on, gets the matrix that transformers would have made
-    for "eager" attention (0 and −max, to add), whatever it does with it: it is made when it is first used.
+    A model that works on its mask itself, instead of passing it on, gets the matrix that transformers would have made
+    for "eager" attention (0 and −max, to add). The matrix is made when it is first used.
     """
 
     def __init__(self, asked: Asked, given: dict[str, Any]) -> None:
@@ -235,7 +236,7 @@ def described_mask(
         others: What else transformers passes to mask functions.
 
     Returns:
-        The mask; nothing is refused here, because a layer that keeps its own attention can do everything.
+        The mask; nothing is refused here, because a layer that keeps its own attention can handle every mask.
     """
     if isinstance(attention_mask, DescribedMask):  # made before, and handed to an inner model
         return attention_mask
@@ -265,18 +266,19 @@ def padding(attention_mask: Tensor | None, first: int, last: int) -> Tensor | No
 
 
 def read_mask(mask: Tensor, b: int, n: int, m: int, *, offset: int, causal: bool | None = None) -> Asked:
-    """What a mask that torch's attention takes says, from its values. It costs time and memory O(n m).
+    """The meaning of a mask that torch's attention takes, read from its values. It costs time and memory O(n m).
 
     Args:
         mask: Broadcast to `(b, h, n, m)`; boolean with True = keep, or floating point, to add.
         b: Batch size.
         n: Queries.
         m: Keys.
-        offset: The place of the first query among the keys, for windows and causality.
-        causal: What it is where the mask does not say, as for a single query that sees all. Default: None, noncausal.
+        offset: The position of the first query among the keys, for windows and causality.
+        causal: Causality where the mask does not determine it, as for a single query that sees all. Default: None,
+            noncausal.
 
     Returns:
-        Causality, padding and a window if they say all; else `other`.
+        Causality, padding and a window if these describe the mask completely; else `other`.
     """
     said = f"the attention mask {tuple(mask.shape)} of {mask.dtype} is not padding, causality or a window"
     if mask.ndim > 4 or mask.ndim < 2:

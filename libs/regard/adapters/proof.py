@@ -1,10 +1,10 @@
-"""Is a swapped model still the model? Softmax through the new way is what it was; no mechanism shows more than the model did.
+"""Checks of a swap: softmax through the new path changes nothing, and no mechanism reveals more than the model did.
 
 Three questions, asked of the model as it was and of the swapped one with the same inputs:
 
-    parity     softmax attention in every swapped place gives the model's outputs, without padding and with it
-    future     another end of a sequence: outputs before it that the model keeps, the mechanism keeps
-    padding    something else in masked places: outputs that the model keeps, the mechanism keeps
+    parity     softmax attention in every swapped place gives the model's outputs, with and without padding
+    future     with a different end of a sequence: earlier outputs that stay the same in the model stay the same here
+    padding    with different contents in masked places: outputs that stay the same in the model stay the same here
 
 The last two are asked with the mechanism's small `example` options too, because one cluster of all tokens shows nothing.
 """
@@ -22,7 +22,7 @@ from regard.observers import muted
 
 
 class SwapError(ValueError):
-    """A swap that would change what a model is; the message says which layer and why."""
+    """A swap that would change the model's behaviour; the message says which layer and why."""
 
 
 @contextmanager
@@ -52,7 +52,7 @@ def quiet(model: nn.Module) -> Iterator[None]:
 
 
 def outputs(model: nn.Module, example: Example) -> dict[str, Tensor]:
-    """The floating point tensors of a call's result by their place in it, no finer than the parameters; caches are left out."""
+    """The floating point tensors of a call's result, by place in it, no finer than the parameters; without caches."""
     torch.manual_seed(0)
     sizes = [(p.dtype.itemsize, p.dtype) for p in model.parameters() if p.is_floating_point() and p.dtype.itemsize > 1]
     coarsest = min(sizes, default=(4, torch.float32), key=lambda pair: pair[0])[1]
@@ -74,19 +74,20 @@ def outputs(model: nn.Module, example: Example) -> dict[str, Tensor]:
     return tensors
 
 
-# Of the largest entry, by bytes of the type: equal but for another order of sums, and equal but for a product of another size.
+# Tolerances relative to the largest entry, by bytes of the dtype: for a different order of sums, and for a product of
+# different size.
 NEAR = {8: 1e-5, 4: 1e-3, 2: 0.1}  # plain attention in transformers has its softmax in float32
 SAME = {8: 1e-11, 4: 1e-5, 2: 0.02}
 
 
 def tolerance(x: Tensor, allowed: Mapping[int, float]) -> float:
-    """How far apart equal outputs may be."""
+    """How far apart outputs that count as equal may be."""
     largest = float(x.abs().nan_to_num(0.0, 0.0, 0.0).max()) if x.numel() else 0.0
     return allowed[x.dtype.itemsize] * max(largest, 1e-3)
 
 
 def apart(a: Tensor, b: Tensor, rows: Tensor | None) -> float:
-    """The largest difference, over rows `(b, n)` if given; NaN in one alone is infinitely far."""
+    """The largest difference, over rows `(b, n)` if given; infinite where only one of the two is NaN."""
     if rows is not None:
         a, b = a[rows], b[rows]
     if a.numel() == 0:
@@ -121,7 +122,7 @@ def check_parity(reference: dict[str, Tensor], found: dict[str, Tensor], keep: T
             )
         rows = keep if keep is not None and a.shape[:2] == keep.shape else None
         if keep is not None and rows is None:
-            continue  # pooled, or of another length: it may hold what padded places made
+            continue  # pooled, or of another length: it may contain results of padded places
         distance = apart(a, b, rows)
         if not distance <= tolerance(a, NEAR):
             raise SwapError(
@@ -145,14 +146,14 @@ def unchanged(
 
 
 def other(x: Tensor, place: Tensor) -> Tensor:
-    """x with something else in these places `(b, n)`: other tokens of the same row, or their negative."""
+    """x with different contents in these places `(b, n)`: other tokens of the same row, or their negative."""
     if x.is_floating_point():
         return torch.where(place[:, :, None], -3 * x.flip(1) - 1, x)
     return torch.where(place, x.flip(1).roll(1, 1), x)
 
 
 def variations(example: Example) -> Iterator[tuple[str, Example, Callable[[Tensor], Tensor | None]]]:
-    """What may be changed of a call, and which rows of an output are then looked at."""
+    """Which inputs of a call may be changed, and which rows of an output are then compared."""
     for name, x in example.sequences():
         b, n = x.shape[:2]
         if n < 3:
@@ -180,7 +181,7 @@ def kept_by(model: nn.Module, example: Example) -> dict[str, dict[str, float]]:
 
 
 def check_kept(model: nn.Module, example: Example, reference: dict[str, dict[str, float]], mechanism: str) -> list[str]:
-    """Raises SwapError where the mechanism moves an output that the model as it was keeps; else what was kept, in words."""
+    """Raises SwapError if the mechanism moves an output that the unswapped model does not; else says what was kept."""
     base = outputs(model, example)
     said = []
     for what, varied, rows in variations(example):

@@ -1,4 +1,4 @@
-"""Which attentions a model calls, and what they ask for, noted while it runs once."""
+"""Which attentions a model calls and what they ask for, recorded while the model runs once."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from regard.adapters.masks import Asked, read_mask
 
 @dataclass
 class Heard:
-    """What was heard of one attention: how it is called, and by how many queries and keys.
+    """What was recorded of one attention: how it is called, and with how many queries and keys.
 
     Args:
         kind: "interface" (transformers'), "sdpa" (`F.scaled_dot_product_attention`) or "module"
@@ -72,7 +72,7 @@ class Recorder(TorchFunctionMode):
 
 
 def _print(x: Tensor) -> float:
-    """A number that another x, or another order of its rows, would not have."""
+    """A number that changes if x or the order of its rows changes."""
     flat = x.detach().double().nan_to_num().flatten()
     return float(flat @ torch.linspace(1, 2, flat.numel(), dtype=torch.float64, device=flat.device))
 
@@ -112,7 +112,7 @@ def note(module: nn.Module, kind: str, q: Tensor, k: Tensor, *, asked: Callable[
 
 @contextmanager
 def recorded(model: nn.Module) -> Iterator[Recorder]:
-    """Within the block the calls of the model's attentions are noted."""
+    """Within the block the calls of the model's attentions are recorded."""
     recorder = Recorder()
     handles = []
 

@@ -1,12 +1,12 @@
-"""Which model types of transformers a mechanism can take the place of attention in: each built small, swapped, proven.
+"""In which model types of transformers a mechanism can replace attention: each type is built small, swapped and proven.
 
     python -m regard.adapters.scan                          all types that can be built small
     python -m regard.adapters.scan bert whisper             these
     python -m regard.adapters.scan --mechanism local --write docs/scan.md
 
-Weights are random and lively (attention is peaked, nothing stands at its start), because a fault hides behind uniform
-weights. One line per type: attentions that softmax takes and proves equal, attentions that the mechanism takes, and why
-not the others. Exit status: 0, 2 for a type or mechanism that there is not.
+Weights are random and varied (attention is peaked, no parameter keeps its initial value), because uniform weights would
+hide faults. One line per type: attentions that softmax takes and proves equal, attentions that the mechanism takes, and
+the reasons against the others. Exit status: 0, or 2 for a type or mechanism that does not exist.
 """
 
 import argparse
@@ -59,11 +59,11 @@ SMALL: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Line:
-    """What came of one model type.
+    """The result for one model type.
 
     Args:
         kind: The model type.
-        attentions: How many attentions were heard.
+        attentions: How many attentions were recorded.
         softmax: How many of them softmax takes, proven equal.
         mechanism: How many the mechanism takes.
         note: Why not the others, or why nothing was tried.
@@ -77,7 +77,7 @@ class Line:
 
 
 def lively(model: Any) -> Any:
-    """The model in evaluation with its weights moved: matrices with a gain, nothing left at 0 or 1."""
+    """The model in evaluation mode with its weights changed: matrices scaled up, nothing left at 0 or 1."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -187,7 +187,7 @@ def repeats(model: Any, example: Any) -> float:
 
 
 def short(error: Any, most: int = 150) -> str:
-    """The first line of an error, cut, fit for a table; of a path on this machine the last part."""
+    """The first line of an error, shortened for a table; a path on this machine is cut to its last part."""
     text = re.sub(r"(?<![\w.])/(?:[\w.-]+/)+", "…/", str(error).strip().split("\n")[0].replace("|", "/"))
     return text if len(text) <= most else text[: most - 1] + "…"
 

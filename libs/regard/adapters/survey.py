@@ -1,4 +1,4 @@
-"""What a model's attentions are: who attends, how and over whose keys, found out by running the model on an example."""
+"""A survey of a model's attentions: which modules attend, how, and over which keys, found by running an example."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ class Facts:
         heard: Its attentions by name.
         unseen: As in `SwapReport`.
         unreached: As in `SwapReport`.
-        across: For each attention, do its keys come from another sequence than its queries?
+        across: For each attention, do its keys come from a different sequence than its queries?
         target_is_causal: For each, if so: may no output depend on later targets?
         reference: The model's outputs, for each case.
         kept: How far each change of the example moved them, for each case.
@@ -78,7 +78,8 @@ def learn(model: nn.Module, state: State, example: Example) -> Facts:
             each.lengths.append((1, 1))
         told = [causal[s] for s in of_q if causal.get(s) is not None]
         marked = bool(getattr(module, "is_decoder", False) or getattr(module, "is_cross_attention", False))
-        # Queries of no input (learned ones) have no future; where no output tells, any causal attention is a warning.
+        # Queries that depend on no input (learned ones) have no future; where no output tells, any causal attention is
+        # a warning.
         target[name] = bool(of_q) and (any(told) if told else (marked or causal_anywhere(recorder.heard)))
     unseen = [names[module] for module in unheard(model, recorder)]
     unreached = [
@@ -131,7 +132,7 @@ def causal_sources(
     reference: Mapping[str, Mapping[str, Tensor]],
     example: Example,
 ) -> dict[str, bool | None]:
-    """For each sequence: does its future leave outputs before it as they are? None: no output shows it."""
+    """For each sequence: does its future leave earlier outputs unchanged? None if no output shows it."""
     said: dict[str, bool | None] = {}
     for case, by_change in kept.items():
         for change, moved in by_change.items():
@@ -144,7 +145,7 @@ def causal_sources(
 
 
 def candidates(model: nn.Module) -> list[nn.Module]:
-    """Modules that are attention by their class's name and have maps of their own, none inside another."""
+    """Modules that are attention by their class's name and have projections of their own, none inside another."""
     modules: list[nn.Module] = []
     for module in model.modules():
         maps = [child for child in module.children() if isinstance(child, nn.Linear) or "Conv" in type(child).__name__]
@@ -154,7 +155,7 @@ def candidates(model: nn.Module) -> list[nn.Module]:
 
 
 def unheard(model: nn.Module, recorder: recording.Recorder) -> list[nn.Module]:
-    """Candidates that ran, and neither they nor anything in or around them was heard."""
+    """Candidates that ran although neither they nor anything in or around them was recorded."""
     around = {part for module in recorder.heard for part in module.modules()}
     return [
         module

@@ -17,14 +17,14 @@ MARKS = ("regard_swap", "regard_own", "regard_name", "regard_across", "regard_ca
 
 @dataclass
 class State:
-    """What `unswap` puts back: the configs that a model shares with others, and who hands nested tensors on.
+    """What `unswap` puts back: the configs that a model shares with others, and which encoders pass nested tensors on.
 
-    While it is swapped the model has copies of its configs, for another model may have been built from the same ones.
+    While it is swapped, the model has copies of its configs, because another model may have been built from the same ones.
 
     Args:
         implementations: The copies, with the attention that each asked for.
-        nested: Encoders of torch, and whether they handed nested tensors on.
-        configs: The model's own configs, each with its copy. Default: none, the model has kept them.
+        nested: Encoders of torch, and whether they passed nested tensors on.
+        configs: The model's own configs, each with its copy. Default: none, the model has kept its own.
     """
 
     implementations: list[tuple[Any, str]]
@@ -54,7 +54,7 @@ class State:
         return cls(implementations, nested, [(config, copies[id(config)]) for config in own])
 
     def enter(self, model: nn.Module) -> None:
-        """Have all of transformers' attention come to us, where each module runs its own unless something is placed."""
+        """Route all of transformers' attention here; a module runs its own unless a mechanism has been placed in it."""
         own = {id(config): name for config, name in self.implementations}
         apart, ours = set(), set()  # configs of attention that looks at the implementation's name itself, and of ours
         for module in model.modules():
@@ -70,7 +70,7 @@ class State:
                 config._attn_implementation_internal = huggingface.SWAPPED
 
     def clear(self, model: nn.Module) -> None:
-        """Nothing is placed anywhere."""
+        """Remove the mechanisms that have been placed in modules."""
         for module in model.modules():
             module.__dict__.pop("regard_swap", None)
             release(module)

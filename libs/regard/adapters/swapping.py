@@ -1,10 +1,10 @@
-"""The front door: a mechanism in the place of any model's attention, checked before it opens.
+"""The main entry point: put a mechanism in place of any model's attention, after checking that this is right.
 
     report = regard.swap(model, "smyrf", rounds=2, cluster_size=32)
     regard.unswap(model)
 
-Attention is caught in three places: transformers' attention interface, `F.scaled_dot_product_attention`, and
-`nn.MultiheadAttention`. The model runs once on an example, and tells which of its modules attend, how, and over whose
+Attention is intercepted in three places: transformers' attention interface, `F.scaled_dot_product_attention`, and
+`nn.MultiheadAttention`. Running the model once on an example shows which of its modules attend, how, and over which
 keys. What is not swapped keeps its own attention, with the mask that it has always had.
 """
 
@@ -39,7 +39,8 @@ class SwapReport:
         mechanism: The mechanism.
         swapped: The attentions that it runs in now, by name.
         kept: Those that keep their own attention, with the reason. Default: none.
-        unseen: Modules that look like attention and called none that can be caught: code of their own. Default: none.
+        unseen: Modules that look like attention but made no call that can be intercepted: code of their own. Default:
+            none.
         unreached: Attentions that the example did not reach; they keep their own. Default: none.
         checks: What was proven, in words. Default: nothing.
     """
@@ -72,33 +73,33 @@ def swap(
     seed: int = 0,
     **options: Any,
 ) -> SwapReport:
-    """Let a mechanism take the place of a model's attention, and prove that nothing else has changed.
+    """Replace a model's attention by a mechanism, and prove that nothing else has changed.
 
-    No weight and no code changes. Before it returns, softmax through the new way gives the model's outputs, without
-    padding and with it, and whatever the model keeps from an output (the future, padding) the mechanism keeps too.
-    `unswap` takes it back; a second `swap` takes the place of the first. While it is swapped, a model of transformers has
-    copies of its configs, so that another model of the same config stays as it is.
+    Neither weights nor code change. Before it returns, it proves that softmax through the new path gives the model's
+    outputs, with and without padding, and that whatever the model keeps from influencing an output (the future,
+    padding) the mechanism does too. `unswap` undoes the swap; a second `swap` replaces the first. While it is swapped, a
+    model of transformers has copies of its configs, so that another model built from the same config stays as it is.
 
     Args:
         model: Any model; changed in place.
         mechanism: A mechanism that works as a function (`regard.adapters.huggingface.available()`). Default: "smyrf".
         where: Names of attentions, as `SwapReport.swapped` has them: one pattern ("encoder.*") or several, or a
-            function of a name; or "possible", all that the mechanism can do. Default: None, all; one that it cannot do
-            is an error.
+            function of a name; or "possible", all that the mechanism can replace. Default: None, all; one that it
+            cannot replace is an error.
         example: What to run the model with: a tensor, a tuple of arguments or a dict of keyword arguments. Default:
             None, made from the config of a model of transformers.
-        seed: What is drawn depends on it and on the place among the swapped attentions. Default: 0.
-        options: The mechanism's own; those not given have their defaults.
+        seed: Random draws depend on it and on the place among the swapped attentions. Default: 0.
+        options: The mechanism's own options; those not given keep their defaults.
 
     Returns:
         What was swapped, what was not and why, what was proven.
 
     Raises:
-        SwapError: An attention cannot be swapped or the model would be another, with the layer and why. The model then
-            has its own attention, also where it had been swapped before.
-        ValueError: There is no such mechanism, option, name or attention, no example, or one that proves nothing: its
-            outputs are empty or not finite. A part of the model is swapped by itself.
-        TypeError: No model, or an option, a seed, a `where` or an example of the wrong type.
+        SwapError: An attention cannot be swapped, or the swap would change the model; the message names the layer and
+            the reason. The model then has its own attention, even if it had been swapped before.
+        ValueError: There is no such mechanism, option, name or attention, no example, or one that proves nothing because
+            the model's outputs on it are empty or not finite. Or a part of the model is swapped by itself.
+        TypeError: The model is no module, or an option, a seed, `where` or the example is of the wrong type.
     """
     check_module(model)
     check_where(where)
@@ -134,13 +135,13 @@ def check_function(mechanism: str) -> None:
     """Raises ValueError for a mechanism that does not work as a function."""
     if claimed(mechanism_class(mechanism), "function_options") is None:
         raise ValueError(
-            f"{mechanism!r} has parameters of its own, so that it cannot take a trained attention's place; those that can are"
+            f"{mechanism!r} has parameters of its own, so it cannot replace a trained attention; those that can are"
             f" {', '.join(huggingface.available())}"
         )
 
 
 def unswap(model: nn.Module) -> None:
-    """Give a swapped model its own attention back; does nothing to another.
+    """Give a swapped model its own attention back; does nothing to a model that is not swapped.
 
     Args:
         model: What `swap` was called with.
@@ -197,7 +198,7 @@ def choose(mechanism: str, where: Where, facts: Facts, model: str) -> tuple[list
 
 
 def refusal(mechanism: str, name: str, facts: Facts) -> str | None:
-    """Why the mechanism cannot take an attention's place; None: it can."""
+    """The reason why the mechanism cannot replace an attention; None if it can."""
     cls, heard = mechanism_class(mechanism), facts.heard[name]
     takes = claimed(cls, "function_takes")
     for asked, (n, m) in zip(heard.asked, heard.lengths, strict=True):
@@ -233,7 +234,7 @@ def listed(names: list[str]) -> str:
 def place(
     model: nn.Module, state: State, mechanism: str, names: list[str], facts: Facts, seed: int, options: dict[str, Any]
 ) -> None:
-    """Have these attentions run a mechanism, and no others."""
+    """Make these attentions, and no others, run a mechanism."""
     state.clear(model)
     modules = dict(model.named_modules())
     complete = {**huggingface.function_class(mechanism)[1], **options}
@@ -265,7 +266,7 @@ def place(
 def prove(
     model: nn.Module, state: State, mechanism: str, names: list[str], facts: Facts, seed: int, options: dict[str, Any]
 ) -> list[str]:
-    """Softmax first, then the mechanism with small options, then with those that stay; the checks in words."""
+    """Check softmax, then the mechanism with small options, then with the final ones; returns the checks in words."""
     checks = []
     place(model, state, "softmax", names, facts, seed, {})
     for case, example in facts.cases.items():
@@ -284,7 +285,7 @@ def prove(
 
 
 def located(model: nn.Module, state: State, names: list[str], facts: Facts, case: str, example: Example) -> None:
-    """If softmax in all places is not what the model was, say in which it is not: raises SwapError."""
+    """Check softmax in all places; if that fails, raises a SwapError that names the place that fails by itself."""
     try:
         proof.check_parity(facts.reference[case], proof.outputs(model, example), example.keep, f"softmax, {case}")
     except ValueError as error:

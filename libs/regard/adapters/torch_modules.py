@@ -1,10 +1,10 @@
-"""A mechanism in the place of torch's own attention, with the trained weights that are there.
+"""A mechanism in place of torch's own attention, with the existing trained weights.
 
     names = regard.replace_attention(model, "smyrf", rounds=2, cluster_size=32)
 
-Every `torch.nn.MultiheadAttention` inside the model, also those of Transformer layers, keeps its identity, its
-parameters and their names in the state dict; its heads are mixed by the mechanism from then on. What a mechanism draws
-becomes a buffer: `<name>.<pattern>.directions`.
+Every `torch.nn.MultiheadAttention` inside the model, including those of Transformer layers, keeps its identity, its
+parameters and their names in the state dict; from then on the mechanism mixes its heads. A mechanism's random draws
+become a buffer: `<name>.<pattern>.directions`.
 """
 
 from collections.abc import Collection, Mapping
@@ -30,8 +30,8 @@ class MixedAttention(nn.MultiheadAttention):
     """`nn.MultiheadAttention` whose heads are mixed by a mechanism; `replace_attention` makes them.
 
     A call without `attn_mask` is noncausal, one with the causal mask is causal. It is self attention if `key is query`
-    or `self_attention` is True, else cross attention, of a target that may be causal: `attn_mask` does not tell.
-    Dropout of attention weights in training is an error: mechanisms have none.
+    or `self_attention` is True; otherwise it is cross attention, whose target may be causal, since `attn_mask` does not
+    tell. Dropout of attention weights in training is an error: mechanisms have none.
     """
 
     mechanism: str
@@ -39,7 +39,7 @@ class MixedAttention(nn.MultiheadAttention):
 
     @property
     def _qkv_same_embed_dim(self) -> bool:
-        """Never, so that the fused encoder layer of torch, which would pass `forward` by, is not taken."""
+        """Always false, so that torch does not use its fused encoder layer, which would bypass `forward`."""
         return False
 
     def forward(
@@ -118,7 +118,7 @@ class MixedAttention(nn.MultiheadAttention):
             )
 
     def _cross(self) -> Pattern:
-        """The pattern of cross attention that was asked for, or else the one that no causal target can break."""
+        """The pattern of cross attention that was asked for, or else the one that is safe for a causal target."""
         return "noncausal_cross" if "noncausal_cross" in self._modules else "causal_cross"
 
     def _mixer(self, pattern: Pattern) -> Attention:
@@ -169,7 +169,7 @@ def kept_keys(mask: Tensor | None, batch: int, length: int) -> Tensor | None:
 def is_causal_mask(mask: Tensor | None, n: int, m: int, *, hint: bool) -> bool:
     """Is torch's attn_mask the causal one?
 
-    False for none and for one that hides nothing; ValueError for every other.
+    False for no mask and for one that hides nothing; ValueError for any other mask.
     """
     if mask is None or hint:
         return hint
@@ -185,7 +185,7 @@ def is_causal_mask(mask: Tensor | None, n: int, m: int, *, hint: bool) -> bool:
 
 
 def dropped(mask: Tensor, name: str) -> Tensor:
-    """What a boolean mask of torch (True = drop), or one to add (0 or −inf), takes away."""
+    """What a mask of torch drops, whether boolean (True = drop) or additive (0 or −inf)."""
     if mask.dtype == torch.bool:
         return mask
     if not mask.is_floating_point():
@@ -208,20 +208,21 @@ def replace_attention(
 ) -> list[str]:
     """Let a mechanism mix the heads of every `nn.MultiheadAttention` inside a model.
 
-    The weights that are there are carried over, as the same parameters. Called again, it puts another mechanism in
-    place. After an error nothing is replaced.
+    The existing weights are kept, as the same parameters. A second call replaces the first mechanism by another. After
+    an error nothing is replaced.
 
     Args:
         model: The model, changed in place.
-        mechanism: A registered name, of a mechanism with all four projections.
-        pattern: The one pattern to build, for a mechanism with parameters of its own, which start fresh. Default: None,
-            the self patterns that the mechanism has and "causal_cross", among which each call's masks choose;
-            "noncausal_cross" has to be said, because no mask tells whether the target of cross attention is causal.
+        mechanism: The registered name of a mechanism with all four projections.
+        pattern: The one pattern to build, for a mechanism with parameters of its own, which are newly initialised.
+            Default: None, the self patterns that the mechanism has and "causal_cross", among which each call's masks
+            choose; "noncausal_cross" must be given explicitly, because no mask tells whether the target of cross
+            attention is causal.
         only: The name of the module to replace, or several. Default: None, all.
         self_attention: Are all calls of these modules self attention, or none? Default: None, as `pattern` says;
-            without one, a call is when its query and key are one tensor, and where that does not tell and matters, it
-            is an error.
-        seed: What is drawn depends on it and on the place in the list. Default: 0.
+            without a pattern, a call is self attention if its query and key are one tensor. Where that does not tell,
+            and the answer matters, the call is an error.
+        seed: Random draws depend on it and on the place in the list. Default: 0.
         options: The mechanism's own.
 
     Returns:
@@ -230,9 +231,9 @@ def replace_attention(
     Raises:
         UnknownMechanism: No mechanism has this name.
         UnsupportedPattern: The mechanism does not have `pattern`.
-        ValueError: There is no such attention, one cannot be replaced, the mechanism lacks a projection that is trained
-            or needs `pattern`.
-        TypeError: No model, an option that the mechanism does not take, or another argument of the wrong type.
+        ValueError: There is no such attention, one of them cannot be replaced, or the mechanism lacks a projection that
+            has trained weights or needs `pattern`.
+        TypeError: The model is no module, the mechanism does not take an option, or another argument is of the wrong type.
     """
     check_module(model)
     check_seed(seed)
@@ -267,7 +268,7 @@ Places = Mapping[str, tuple[nn.MultiheadAttention, list[Pattern]]]
 def put(
     model: nn.Module, places: Places, mechanism: str, pattern: Pattern | None, seed: int, options: dict[str, Any]
 ) -> None:
-    """Put a mechanism in the place of attentions, each with its patterns; after an error nothing is replaced."""
+    """Put a mechanism in place of attentions, each with its patterns; after an error nothing is replaced."""
     for name, (child, _) in places.items():
         check_replaceable(name, child)
     mixers = [
@@ -290,7 +291,7 @@ def put(
 
 
 def put_back(child: nn.MultiheadAttention) -> None:
-    """torch's own attention again, with the parameters that are there."""
+    """torch's own attention again, with the existing parameters."""
     child.__class__ = nn.MultiheadAttention
     for name in ("mechanism", "self_attention"):
         vars(child).pop(name, None)
@@ -304,7 +305,7 @@ def check_replaceable(name: str, attention: nn.MultiheadAttention) -> None:
     if type(attention) not in (nn.MultiheadAttention, MixedAttention):
         raise ValueError(f"{where} is a subclass of nn.MultiheadAttention, whose own forward would be lost")
     if attention.bias_k is not None or attention.add_zero_attn:
-        raise ValueError(f"{where} adds keys of its own (add_bias_kv or add_zero_attn), which no mechanism does")
+        raise ValueError(f"{where} adds keys of its own (add_bias_kv or add_zero_attn), which no mechanism supports")
 
 
 def wanted_patterns(mechanism: str, pattern: Pattern | None) -> list[Pattern]:

@@ -41,7 +41,7 @@ class Case:
         batch: Batch size. Default: 1.
         heads: Number of heads. Default: 8.
         head_width: Width d of a head. Default: 64.
-        n: Length; 0 stands for the kind at no length. Default: 0.
+        n: Length; 0 stands for the case without a length. Default: 0.
     """
 
     mechanism: str
@@ -59,7 +59,7 @@ class Case:
 
     @property
     def kind(self) -> "Case":
-        """The same at no length: what is equal along a row of a table."""
+        """The same case without a length: what is constant along a row of a table."""
         return replace(self, n=0)
 
     @property
@@ -80,7 +80,7 @@ NAMES = tuple(field.name for field in fields(Case))
 def kinds_of(
     mechanism: str, base: Case, *, options: Sequence[str] | None = None, peers: Sequence[str] = ()
 ) -> list[Case]:
-    """A mechanism's cases at no length: library and plain form, and peers, for each of its settings.
+    """A mechanism's cases without a length: library and plain form, and peers, for each of its settings.
 
     Args:
         mechanism: As `regard.loading.find_class` takes it.

@@ -83,7 +83,7 @@ def lengths_of(text: str) -> list[int]:
     try:
         lengths = sorted({int(word) for word in text.split(",")})
     except ValueError:
-        raise argparse.ArgumentTypeError(f"lengths are numbers with commas between them, got {text!r}") from None
+        raise argparse.ArgumentTypeError(f"lengths are numbers separated by commas, got {text!r}") from None
     if lengths[0] < 1:
         raise argparse.ArgumentTypeError(f"a length is at least 1, got {lengths[0]}")
     return lengths
@@ -202,7 +202,7 @@ def measured(kinds: Sequence[Case], environment: table.Environment, options: arg
 
 
 def grown(kinds: Sequence[Case], environment: table.Environment, options: argparse.Namespace) -> list[Row]:
-    """The existing rows of these kinds, with how their time grows from half the length; written."""
+    """Measure how the time of these kinds grows from half the length, and write it into their existing rows."""
     there = [row for row in table.read_all(options.folder) if row.case.kind in kinds and row.environment == environment]
     longer = list(run.with_doubling([row for row in there if row.case.form == LIBRARY], say=progress))
     table.write(options.folder, longer)
@@ -211,7 +211,7 @@ def grown(kinds: Sequence[Case], environment: table.Environment, options: argpar
 
 
 def progress(text: str) -> None:
-    """One line on the terminal, which the next one replaces; nothing where there is no terminal."""
+    """Print one line on the terminal, which the next one replaces; nothing if there is no terminal."""
     if sys.stderr.isatty():
         print(f"\r\033[K{text[:160]}", end="", file=sys.stderr, flush=True)
 

@@ -68,9 +68,9 @@ def forget_peak() -> float:
 
 
 def give_back() -> None:
-    """Hand freed memory back to the system, where the C library can.
+    """Return freed memory to the system, if the C library can.
 
-    What a warm-up left would otherwise be reused and not counted.
+    Otherwise memory left by a warm-up would be reused and not counted.
     """
     with contextlib.suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
@@ -79,7 +79,7 @@ def give_back() -> None:
 def resident_mib(which: str) -> float:
     """A line of this process's status in MiB.
 
-    VmRSS is what is held, VmHWM the peak; where there is no such file, the peak for both.
+    VmRSS is what is held, VmHWM the peak; on systems without such a file, the peak for both.
     """
     try:
         lines = _STATUS.read_text().splitlines()

@@ -1,4 +1,4 @@
-"""Cases in, rows out: all cases of one length in turns, length after length.
+"""Cases in, rows out: all cases of one length in turn, length by length.
 
 Cases that would take too long are predicted and left out.
 """
@@ -21,7 +21,7 @@ Say = Callable[[str], None]
 
 @dataclass
 class History:
-    """What a kind of case took at shorter lengths: (length, seconds per call) and (length, peak MiB)."""
+    """The cost of a kind of case at shorter lengths: (length, seconds per call) and (length, peak MiB)."""
 
     times: list[tuple[int, float]] = field(default_factory=list)
     peaks: list[tuple[int, float]] = field(default_factory=list)
@@ -164,7 +164,7 @@ def bracket(rows: Sequence[Row]) -> tuple[int, int] | None:
 
 
 def with_doubling(rows: Sequence[Row], *, say: Say = lambda text: None) -> Iterator[Row]:
-    """The rows, with how their time grew from half the length, both measured again, in turns.
+    """The rows, with the growth of their time from half the length, both lengths measured again, in turns.
 
     Times taken minutes apart on a shared machine say as much about its load as about the mechanism.
     """
@@ -181,7 +181,7 @@ def with_doubling(rows: Sequence[Row], *, say: Say = lambda text: None) -> Itera
 
 
 def with_memory(rows: Sequence[Row], *, say: Say = lambda text: None) -> Iterator[Row]:
-    """The rows, those that were measured with their peak of memory, each in a fresh process."""
+    """The rows, with peak memory for those that were measured, each peak taken in a fresh process."""
     for number, row in enumerate(rows):
         if row.time_s is None:
             yield row

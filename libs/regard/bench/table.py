@@ -151,7 +151,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def as_csv(rows: Sequence[Row]) -> str:
-    """The rows under their heads; what is not measured is empty; times to the microsecond, memory to the kilobyte."""
+    """The rows under their headings; unmeasured cells are empty; times to the microsecond, memory to the kilobyte."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -181,7 +181,7 @@ def read(path: Path) -> list[Row]:
         Its rows.
 
     Raises:
-        BadRequest: It is not one of ours or incomplete; with the line's number.
+        BadRequest: The file is not one of ours or is incomplete; the message gives the line number.
     """
     text = path.read_text(encoding="utf-8")
     lines = csv.reader(io.StringIO(text))
@@ -201,7 +201,7 @@ def read(path: Path) -> list[Row]:
 def files(folder: Path) -> list[Path]:
     """The files of measurements in a folder, by name: those that begin with a pattern.
 
-    Others' csv files are left alone.
+    Csv files with other names are ignored.
     """
     paths = (path for pattern in ALL_PATTERNS for path in folder.glob(f"{pattern}-*.csv"))
     return sorted(paths)

@@ -18,7 +18,7 @@ R2C32, R4C128 = "rounds=2 cluster_size=32", "rounds=4 cluster_size=128"
 
 @dataclass(frozen=True)
 class Check:
-    """A target: what it is about, the bound in words, what was measured, and whether that holds.
+    """A target: its subject, the bound in words, what was measured, and whether the bound holds.
 
     `None` is not measured yet.
     """

@@ -1,4 +1,4 @@
-"""Times of calls, in interleaved repeats: whatever slows the machine down slows all of them, and their ratios stay the same."""
+"""Times of calls, in interleaved repeats: whatever slows the machine slows all of them, so ratios stay the same."""
 
 import math
 import statistics
@@ -59,7 +59,7 @@ def median_and_spread(times: Sequence[float]) -> tuple[float, float]:
 
 
 def predicted(points: Sequence[tuple[int, float]], n: int) -> float | None:
-    """What a cost will be at another length.
+    """Predict a cost at another length.
 
     A power of n through the last two points, between linear and cubic; quadratic through a single one.
 

@@ -63,8 +63,8 @@ def certify(
     Raises:
         UnknownMechanism: No mechanism has this name.
         UnsupportedPattern: The class does not have one of the patterns.
-        ValueError: Unknown properties, options that cannot be; before any work.
-        TypeError: A class that is no mechanism, options of the wrong type; before any work.
+        ValueError: Unknown properties or impossible options; raised before any work.
+        TypeError: A class that is not a mechanism, or options of the wrong type; raised before any work.
     """
     cls = mechanism_class(target) if isinstance(target, str) else target
     name = name_of(cls)
@@ -75,7 +75,7 @@ def certify(
     subjects = [Subject(cls, pattern, chosen_options(cls, options)) for pattern in chosen_patterns(cls, name, patterns)]
     if options:
         for subject in subjects:
-            subject.layer()  # options that cannot be are an error of the call, not a failure of the mechanism
+            subject.layer()  # impossible options are an error of the call, not a failure of the mechanism
     threads = torch.get_num_threads()
     # The tensors are tiny: on a busy machine, waiting for a second thread takes forty times the work.
     torch.set_num_threads(1)
@@ -86,7 +86,7 @@ def certify(
 
 
 def name_of(cls: Any) -> str:
-    """The name under which a class is registered, or its own. TypeError for a class that is no mechanism."""
+    """The name under which a class is registered, or its own. TypeError for a class that is not a mechanism."""
     if not isinstance(cls, type) or not hasattr(cls, "patterns"):
         called = getattr(cls, "__name__", repr(cls))
         raise TypeError(
@@ -115,7 +115,7 @@ def chosen_patterns(cls: Any, name: str, patterns: Iterable[str] | None) -> list
 
 
 def chosen_options(cls: Any, options: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The class's `example` with `options` over it; a mechanism of fixed `length` gets the longest one that is run."""
+    """The class's `example`, overridden by `options`; a mechanism of fixed `length` gets the longest that is run."""
     example = dict(getattr(cls, "example", {}))
     if "length" in example:
         example["length"] = LONGEST

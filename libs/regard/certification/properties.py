@@ -147,7 +147,7 @@ def causality(subject: Subject) -> str:
 def mixing(subject: Subject) -> str:
     """Outputs depend on positions other than their own.
 
-    On the past (causal self), on all others (noncausal self), on the source (cross).
+    That is, on past positions (causal self), on all others (noncausal self), or on the source (cross).
     """
     # Mechanisms change by a seventh of their size and more; released causal ABC, whose outputs are their own values scaled, by a thousandth.
     n, smallest, where, least = 63, torch.inf, "", 0.01
@@ -192,7 +192,7 @@ def exactness(subject: Subject) -> str:
 
 
 def gradients(subject: Subject) -> str:
-    """Output and gradients, to the inputs and to every parameter, are those of the plain reference."""
+    """The output and the gradients with respect to the inputs and every parameter are those of the plain reference."""
     layer, comparison = subject.layer(), Comparison()
     reference = plain(layer)
     for case, inputs in (("no mask", subject.inputs()), ("padded", subject.padded())):
@@ -277,7 +277,7 @@ def compilation(subject: Subject) -> str:
     inputs = replace(inputs, x=inputs.x.requires_grad_())
     expected = inputs.through(layer)
     compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
-    torch.compiler.reset()  # what another layer left behind must not affect recompilation
+    torch.compiler.reset()  # compiled code left behind by another layer must not affect recompilation
     # Torch logs pages about a graph that it cannot trace; the exception says it in one line.
     logging.disable(logging.ERROR)
     try:
@@ -289,7 +289,7 @@ def compilation(subject: Subject) -> str:
 
 
 def lengths(subject: Subject) -> str:
-    """Any length does, 1, 63 and 100 among them, and n ≠ m in cross attention: `mix` is its plain reference."""
+    """Any length works, including 1, 63 and 100, and n ≠ m in cross attention: `mix` equals its plain reference."""
     layer, comparison = subject.layer(), Comparison()
     reference = plain(layer)
     sources = (*LENGTHS[1:], LENGTHS[0]) if subject.cross else LENGTHS

@@ -91,7 +91,7 @@ class Subject:
         return is_cross(self.pattern)
 
     def layer(self, *, seed: int = 0, dtype: torch.dtype = torch.float64, **changed: Any) -> Any:
-        """A small layer in evaluation mode, its parameters moved a little from where they start.
+        """A small layer in evaluation mode, with parameters moved slightly away from their initial values.
 
         A fresh layer has zero biases, and a masked position would then have a zero value: a leak would not show.
         """
@@ -127,7 +127,7 @@ class Subject:
 
 
 def ragged_mask(length: int) -> Tensor:
-    """(b, length): rows that keep all, about two thirds, and one of their positions."""
+    """(b, length): rows that keep all, about two thirds, or only one of their positions."""
     kept = torch.tensor([length, (2 * length + 2) // 3, 1])
     return torch.arange(length) < kept[:, None]
 
@@ -173,7 +173,8 @@ def recorded(layer: Any, inputs: Inputs) -> tuple[Tensor, tuple[Any, ...], dict[
 
 
 class Comparison:
-    """Compares tensors, raises `Violation` at the first that differ too much, and remembers the largest difference.
+    """Compares tensors, raises `Violation` at the first pair that differs too much, and remembers the largest
+    difference.
 
     Differences count in units of the largest expected entry, or of 1 where that is smaller.
     """

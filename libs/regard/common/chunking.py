@@ -1,6 +1,6 @@
 """A causal sequence span by span, in order.
 
-What a form computes of its tokens is never in memory for all of them at once.
+The quantities computed from the tokens are never in memory for all tokens at once.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from torch import Tensor
 from regard.common.nonfinite import zero_nonfinite_causal
 from regard.common.patterns import zero_masked
 
-CHUNKS_PER_SPAN = 16  # enough for products to be quick, few enough for what they leave to stay in the cache
+CHUNKS_PER_SPAN = 16  # enough for products to be fast, few enough for their results to stay in the cache
 
 
 class Span(NamedTuple):
@@ -34,7 +34,7 @@ class Span(NamedTuple):
 def iterate_spans(q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None, *, chunk: int = 64) -> Iterator[Span]:
     """The spans of a causal sequence, CHUNKS_PER_SPAN chunks each.
 
-    In a compiled graph, which would repeat its nodes for each, there is a single one.
+    A compiled graph, which would repeat its nodes for each span, has a single one.
 
     Args:
         q: Queries `(b, h, n, d)`.

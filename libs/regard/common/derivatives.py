@@ -1,8 +1,8 @@
 """Derivatives beyond the first backward pass: second ones, forward-mode ones, and those of `torch.func`.
 
-A `torch.autograd.Function` whose backward pass is written by hand is differentiable once. Differentiated again, torch
-takes that pass for a constant, and says so only where the gradient that comes in needs one itself: a penalty on a
-gradient would be wrong without a word. So a backward pass that is to be differentiated computes the same by
+A `torch.autograd.Function` whose backward pass is written by hand is differentiable once. When differentiated again,
+torch treats that pass as a constant, and reports this only if the incoming gradient itself requires a gradient: a
+penalty on a gradient would be silently wrong. So a backward pass that is to be differentiated computes the same by
 differentiable operations (`differentiable_gradients`).
 """
 
@@ -23,7 +23,7 @@ def wants_second() -> bool:
 def differentiable_gradients(
     function: Callable[..., Tensor], inputs: tuple[Tensor, ...], grad: Tensor
 ) -> tuple[Tensor | None, ...]:
-    """The gradients of `function(*inputs)` to its inputs, as a part of the graph.
+    """The gradients of `function(*inputs)` with respect to its inputs, as a part of the graph.
 
     Args:
         function: The same as the forward pass, by differentiable operations.
@@ -43,12 +43,12 @@ def differentiable_gradients(
 
 
 def can_branch() -> bool:
-    """May Python look at a number and go another way? Not while compiling, and not under the transforms of `torch.func`."""
+    """May Python branch on a tensor's value? Not while compiling, and not under the transforms of `torch.func`."""
     return not (torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active())
 
 
 def refuse_transforms(what: str) -> None:
-    """Raises RuntimeError under the transforms of `torch.func` and in forward mode, for what works by numbers alone."""
+    """Raises RuntimeError under `torch.func`'s transforms and in forward mode, for code that needs concrete values."""
     if not torch.compiler.is_compiling() and (torch._C._are_functorch_transforms_active() or in_forward_mode()):
         raise RuntimeError(
             f"{what} does not run under torch.func (vmap, grad, jvp, …) nor in forward-mode differentiation: it sorts tokens and"

@@ -1,7 +1,8 @@
-"""What is drawn from a seed: the same numbers in every process, whoever asks first.
+"""Draws from a seed: the same numbers in every process, whoever asks for them first.
 
-A draw is kept for later calls, so that it must not carry what the first caller was doing: a trace of `torch.export`, a
-fake or meta tensor, inference mode, another default type or device. In a compiled or exported graph it is a constant.
+A draw is kept for later calls, so it must not carry over the context of the first caller: a trace of `torch.export`, a
+fake or meta tensor, inference mode, or another default dtype or device. In a compiled or exported graph it is a
+constant.
 """
 
 import functools

@@ -56,7 +56,7 @@ def segment_means(x: Tensor, segments: int, mask: Tensor | None = None) -> tuple
 
 
 def _even_means(x: Tensor, segments: int) -> tuple[Tensor, Tensor]:
-    """Of n ≥ c real tokens: the short segments are a view of the first, the long ones of the others."""
+    """For n ≥ c real tokens: the short segments are a view of the first tokens, the long ones a view of the others."""
     n = x.shape[2]
     short = n // segments
     border = (short + 1) * segments - n

@@ -1,13 +1,13 @@
 """Non-finite propagation: a NaN or an infinity reaches the rows that see it, and no others.
 
-A weight of zero times NaN is NaN, so that a product over a block would carry it to rows that do not see it: the past,
-the next batch row. Fast forms compute with zeros in such places and write NaN where the definition has it. Which rows
-those are is told in one of two ways:
+A weight of zero times NaN is NaN, so a product over a block would carry it to rows that do not see it: the past, or the
+next batch row. Fast forms compute with zeros in such places and write NaN where the definition has it. Which rows those
+are is recorded in one of two ways:
 
     as a boolean     `zero_nonfinite`, `zero_nonfinite_causal`, then `masked_fill(poisoned, nan)`
     as a mark        `zero_and_mark_causal`, `row_nan_mark`: a tensor of zeros and NaN that is added to the result, which costs one pass
 
-Neither is needed where everything is finite, which one reading decides: `all_finite`.
+Neither is needed where everything is finite, which takes one pass over the data to find out: `all_finite`.
 """
 
 import math
@@ -21,8 +21,9 @@ from regard.common.threads import holds_numbers
 def all_finite(*tensors: Tensor) -> bool:
     """Is it certain that none of these holds a NaN or an infinity?
 
-    By their sums, which any of these reaches: one reading of each, and no memory. False also where a sum overflows, and
-    where the answer is not to be had (`regard.common.threads.holds_numbers`): then act as if there were some.
+    Judged by their sums, which any NaN or infinity would reach: one pass over each, and no memory. Also False where a
+    sum overflows, and where the answer is not available (`regard.common.threads.holds_numbers`); the caller must then
+    act as if there were some.
     """
     if not holds_numbers(*tensors):
         return False
@@ -77,7 +78,8 @@ def zero_and_mark_causal(x: Tensor) -> tuple[Tensor, Tensor]:
 def row_nan_mark(x: Tensor) -> Tensor:
     """x `(…, n, ·)` -> `(…, n, 1)`: NaN for a row that holds a NaN or an infinity, otherwise 0.
 
-    By the row's sum, which costs one reading of x and no memory; it overflows at 1e36 and more, where scores do too.
+    Judged by the row's sum, which costs one pass over x and no memory; it overflows at 1e36 and more, where scores do
+    too.
     """
     wide = torch.promote_types(x.dtype, torch.float32)
     return (x.detach().sum(-1, keepdim=True, dtype=wide) * 0).to(x.dtype)

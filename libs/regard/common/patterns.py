@@ -22,7 +22,7 @@ def is_causal(pattern: Pattern) -> bool:
 
 
 def is_cross(pattern: Pattern) -> bool:
-    """Do keys and values come from another sequence than the queries?"""
+    """Do keys and values come from a different sequence than the queries?"""
     return pattern.endswith("cross")
 
 

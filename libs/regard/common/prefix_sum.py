@@ -87,7 +87,7 @@ def faded_sums(state: Tensor, added: Tensor, level: Tensor) -> Tensor:
         states_0 = state        states_s = states_{s−1} exp(level_{s−1} − level_s) + added_s
 
     Args:
-        state: What stands before, `(b, h, d, e)`.
+        state: The state before the first, `(b, h, d, e)`.
         added: `(b, h, s, d, e)`.
         level: Never falls, `(b, h, 1 + s)`.
 

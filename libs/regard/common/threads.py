@@ -1,9 +1,9 @@
-"""Coarse units of work for several threads: one unit per thread, and one moment of waiting at the end.
+"""Coarse units of work for several threads: one unit per thread, and a single wait at the end.
 
-Every operation of torch that uses more than one thread waits for the slowest of them. On a machine that does nothing
-else this costs microseconds; beside another busy process each of those waits lasts until the system gives the thread
-its turn, and a call of a hundred small operations takes many times as long on two threads as on one. So the heads are
-shared out instead: each thread does all of the operations for its heads by itself.
+Every operation of torch that uses more than one thread waits for the slowest of them. On an otherwise idle machine this
+costs microseconds. Beside another busy process, however, each wait lasts until the system schedules the thread, and a
+call of a hundred small operations takes many times as long on two threads as on one. So the heads are divided among the
+threads instead, and each thread does all of the operations for its own heads.
 """
 
 import os
@@ -24,9 +24,9 @@ _lock = threading.Lock()
 
 
 def holds_numbers(*tensors: Tensor) -> bool:
-    """Are these plain tensors on CPU whose numbers can be looked at now?
+    """Are these plain tensors on CPU whose values can be read now?
 
-    False on other devices, where looking means waiting; under `torch.compile`, export and tracing; under the transforms
+    False on other devices, where reading means waiting; under `torch.compile`, export and tracing; under the transforms
     of `torch.func` and forward-mode differentiation; and for subclasses.
     """
     if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
@@ -44,7 +44,7 @@ def share_out(units: int, work: Callable[[slice], None], *inputs: Tensor) -> Non
     Args:
         units: How many there are, as batch rows times heads.
         work: Does the units of a slice.
-        inputs: What it reads. If that is little, or not on CPU, the thread that calls does all units at once.
+        inputs: What it reads. If that is little, or not on CPU, the calling thread does all units at once.
     """
     device = inputs[0].device.type
     threads = 1 if torch.compiler.is_compiling() or device != "cpu" else min(torch.get_num_threads(), units)
@@ -79,20 +79,20 @@ def _pool(threads: int) -> ThreadPoolExecutor:
             started = threading.Barrier(threads + 1)
 
             def begin() -> None:
-                torch.get_num_threads()  # the first question takes over the process's number, and would do so later
+                torch.get_num_threads()  # the first query adopts the process's setting, and would do so later otherwise
                 torch.set_num_threads(1)  # of operations that this thread starts
                 started.wait()
 
             for _ in range(threads):
                 pool.submit(begin)
             started.wait()
-            torch.set_num_threads(threads)  # what threads start with that torch has not met yet
+            torch.set_num_threads(threads)  # the default for threads that torch has not seen yet
             _workers.append(pool)
         return _workers[0]
 
 
 def _forget() -> None:
-    """A forked process has the list, but none of the threads."""
+    """A forked process inherits the list of threads but none of the threads themselves."""
     global _lock
     _lock = threading.Lock()
     _workers.clear()

@@ -1,4 +1,4 @@
-"""Effective attention: what of an attention matrix reaches the output, under six definitions.
+"""Effective attention: the part of an attention matrix that reaches the output, under six definitions.
 
 Letters: a row a (m) of the attention A (n, m), the values T (m, e) **with their bias**, t = aᵀT the output, [T, 1] the
 values with a column of ones, S(a) = {p ≥ 0, 1ᵀp = 1, pᵀT = t}: every distribution that gives the same output. S(a) is
@@ -8,20 +8,19 @@ convex and never empty: it contains a.
     E1  a U Uᵀ, U a basis of col(T)  (Brunner et al. 2020)   kept     no          no
     E2  a U Uᵀ, U a basis of col([T, 1])                     kept     yes         no
     E3  a vertex of S(a): at most rank([T, 1]) weights       kept     yes         yes
-    E4  the point of S(a) of least Euclidean norm            kept     yes         yes
+    E4   the point of S(a) of least Euclidean norm            kept     yes         yes
     E5  the point of S(a) of most entropy, softmax(T w)      kept     yes         yes
     E6  E1 without its negative entries, made to sum to 1    no       yes         yes
 
 E2 to E6 are candidates for the "efficient attention" of Naim & Asher, "On Explaining with Attention Matrices" (2024),
-whose own definition is not known to us; E6 is there as a control. E1 keeps the rows' sums only where 1 lies in col(T);
-E4 equals E2 wherever E2 ≥ 0; E3 is one vertex of many, and this one is reached by removing the smallest weights
-first.
+whose own definition is not known to us; E6 serves as a control. E1 keeps the rows' sums only where 1 lies in col(T); E4
+equals E2 wherever E2 ≥ 0; E3 is one vertex of many, and this one is reached by removing the smallest weights first.
 
     effective = regard.effective.effective_attention(attention, values, definition="E4", key_mask=keep)     # as the attention, (b, h, n, m)
 
-Two traps. Padded tokens are left out *before* the decomposition, by `key_mask`: taken out after it, the output is no
-longer the same. The values must be those that the attention weighs, bias and all: 1 is in no null space by
-chance.
+There are two traps. Padded tokens must be left out *before* the decomposition, by `key_mask`: if they are removed after
+it, the output is no longer the same. And the values must be those that the attention weighs, including their bias: 1 is
+in no null space by chance.
 """
 
 import difflib
@@ -37,7 +36,7 @@ from regard.effective.vertices import vertex
 __all__ = ["DEFINITIONS", "distributions", "effective_attention", "null_dimension", "output_error"]
 
 DEFINITIONS = ("E1", "E2", "E3", "E4", "E5", "E6")
-OFF_BY = 1e-3  # a row whose sum is further from 1 than rounding in half precision is no row of attention
+OFF_BY = 1e-3  # a row whose sum is further from 1 than rounding in half precision explains is not a row of attention
 
 
 def effective_attention(
@@ -59,18 +58,18 @@ def effective_attention(
         attention: A, `(…, n, m)`, rows of probabilities for E3 to E5.
         values: T, `(…, m, e)`, those that the attention weighs, bias included.
         definition: "E1" … "E6", as in the table above.
-        key_mask: `(b, m)` or `(m)`, boolean, True = a real token; what a masked token is given is 0. Default: None, all
+        key_mask: `(b, m)` or `(m)`, boolean, True = a real token; masked tokens get weight 0. Default: None, all
             tokens.
-        tolerance: A singular value counts as zero below `tolerance` times the largest; for values whose own dependence
-            is only as exact as float32, say so. Default: None, max(tokens, e) · 2⁻⁵².
-        steps: The most Newton steps of E4 and E5; a row that needs more is returned as it then is, and `output_error`
-            tells. Default: 200.
+        tolerance: A singular value counts as zero below `tolerance` times the largest; raise it for values whose linear
+            dependence is only exact to float32. Default: None, max(tokens, e) · 2⁻⁵².
+        steps: The most Newton steps of E4 and E5; a row that needs more is returned as it is at that point, and
+            `output_error` shows this. Default: 200.
 
     Returns:
         `(…, n, m)`, in the attention's dtype.
 
     Raises:
-        ValueError: Shapes that do not fit, an unknown definition, rows that are no distributions (E3 to E5).
+        ValueError: Shapes that do not fit, an unknown definition, rows that are not distributions (E3 to E5).
         TypeError: Arguments that are not floating point, a mask that is not boolean.
     """
     check(attention, values, definition, key_mask)
@@ -95,7 +94,7 @@ def effective_attention(
 def as_distributions(a: Tensor) -> Tensor:
     """Rows that sum to 1 to the last bit; rows of zeros (of queries that see nothing) stay.
 
-    ValueError for what is no row of attention.
+    ValueError for rows that are not rows of attention.
     """
     sums = a.sum(-1, keepdim=True)
     empty = (a == 0).all(-1, keepdim=True)
@@ -125,7 +124,7 @@ def check(attention: Tensor, values: Tensor, definition: str, key_mask: Tensor |
     for name, tensor in {"attention": attention, "values": values}.items():
         if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
             raise TypeError(
-                f"{name} must be a tensor of floating point, got {getattr(tensor, 'dtype', type(tensor).__name__)}"
+                f"{name} must be a floating point tensor, got {getattr(tensor, 'dtype', type(tensor).__name__)}"
             )
     fits = attention.ndim >= 2 and attention.shape[:-2] == values.shape[:-2] and attention.shape[-1] == values.shape[-2]
     if values.ndim != attention.ndim or not fits:

@@ -1,14 +1,14 @@
-"""Points of S(a) = {p ≥ 0, Uᵀp = Uᵀa}: the smallest and the most even one (E4, E5).
+"""Points of S(a) = {p ≥ 0, Uᵀp = Uᵀa}: the smallest in norm (E4) and the most even one (E5).
 
 The orthonormal columns of U span [T, 1].
 
     E4   minimise ½ ‖p‖²           p − U w − s = 0,   p s = 0,   p, s ≥ 0         (s: the multipliers of p ≥ 0)
     E5   minimise Σ p log p        log p − U w = 0                                that is p = exp(U w), or softmax(T ·)
 
-Both go from a itself, which is in S(a), by Newton steps on these conditions, the equation Uᵀp = Uᵀa among them; every
-weight stays positive on the way (E4: a primal-dual interior-point method with Mehrotra's correction). A step solves r
-equations per row, all rows at once. The dual of E5 has r unknowns and no other conditions, but is of no use where a
-row's weights lie on few tokens: it is flat there.
+Both start from a itself, which is in S(a), and take Newton steps on these conditions, including Uᵀp = Uᵀa; every weight
+stays positive on the way (E4: a primal-dual interior-point method with Mehrotra's correction). A step solves r
+equations per row, all rows at once. The dual of E5 has r unknowns and no other conditions, but it is of no use for a
+row whose weights lie on few tokens, because it is flat there.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from torch import Tensor
 Solver = Callable[[Tensor, Tensor, Tensor, int], Tensor]  # rows (R, m), basis (R, m, r), real (R, m), steps -> (R, m)
 EXACT = 1e-13  # of Uᵀp − Uᵀa, whose entries are at most 1
 GAP = 1e-12  # of what is left to gain, in a row whose weights sum to 1
-FLOOR = 1e-9  # no weight starts below this share of an even one: a softmax underflows to 0, where no step leads away
+FLOOR = 1e-9  # no weight starts below this share of an even one: a softmax underflows to 0, which no step can leave
 KEPT = 0.99  # of the way to the nearest wall
 # Within NEAR of EXACT and GAP, a row whose best does not become twice as good in PATIENCE steps is left.
 NEAR, PATIENCE = 30, 10
@@ -68,7 +68,8 @@ def _smallest_inside(a: Tensor, span: Tensor, real: Tensor, target: Tensor, step
         mean = (gap / real.sum(-1))[:, None]
         theta = torch.where(real, p / (p + s), 0)
         solve = _solver(span, theta)
-        # Once towards the corner itself, to see how far that leads; then towards where that way says.
+        # First a step towards the corner itself, to see how far it leads; then one towards the point that this
+        # suggests.
         dp, _, ds = _direction(solve, span, theta, p, s, slope, missing, -p * s)
         size_p, size_s = _room(p, dp), _room(s, ds)
         then = ((p + size_p * dp) * (s + size_s * ds) * real).sum(-1, keepdim=True) / real.sum(-1, keepdim=True)
@@ -185,7 +186,7 @@ def _solver(span: Tensor, theta: Tensor) -> Callable[[Tensor], Tensor]:
 
 
 def _room(x: Tensor, step: Tensor) -> Tensor:
-    """How many times a step can be taken before an entry that is positive is not (R, 1)."""
+    """The largest multiple of a step, (R, 1), that leaves every positive entry positive."""
     falls = (step < 0) & (x > 0)
     return torch.where(falls, x / step.abs().clamp(min=1e-300), torch.inf).amin(-1, keepdim=True).clamp(max=1e10)
 

@@ -19,7 +19,7 @@ def basis(matrix: Tensor, real: Tensor, tolerance: float | None = None) -> Tenso
 
 
 def threshold(sizes: Tensor, matrix: Tensor, real: Tensor, tolerance: float | None) -> Tensor:
-    """Above which singular values count: relative to the largest of each head, never to a batch's."""
+    """The threshold above which singular values count: relative to the largest of each head, never of a batch."""
     if tolerance is None:
         longest = real.sum(-1, keepdim=True).clamp(min=matrix.shape[-1])
         return longest * torch.finfo(matrix.dtype).eps * sizes[..., :1]
@@ -34,12 +34,13 @@ def on_basis(rows: Tensor, span: Tensor) -> Tensor:
 def null_dimension(
     values: Tensor, *, key_mask: Tensor | None = None, sum_zero: bool = False, tolerance: float | None = None
 ) -> Tensor:
-    """How many directions of a row of attention the values do not see: the dimension of {x : xᵀT = 0} over real tokens.
+    """How many directions of an attention row have no effect on the output: the dimension of {x : xᵀT = 0} over real
+    tokens.
 
     Args:
         values: T, `(…, m, e)`.
         key_mask: `(…, m)` with the values' leading sizes, boolean, True = a real token. Default: None, all tokens.
-        sum_zero: Count only those that leave the row's sum alone, {x : xᵀT = 0, xᵀ1 = 0}? Default: False.
+        sum_zero: Count only those that leave the row's sum unchanged, {x : xᵀT = 0, xᵀ1 = 0}? Default: False.
         tolerance: As in `effective_attention`. Default: None.
 
     Returns:

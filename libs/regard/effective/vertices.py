@@ -5,22 +5,22 @@ taken down to 0, the smallest weight first, while the tokens of B compensate,
 
     p_j − θ,     p_B + θ y,     U_Bᵀ y = U_j
 
-until j is gone or a token of B is; then j takes that one's place. Every token is visited once, so that m − r steps, for
-all rows at once, end in a vertex. It is one of many: another order ends in another. No linear program is solved; tests
-compare it with one.
+until the weight of j or of a token of B reaches 0; in the latter case j takes that token's place. Every token is
+visited once, so that m − r steps, for all rows at once, end in a vertex. It is one of many: another order ends in
+another. No linear program is solved; tests compare it with one.
 """
 
 import torch
 from torch import Tensor
 
-SMALL = 1e-14  # a weight, or an entry of y, that rounding alone has made
+SMALL = 1e-14  # below it, a weight or an entry of y is due to rounding alone
 
 
 def vertex(a: Tensor, span: Tensor, real: Tensor, steps: int) -> Tensor:
     """Rows (R, m) with bases (R, m, r) -> vertices (R, m). `steps` is not used: the number of steps is known."""
     rank = (span != 0).any(1).sum(-1)
     point = torch.zeros_like(a)
-    for size in sorted(set(rank.tolist())):  # heads of one rank at a time: their zero columns go
+    for size in sorted(set(rank.tolist())):  # heads of one rank at a time, so that their zero columns can be dropped
         (chosen,) = (rank == size).nonzero(as_tuple=True)
         nonzero = (span[chosen] != 0).any(1).to(torch.uint8).argsort(stable=True, dim=-1, descending=True)[:, :size]
         columns = span[chosen].gather(2, nonzero[:, None, :].expand(-1, span.shape[1], -1))

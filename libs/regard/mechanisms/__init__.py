@@ -3,5 +3,5 @@
     softmax.py        formula, `naive_softmax` (the definition), `softmax` (the fast function on split heads), `SoftmaxAttention` (the layer)
     smyrf/            the same in `__init__.py` (formula, public names), `naive.py`, `layer.py` (function and layer), and its parts beside them
 
-`regard.build` and `regard.functional` import the one that they need. Import none of them here.
+`regard.build` and `regard.functional` import only the one that they need, so no mechanism is imported here.
 """

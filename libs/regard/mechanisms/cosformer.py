@@ -72,17 +72,17 @@ def cosformer(
         q: Queries `(b, h, n, d)`.
         k: Keys `(b, h, m, d)`.
         v: Values `(b, h, m, e)`.
-        causal: Must query i be kept from keys j > i? Needs n = m. Default: False.
+        causal: Must query i not see keys j > i? Needs n = m. Default: False.
         key_mask: `(b, m)`, boolean, True = keep. Default: None, all keys.
-        query_mask: `(b, n)`, boolean, True = keep; it matters to positions and M alone. Default: None, `key_mask` if n
-            = m (self attention), all queries otherwise.
+        query_mask: `(b, n)`, boolean, True = keep; it affects only positions and M. Default: None, `key_mask` if n = m
+            (self attention), all queries otherwise.
         horizon: M, at least n and m. Default: None, each row's larger number of real tokens.
 
     Returns:
         `(b, h, n, e)`; a query that may see no key gets 0.
 
     Raises:
-        ValueError: Shapes, devices or options that do not fit, with the numbers.
+        ValueError: Shapes, devices or options that do not fit; the message has the numbers.
         TypeError: Arguments of the wrong type.
     """
     check_heads(q, k, v, key_mask=key_mask, self_attention=causal)
@@ -160,14 +160,14 @@ class CosformerAttention(Attention):
     Args:
         width: Model width w.
         heads: Number of heads h; must divide `width`.
-        horizon: M. Set it, when causal, to the longest sequence to come: M = n is the paper's at that length. Longer
-            input is a ValueError. Default: None, 8,192 when causal (nearly no decay over short sequences) and max(n, m)
-            otherwise.
+        horizon: M. For a causal layer set it to the longest sequence that will occur: at that length it equals the
+            paper's M = n. Longer input raises a ValueError. Default: None, 8,192 when causal (nearly no decay over
+            short sequences) and max(n, m) otherwise.
         pattern: One of the class's `patterns`. Default: "noncausal_self".
         bias: Do the projections have biases? Default: True.
 
     Raises:
-        ValueError: Sizes or options that cannot be.
+        ValueError: Impossible sizes or options.
         TypeError: Options of the wrong type.
     """
 
@@ -201,7 +201,7 @@ class CosformerAttention(Attention):
         return naive_cosformer(q, k, v, key_mask=key_mask, query_mask=self._queries(q, query_mask), **options)
 
     def _queries(self, q: Tensor, query_mask: Tensor | None) -> Tensor | None:
-        if self.cross and query_mask is None:  # n = m would be taken for self attention
+        if self.cross and query_mask is None:  # n = m would be mistaken for self attention
             return torch.ones(q.shape[0], q.shape[2], dtype=torch.bool, device=q.device)
         return query_mask
 
@@ -225,19 +225,19 @@ class CosformerAttention(Attention):
 
     @classmethod
     def attend(cls, q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
-        """cosFormer has no scale: its weights are products, whose scale the denominator takes away.
+        """cosFormer has no scale: its weights are products, whose scale cancels with the denominator's.
 
         A causal horizon is 8,192 by default.
         """
         horizon = call.options["horizon"] or (CAUSAL_HORIZON if call.causal else None)
         query_mask = call.query_mask
-        if query_mask is None:  # n = m would else be taken for self attention
+        if query_mask is None:  # otherwise n = m would be mistaken for self attention
             query_mask = torch.ones(q.shape[0], q.shape[2], dtype=torch.bool, device=q.device)
         return cosformer(q, k, v, causal=call.causal, horizon=horizon, key_mask=call.key_mask, query_mask=query_mask)
 
     @classmethod
     def attend_last(cls, q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
-        """A single last token stands behind all others."""
+        """A single last token comes after all others."""
         if q.shape[2] > 1:
             return super().attend_last(q, k, v, call)
         return last_cosformer(q, k, v, key_mask=call.key_mask, horizon=call.options["horizon"] or CAUSAL_HORIZON)

@@ -1,11 +1,11 @@
-"""Efficient attention: the key map and the value map go, head i reads column block i of the source for both.
+"""Efficient attention: no key map and no value map; head i reads column block i of the source for both.
 
     H_i = softmax(Q W_i^Q K_iᵀ / √d) V_i        O = concat_i(H_i) W^O        K_i, V_i = columns i d … (i + 1) d - 1 of K, V
 
 Hosseini and Hosseini, "You Need to Pay Better Attention", 2024 (version 2), section 3.2. Half the parameters of
 standard attention and two products fewer per head. With one head the two are the same functions (W^Q takes the place of
 W^Q (W^K)ᵀ, W^O for W^V W^O); with more they are not: head i selects by the same coordinates that it returns. Time and
-memory as softmax attention: on split heads the two do not differ.
+memory are those of softmax attention: on split heads the two do not differ.
 """
 
 from torch import Tensor
@@ -27,7 +27,7 @@ class EfficientAttention(Attention):
         bias: Do the projections have biases? Default: True.
 
     Raises:
-        ValueError: Sizes or options that cannot be.
+        ValueError: Impossible sizes or options.
         TypeError: Options of the wrong type.
     """
 

@@ -1,21 +1,22 @@
 """HyperAttention: exact attention inside blocks of hashed and sorted tokens, and sampled keys for everything outside them.
 
-    h(x) = rank in the Gray code of the signs of x · R        queries and keys are sorted by h, each side by itself
+    h(x) = rank in the Gray code of the signs of x · R        queries and keys are sorted by h, each side separately
     B(i): keys of the block at the place of i's block          j_1 … j_s: keys drawn uniformly, with replacement, for all queries
     a_ij = exp(scale · q_i · k_j)
     out_i = (Σ_{j ∈ B(i)} a_ij v_j + (m / s) Σ_{t: j_t ∉ B(i)} a_ij_t v_j_t) / (the same without v)
 
 R (d, p) is Gaussian: two vectors differ in the sign of a column with a chance of their angle / π. Neighbours in the
 Gray code differ in one sign, so that neighbouring buckets are the nearest, and cutting the sorted lists into blocks of
-one size costs little. Both sums over t are unbiased estimates of the sums over all keys outside B(i). Han et al.,
+equal size loses little. Both sums over t are unbiased estimates of the sums over all keys outside B(i). Han et al.,
 "HyperAttention: Long-context Attention in Near-Linear Time", 2024, algorithms 1 (sortLSH) to 3, with what the released
 code does where the paper leaves a choice: one uniform sample for numerator and denominator, the two parts merged by
 their log-sum-exps. Here that is one softmax over the block's scores and those of the sample plus log(m / s).
 
-Blocks are cut as in `regard.mechanisms.smyrf.clusters`, for any lengths and masks. Kept out: the exact attention below
-a least length (one block is exact anyway), and the causal form. That one halves the sequence and lets the second half
-attend to the first as above: later queries take part in the sort that decides which keys an earlier query meets, and
-the place of every cut depends on the length, so that it is not causal in the sense that is certified here.
+Blocks are cut as in `regard.mechanisms.smyrf.clusters`, for any lengths and masks. Two parts are left out: exact
+attention below a minimum length (one block is exact anyway), and the causal form. The latter halves the sequence and
+lets the second half attend to the first as above. There later queries take part in the sort that decides which keys an
+earlier query meets, and the place of every cut depends on the length, so it is not causal in the sense that is
+certified here.
 
 Public copies of the released sort apply the Gray code to the number that the signs spell, where its inverse is meant:
 from three hyperplanes on, neighbouring buckets may differ in several signs. The original was not at hand.
@@ -125,23 +126,23 @@ def hyper(
         k: Keys `(b, h, m, d)`.
         v: Values `(b, h, m, e)`.
         block_size: Queries per block. Default: 256, the released code's.
-        key_block_size: Keys per block. Default: None, as many as make as many blocks of keys as of queries.
+        key_block_size: Keys per block. Default: None, chosen so that there are as many blocks of keys as of queries.
         sample_size: Keys that are drawn, at least 0. Default: 256, the released code's.
         projections: Hyperplanes p of the hash, 1 to 31. Default: 7, the released code's.
-        key_mask: `(b, m)`, boolean, True = keep: masked keys take no place among the others. Default: None, all keys.
+        key_mask: `(b, m)`, boolean, True = keep: masked keys take up no place in the blocks. Default: None, all keys.
         query_mask: `(b, n)`, boolean, True = keep; in self attention pass the mask as both. Default: None, all queries.
         scale: Factor of q · k. Default: None, d ** -0.5.
         directions: R, `(d, p)`. Default: None, drawn from `generator`.
         sample: Indices of the drawn keys, `(s,)`, `(h, s)` or `(b, h, s)`, of int32 or int64; s is then its own.
             Entries outside 0 … m − 1 and at masked keys are left out. Default: None, `sample_uniformly` with a seed
             from `generator`.
-        generator: Source of what is drawn. Default: None, torch's.
+        generator: Source of the random draws. Default: None, torch's.
 
     Returns:
         `(b, h, n, e)`; masked queries, and all queries of a row without keys, get 0.
 
     Raises:
-        ValueError: Shapes, devices or options that do not fit, with the numbers.
+        ValueError: Shapes, devices or options that do not fit; the message has the numbers.
         TypeError: Arguments of the wrong type.
     """
     check_heads(q, k, v, key_mask=key_mask)
@@ -179,7 +180,7 @@ def sorted_and_sampled(
     query_mask: Tensor | None,
     scale: float | None,
 ) -> Tensor:
-    """Blocks of the sorted tokens and sampled keys: what is left of `hyper` once keys are drawn; in float32 at least.
+    """Blocks of the sorted tokens and sampled keys: the part of `hyper` after keys have been drawn; at least float32.
 
     Args:
         q: Queries `(b, h, n, d)`.
@@ -208,7 +209,7 @@ def sorted_and_sampled(
 
 
 def check_blocks(block_size: int, key_block_size: int | None) -> None:
-    """Raises ValueError or TypeError for sizes of blocks that cannot be."""
+    """Raises ValueError or TypeError for impossible block sizes."""
     check_count(block_size, 1, "block_size")
     if key_block_size is not None:
         check_count(key_block_size, 1, "key_block_size")
@@ -217,7 +218,7 @@ def check_blocks(block_size: int, key_block_size: int | None) -> None:
 def checked_hyperplanes(
     directions: Tensor | None, d: int, projections: int, generator: torch.Generator | None, device: torch.device | None
 ) -> Tensor:
-    """R `(d, p)` if it can be, drawn from `generator` if it is None; raises ValueError or TypeError."""
+    """R `(d, p)` if it is valid, drawn from `generator` if it is None; raises ValueError or TypeError otherwise."""
     check_count(projections, 1, "projections")
     if projections > MOST_PROJECTIONS:
         raise ValueError(f"projections must be at most {MOST_PROJECTIONS}, got {projections}")
@@ -242,7 +243,7 @@ def hashed_draws(heads: int, draws: int, seed: Tensor) -> Tensor:
 
 
 def place_of_real(key_mask: Tensor) -> Tensor:
-    """Where the j-th real key stands, `(b, m)`: real ones first, in their order."""
+    """The position of the j-th real key, `(b, m)`: real keys first, in their order."""
     return torch.argsort((~key_mask).int(), dim=1, stable=True)
 
 
@@ -331,7 +332,7 @@ def block_and_sample_attention(
         scale: Factor of q · k.
 
     Returns:
-        `(b, h, n, e)`; 0 for queries in no block, of no meaning for those in a block without keys.
+        `(b, h, n, e)`; 0 for queries in no block, meaningless for those in a block without keys.
     """
     (b, h, n, _), m, number = q.shape, k.shape[2], blocks.key_set.shape[2]
     lowest = torch.finfo(q.dtype).min  # finite: a place without keys must not turn NaN
@@ -376,8 +377,8 @@ def block_and_sample_attention(
 class HyperAttention(Attention):
     """Multi-head HyperAttention; no parameters beyond the four projections.
 
-    `directions`, as the function's, and `seed`, of which the sample is a hash, are buffers: evaluation repeats itself.
-    Training draws another sample in every call.
+    `directions`, as in the function, and `seed`, of which the sample is a hash, are buffers, so evaluation is
+    repeatable. Training draws a new sample in every call.
 
     Args:
         width: Model width w.
@@ -391,7 +392,7 @@ class HyperAttention(Attention):
         generator: Source of `directions` and `seed`. Default: None, torch's.
 
     Raises:
-        ValueError: Sizes or options that cannot be.
+        ValueError: Impossible sizes or options.
         TypeError: Options of the wrong type.
     """
 
@@ -437,7 +438,7 @@ class HyperAttention(Attention):
 
     @classmethod
     def exact(cls, length: int) -> Mapping[str, Any]:
-        """A single block is softmax attention; nothing is outside it."""
+        """A single block is softmax attention, since nothing is outside it."""
         return {"block_size": length, "key_block_size": length}
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None, query_mask: Tensor | None = None) -> Tensor:

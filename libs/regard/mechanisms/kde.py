@@ -1,4 +1,5 @@
-"""KDEformer, as it is practised: exact blocks of sorted tokens, and keys outside them sampled by the size of their values.
+"""KDEformer, as used in practice: exact blocks of sorted tokens, and keys outside them sampled by the size of their
+values.
 
     P_j ∝ m ‖ṽ_j‖² / ‖Ṽ‖² + 1        ṽ_j = [v_j; 1], the rows of Ṽ; ‖Ṽ‖ its largest singular value
     out_i = (Σ_{j ∈ B(i)} a_ij v_j + Σ_{t: j_t ∉ B(i)} a_ij_t v_j_t / (s P_j_t)) / (the same without v)        a_ij = exp(scale · q_i · k_j)
@@ -7,13 +8,13 @@ Blocks B(i) and their sort are those of `regard.mechanisms.hyper`; j_1 … j_s a
 for all queries. Both sums over t are unbiased for any P. Zandieh et al., "KDEformer: Accelerating Transformers via
 Kernel Density Estimation", 2023.
 
-Kept of the paper: the product of the softmax matrix and the values is estimated from sampled columns with importance
-weights, large entries apart, which a sort by a locality-sensitive hash finds; P mixes a share of the columns with one
-of the values' squared norms over ‖Ṽ‖². Not kept, and neither by the released code: the kernel density estimates. The
-paper estimates by them the row sums and the norms of the softmax matrix's columns, which are the other share of P; in
-their place stand the sample itself, whose 1 in ṽ makes it serve for numerator and denominator alike, and a uniform
-share. So nothing of the paper's spectral guarantee is claimed. Neither the paper's text nor its own repository was at
-hand: the square is our reading, and public copies of the code have ‖ṽ_j‖ there.
+This keeps the paper's estimate of the product of the softmax matrix and the values from sampled columns with importance
+weights, apart from large entries, which a sort by a locality-sensitive hash finds; P mixes a share for the columns with
+a share for the values' squared norms over ‖Ṽ‖². It does not keep the kernel density estimates, and neither does the
+released code. The paper uses them to estimate the row sums and the norms of the softmax matrix's columns, which are the
+other share of P. In their place are the sample itself, which serves for numerator and denominator alike because of the
+1 in ṽ, and a uniform share. So the paper's spectral guarantee is not claimed. Neither the paper's text nor its own
+repository was at hand: the square is our reading, and public copies of the code have ‖ṽ_j‖ there.
 
 P has no gradient, as the choice of keys has none. Time O((n + m) (p d + log n) + n (K + s) (d + e) + m e² + e³), memory
 O(n (K + s + d + e) + e²).
@@ -110,22 +111,22 @@ def kde(
         k: Keys `(b, h, m, d)`.
         v: Values `(b, h, m, e)`.
         block_size: Queries per block. Default: 256, as in `hyper`.
-        key_block_size: Keys per block. Default: None, as many as make as many blocks of keys as of queries.
+        key_block_size: Keys per block. Default: None, chosen so that there are as many blocks of keys as of queries.
         sample_size: Keys that are drawn, at least 0. Default: 256, as in `hyper`.
         projections: Hyperplanes p of the hash, 1 to 31. Default: 7, the released code's.
-        key_mask: `(b, m)`, boolean, True = keep: masked keys take no place among the others. Default: None, all keys.
+        key_mask: `(b, m)`, boolean, True = keep: masked keys take up no place in the blocks. Default: None, all keys.
         query_mask: `(b, n)`, boolean, True = keep; in self attention pass the mask as both. Default: None, all queries.
         scale: Factor of q · k. Default: None, d ** -0.5.
         directions: R of the hash, `(d, p)`. Default: None, drawn from `generator`.
-        draws: Whole numbers, uniform in 32 bits, of int64, `(h, sample_size)`: what the keys are drawn by. Default:
-            None, a hash of a number from `generator`.
-        generator: Source of what is drawn. Default: None, torch's.
+        draws: Integers, uniform in 32 bits, of int64, `(h, sample_size)`, by which the keys are drawn. Default: None, a
+            hash of a number from `generator`.
+        generator: Source of the random draws. Default: None, torch's.
 
     Returns:
         `(b, h, n, e)`; masked queries, and all queries of a row without keys, get 0.
 
     Raises:
-        ValueError: Shapes, devices or options that do not fit, with the numbers.
+        ValueError: Shapes, devices or options that do not fit; the message has the numbers.
         TypeError: Arguments of the wrong type.
     """
     check_heads(q, k, v, key_mask=key_mask)
@@ -201,10 +202,10 @@ class KdeAttention(HyperAttention):
         key_block_size: As in `kde`. Default: None.
         sample_size: As in `kde`. Default: 256.
         projections: As in `kde`. Default: 7.
-        generator: Source of what is drawn: `directions` and `seed`. Default: None, torch's.
+        generator: Source of the random draws, `directions` and `seed`. Default: None, torch's.
 
     Raises:
-        ValueError: Sizes or options that cannot be.
+        ValueError: Impossible sizes or options.
         TypeError: Options of the wrong type.
     """
 

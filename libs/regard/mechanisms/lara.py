@@ -6,8 +6,8 @@
 
 q̃ and k̃ are segment means over the real tokens (`common.landmarks`); ε is standard normal in training and 0 in
 evaluation. Zheng et al., "Linear Complexity Randomized Self-attention Mechanism", 2022, in the form of CAB's library,
-with the mask in the landmarks and in the log-sum over keys too, where the library leaves it out. Time O(n c (d + e)),
-memory O(n c).
+with the mask also applied to the landmarks and to the log-sum over keys, where the library leaves it out. Time O(n c (d
++ e)), memory O(n c).
 """
 
 import math
@@ -75,7 +75,7 @@ def lara(
         `(b, h, n, e)`; masked rows are 0.
 
     Raises:
-        ValueError: Shapes, devices or options that do not fit, with the numbers.
+        ValueError: Shapes, devices or options that do not fit; the message has the numbers.
         TypeError: Arguments of the wrong type.
     """
     check_heads(q, k, v, key_mask=key_mask, self_attention=True)
@@ -120,7 +120,7 @@ class LaraAttention(Attention):
         bias: Do the projections have biases? Default: True.
 
     Raises:
-        ValueError: Sizes or options that cannot be.
+        ValueError: Impossible sizes or options.
         TypeError: Options of the wrong type.
     """
 

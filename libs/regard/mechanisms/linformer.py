@@ -70,7 +70,7 @@ def linformer(
         `(b, h, n, e)`; a query that may see no key gets 0.
 
     Raises:
-        ValueError: Shapes, devices or options that do not fit, with the numbers.
+        ValueError: Shapes, devices or options that do not fit; the message has the numbers.
         TypeError: Arguments of the wrong type.
     """
     check_heads(q, k, v, key_mask=key_mask)
@@ -93,8 +93,8 @@ def linformer(
 class LinformerAttention(Attention):
     """Multi-head Linformer with learned `key_projection` and `value_projection` (rank, length).
 
-    Both start Xavier-uniform, our choice. Tokens are told apart by their place in the row, so that padding belongs at
-    the end.
+    Both are initialised Xavier-uniform, our choice. Tokens are told apart by their place in the row, so padding belongs
+    at the end.
 
     Args:
         width: Model width w.
@@ -105,7 +105,7 @@ class LinformerAttention(Attention):
         bias: Do the projections have biases? Default: True.
 
     Raises:
-        ValueError: Sizes or options that cannot be.
+        ValueError: Impossible sizes or options.
         TypeError: Options of the wrong type.
     """
 
@@ -144,7 +144,7 @@ class LinformerAttention(Attention):
         x_mask: Tensor | None = None,
         context_mask: Tensor | None = None,
     ) -> Tensor:
-        """As `regard.Attention`. E (X W + b) is (E X) W + (E 1) b: the keys of m tokens are never made, c rows are."""
+        """As `regard.Attention`. E (X W + b) is (E X) W + (E 1) b: c rows are computed, never the keys of m tokens."""
         self._check(x, context, x_mask, context_mask)
         source, key_mask = (x, x_mask) if context is None else (context, context_mask)
         if not self.rank < source.shape[1] <= self.length or not self._is_plain(x):
@@ -168,9 +168,9 @@ class LinformerAttention(Attention):
         return rearrange(mapped, "b c (h d) -> b h c d", h=self.heads)
 
     def _is_plain(self, x: Tensor) -> bool:
-        """Is a projection what it is by default, and `mix` too?
+        """Are a projection and `mix` the default ones?
 
-        Not so under autocast and in half precision, whose sums are float32's, and where somebody listens to `mix`.
+        False under autocast and in half precision, where sums are in float32, and while `mix` is observed.
         """
         if x.dtype not in (torch.float32, torch.float64) or autocast_enabled(x.device.type):
             return False

@@ -4,9 +4,9 @@
     A⁺: Z ← ¼ Z (13 I − A Z (15 I − A Z (7 I − A Z))), from Z₀ = Aᵀ / (‖A‖₁ ‖A‖∞) of each (batch, head)
 
 Q̃ and K̃ are segment means over each row's real tokens (`regard.common.landmarks`). Xiong et al., "Nyströmformer",
-2021, equations 13 to 15, with CAB's segments; a row with at most `landmarks` tokens has softmax attention. Six
-iterations have not converged on most A: their number is part of the definition. Time O(n c (d + e) + c³), memory O(n (d
-+ e)): F and G live inside fused attention.
+2021, equations 13 to 15, with CAB's segments; a row with at most `landmarks` tokens has softmax attention. After six
+iterations most A have not converged, so the number of iterations is part of the definition. Time O(n c (d + e) + c³),
+memory O(n (d + e)): F and G live inside fused attention.
 """
 
 from collections.abc import Mapping
@@ -93,7 +93,7 @@ def nystrom(
         `(b, h, n, e)`; masked rows are 0.
 
     Raises:
-        ValueError: Shapes, devices or options that do not fit, with the numbers.
+        ValueError: Shapes, devices or options that do not fit; the message has the numbers.
         TypeError: Arguments of the wrong type.
     """
     check_heads(q, k, v, key_mask=key_mask, self_attention=True)
@@ -154,7 +154,7 @@ class NystromAttention(Attention):
         bias: Do the projections have biases? Default: True.
 
     Raises:
-        ValueError: Sizes or options that cannot be.
+        ValueError: Impossible sizes or options.
         TypeError: Options of the wrong type.
     """
 
@@ -215,7 +215,7 @@ class NystromAttention(Attention):
     def parameter_count(
         cls, *, width: int, heads: int, length: int, bias: bool = True, convolution: int | None = None, **options: Any
     ) -> int:
-        """Those of the four maps, and `convolution` a head."""
+        """Those of the four maps, and `convolution` per head."""
         maps = super().parameter_count(width=width, heads=heads, length=length, bias=bias, **options)
         return maps + heads * (convolution or 0)
 

@@ -1,11 +1,11 @@
-"""Optimised attention: the value map goes, head i reads column block i of the values' own input.
+"""Optimised attention: no value map; head i reads column block i of the values' own input.
 
     H_i = softmax(Q W_i^Q (K W_i^K)ᵀ / √d) V_i        O = concat_i(H_i) W^O        V_i = columns i d … (i + 1) d - 1 of V
 
 Hosseini and Hosseini, "You Need to Pay Better Attention", 2024 (version 2), section 3.1. Three quarters of the
 parameters of standard attention and one product fewer per head. With one head the two are the same functions (W^O
-stands for W^V W^O); with more they are not, because head i can no longer choose what it reads. Time and memory as
-softmax attention: on split heads the two do not differ.
+stands for W^V W^O); with more they are not, because head i can no longer choose what it reads. Time and memory are
+those of softmax attention: on split heads the two do not differ.
 """
 
 from torch import Tensor
@@ -27,7 +27,7 @@ class OptimisedAttention(Attention):
         bias: Do the projections have biases? Default: True.
 
     Raises:
-        ValueError: Sizes or options that cannot be.
+        ValueError: Impossible sizes or options.
         TypeError: Options of the wrong type.
     """
 

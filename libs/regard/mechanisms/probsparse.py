@@ -4,9 +4,9 @@
     out_i = Σ_j softmax_j(scale · q_i · k_j) v_j   for the u = factor ⌈ln n⌉ queries of largest M_i,   else   (1 / m) Σ_j v_j
 
 U and u are capped at m and n. Zhou et al., "Informer", 2021, equations 4 and 5 and algorithm 1. One sample serves the
-batch and the heads; the measure takes unscaled scores. In a padded row n and m count the real tokens, and masked
-queries take no place among the u. Time O(n U d + u m (d + e)), memory O(n d + u m): the sampled scores are taken one
-column of the sample at a time.
+batch and the heads; the measure takes unscaled scores. In a padded row n and m count only the real tokens, and masked
+queries are never among the u. Time O(n U d + u m (d + e)), memory O(n d + u m): the sampled scores are taken one column
+of the sample at a time.
 """
 
 import math
@@ -48,7 +48,7 @@ def sample_keys(
 
     Draw s of query i is ⌊m x⌋ with x = hash(seed, i, s) in [0, 1). With masks, i, m and the index count real tokens
     only, as if the row were not padded: a query has the same draws at any length and in any batch, so that evaluation
-    repeats itself.
+    is repeatable.
 
     Args:
         n: Queries.
@@ -139,7 +139,7 @@ def probsparse(
         `(b, h, n, e)`; masked queries, and queries that may see no key, get 0.
 
     Raises:
-        ValueError: Shapes, devices or options that do not fit, with the numbers.
+        ValueError: Shapes, devices or options that do not fit; the message has the numbers.
         TypeError: Arguments of the wrong type.
     """
     check_heads(q, k, v, key_mask=key_mask)
@@ -211,8 +211,8 @@ def sparsity(q: Tensor, k: Tensor, sample: Tensor, key_mask: Tensor | None, real
 class ProbSparseAttention(Attention):
     """ProbSparse self attention; no parameters beyond the four projections.
 
-    The sample is a hash of the buffer `seed`: it fits every length, evaluation repeats itself, and a padded row has the
-    sample of its unpadded run. Training draws another seed in every call, as the paper samples anew.
+    The sample is a hash of the buffer `seed`: it fits every length, evaluation is repeatable, and a padded row has the
+    sample of its unpadded run. Training draws a new seed in every call, as the paper samples anew.
 
     Args:
         width: Model width w.
@@ -223,7 +223,7 @@ class ProbSparseAttention(Attention):
         bias: Do the projections have biases? Default: True.
 
     Raises:
-        ValueError: Sizes or options that cannot be.
+        ValueError: Impossible sizes or options.
         TypeError: Options of the wrong type.
     """
 

@@ -4,15 +4,17 @@
     φ(x) = f^(-1/2) exp(W x̂ − ‖x̂‖² / 2)        x̂ = x d^(-1/4)        W(i) = [i − window, i + window]
     causal: j ≤ i and W(i) = [i − window + 1, i]
 
-This is the low-rank φ(Q) φ(K)ᵀ plus the sparse exp(Q Kᵀ / √d) − φ(Q) φ(K)ᵀ on the support W: what one part covers the
-other leaves out. E φ(q) · φ(k) = exp(q · k / √d), so that every a_ij is unbiased, and those on the support have no
+This is the low-rank φ(Q) φ(K)ᵀ plus the sparse exp(Q Kᵀ / √d) − φ(Q) φ(K)ᵀ on the support W: each part leaves out what
+the other covers. E φ(q) · φ(k) = exp(q · k / √d), so that every a_ij is unbiased, and those on the support have no
 variance. Chen et al., "Scatterbrain: Unifying Sparse and Low-rank Attention", 2021, section 4.1, with Performer's
 features (`regard.mechanisms.performer`, without its ε, which would bias them). The paper finds the support by a
-locality-sensitive hash, its released code has local ones too; here it is the window of `regard.mechanisms.local`.
+locality-sensitive hash, and its released code also has local supports; here it is the window of
+`regard.mechanisms.local`.
 
-Nothing is subtracted: the features of keys before the window are summed up to i − window − 1, which is a prefix sum of
-keys that stand that many places later, those after it likewise from the other end. The three parts are normalised each
-by itself and merged by the logarithms of their sums. Time O(n (window + f) (d + e)), memory O(n (window + f + e)).
+Nothing is subtracted: the features of keys before the window are summed up to i − window − 1, as a prefix sum of keys
+that are shifted by so many places, and those after it likewise from the other end. Each of the three parts is
+normalised by itself, and they are merged by the logarithms of their sums. Time O(n (window + f) (d + e)), memory O(n
+(window + f + e)).
 """
 
 import math
@@ -84,16 +86,16 @@ def scatterbrain(
         k: Keys `(b, h, n, d)`.
         v: Values `(b, h, n, e)`.
         projection: W, `(f, d)` or `(h, f, d)`; `regard.mechanisms.performer.orthogonal_projection` draws one.
-        window: Keys with exact scores, on each side of the query; causal, the last keys with the query's own. At least
-            1.
-        causal: Must query i be kept from keys j > i? Default: False.
+        window: Keys with exact scores, on each side of the query; if causal, the last keys including the query's own.
+            At least 1.
+        causal: Must query i not see keys j > i? Default: False.
         key_mask: `(b, n)`, boolean, True = keep. Default: None, all keys.
 
     Returns:
         `(b, h, n, e)`; a query that may see no key gets 0.
 
     Raises:
-        ValueError: Shapes, devices or options that do not fit, with the numbers.
+        ValueError: Shapes, devices or options that do not fit; the message has the numbers.
         TypeError: Arguments of the wrong type.
     """
     check_heads(q, k, v, key_mask=key_mask, self_attention=True)
@@ -114,7 +116,7 @@ def scatterbrain(
         poisoned = (bad_k.any(-1, keepdim=True) | bad_v).any(2, keepdim=True)
     given: tuple[Any, ...] = (window, causal, key_mask)
     out, exact = _merged(q.to(wide), k.to(wide), v.to(wide), projection.to(wide), *given)
-    # Where a sum is next to nothing beside its largest possible term, float64 is what holds it.
+    # Where a sum is tiny compared with its largest possible term, float64 is needed to represent it.
     if wide == torch.float32 and can_branch() and not bool(exact):
         out, _ = _merged(q.double(), k.double(), v.double(), projection.double(), *given)
     return out.to(v.dtype).masked_fill(poisoned, torch.nan)
@@ -139,7 +141,7 @@ def _merged(
     log_q, log_k = log_features(q, W), log_features(k, W)
     if key_mask is not None:
         log_k = log_k.masked_fill(~key_mask[:, None, :, None], -torch.inf)
-    # Of each key by itself and of each query by itself: no row depends on another's size, the future's least of all.
+    # Computed for each key and each query separately: no row depends on another's size, least of all on the future's.
     top_q, top_k = (x.detach().amax(-1).clamp(min=torch.finfo(x.dtype).min) for x in (log_q, log_k))
     phi_q, phi_k = (log_q - top_q[..., None]).exp(), (log_k - top_k[..., None]).exp()
     if key_mask is not None:
@@ -208,7 +210,7 @@ class ScatterbrainAttention(Attention):
         bias: Do the projections have biases? Default: True.
 
     Raises:
-        ValueError: Sizes or options that cannot be.
+        ValueError: Impossible sizes or options.
         TypeError: Options of the wrong type.
     """
 
@@ -262,7 +264,7 @@ class ScatterbrainAttention(Attention):
     def mix_step(
         self, q: Tensor, k: Tensor, v: Tensor, state: tuple[Tensor, Tensor, Tensor, Tensor] | None
     ) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor, Tensor]]:
-        """One token; the state is the window's keys and values, and the sums over what has left it.
+        """One token; the state is the window's keys and values, and the sums over the keys that have left it.
 
         Keys and values `(b, h, ≤ window, ·)`; sums `(b, h, f, e + 1)`, relative to the exponential of their largest
         exponent `(b, h, 1, 1)`, and that.

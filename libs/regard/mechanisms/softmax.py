@@ -44,7 +44,7 @@ def softmax(
         q: Queries `(b, h, n, d)`.
         k: Keys `(b, h, m, d)`.
         v: Values `(b, h, m, e)`.
-        causal: Must query i be kept from keys j > i? Needs n = m. Default: False.
+        causal: Must query i not see keys j > i? Needs n = m. Default: False.
         key_mask: `(b, m)`, boolean, True = keep. Default: None, all keys.
         scale: Factor of q · k. Default: None, d ** -0.5.
 
@@ -52,7 +52,7 @@ def softmax(
         `(b, h, n, e)`; a query that may see no key gets 0.
 
     Raises:
-        ValueError: Shapes, devices or options that do not fit, with the numbers.
+        ValueError: Shapes, devices or options that do not fit; the message has the numbers.
         TypeError: Arguments of the wrong type.
     """
     check_heads(q, k, v, key_mask=key_mask, self_attention=causal)
@@ -61,14 +61,14 @@ def softmax(
     # torch's CPU kernel gives 0, not NaN, to a query whose scores are NaN.
     mark = None if all_finite(q, k, v) else row_nan_mark(q)
     if mark is not None and causal:
-        # Masks are added to the scores, where a later key's NaN would outlive them.
+        # Masks are added to the scores, and the NaN of a later key would survive them.
         k, key_mark = zero_and_mark_causal(k)
         v, value_mark = zero_and_mark_causal(v)
         mark = mark + key_mark.sum(-1, keepdim=True) + value_mark
     elif mark is not None:
         mark = mark + row_nan_mark(k).sum(-2, keepdim=True)
     if causal and scale is not None and scale <= 0:
-        q, scale = q * scale, 1.0  # torch hides the future by -inf first and scales then: 0 · -inf is NaN
+        q, scale = q * scale, 1.0  # torch first hides the future by -inf and then scales: 0 · -inf is NaN
     if key_mask is None:
         return _marked(fused_attention(q, k, v, is_causal=causal, scale=scale), mark)
     seen = key_mask[:, None, None, :]
@@ -97,7 +97,7 @@ class SoftmaxAttention(Attention):
         bias: Do the projections have biases? Default: True.
 
     Raises:
-        ValueError: Sizes or options that cannot be.
+        ValueError: Impossible sizes or options.
         TypeError: Options of the wrong type.
     """
 

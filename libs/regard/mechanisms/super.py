@@ -47,15 +47,15 @@ def super_values(
         v: Values `(b, h, m, e)`.
         weight: W^A, `(length, length)` with length ≥ m; a shorter input takes its first m rows and columns.
         bias: β, `(length)`, added to every feature. Default: None.
-        causal: Use the lower triangle of `weight` and nothing else of it? Default: False.
-        key_mask: `(b, m)`, boolean, True = keep; masked rows of v stay out of the others, because the mask of the
-            scores would come too late. Default: None, all keys.
+        causal: Use only the lower triangle of `weight`? Default: False.
+        key_mask: `(b, m)`, boolean, True = keep; masked rows of v are not mixed into the others, because the mask of
+            the scores would come too late. Default: None, all keys.
 
     Returns:
         `(b, h, m, e)`.
 
     Raises:
-        ValueError: m > length, or shapes and devices that do not fit, with the numbers.
+        ValueError: m > length, or shapes and devices that do not fit; the message has the numbers.
         TypeError: Arguments of the wrong type.
     """
     check_flag(causal, "causal")
@@ -90,8 +90,8 @@ def super_values(
 class SuperAttention(Attention):
     """Softmax attention without W^K and W^V, with W^A = `mixing.weight`.
 
-    W^A starts Xavier-uniform, our choice: how the paper starts it is unknown. Tokens are told apart by their position
-    in the batch, so that padding belongs at the end.
+    W^A is initialised Xavier-uniform, our choice: the paper's initialisation is unknown. Tokens are told apart by their
+    position in the batch, so padding belongs at the end.
 
     Args:
         width: Model width w.
@@ -101,7 +101,7 @@ class SuperAttention(Attention):
         bias: Do the projections have biases? Default: True.
 
     Raises:
-        ValueError: Sizes or options that cannot be.
+        ValueError: Impossible sizes or options.
         TypeError: Options of the wrong type.
     """
 

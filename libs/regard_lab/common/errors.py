@@ -19,7 +19,7 @@ class DataMissing(UserError):
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """ " Did you mean 'super'?", or nothing: the end of a message about an unknown name."""
+    """ " Did you mean 'super'?", or nothing: the ending of a message about an unknown name."""
     close = difflib.get_close_matches(word, list(known), n=1)
     return f" Did you mean {close[0]!r}?" if close else ""
 
@@ -27,7 +27,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
 def command(main: Callable[[], int | None]) -> Callable[[], int]:
     """Make `main` a command: a `UserError`, or a disk that cannot be written, becomes one line on stderr and exit code 2.
 
-    A terminal that cannot show a letter is given a stand-in for it, and does not end the work.
+    A character that the terminal cannot show is replaced by another one instead of ending the work.
     """
 
     @functools.wraps(main)

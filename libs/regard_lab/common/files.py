@@ -37,7 +37,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file; one that is missing, truncated, not text or no file is one clear `UserError`."""
+    """Read a JSON file; one that is missing, truncated, not text or not a file raises one clear `UserError`."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -62,7 +62,7 @@ def sha256(path: Path) -> str:
 
 
 def text_sha256(path: Path) -> str:
-    """The SHA-256 of a text file, the same whether its lines end as on Unix or as Git writes them on Windows."""
+    """The SHA-256 of a text file, the same for Unix line ends and for those that Git writes on Windows."""
     return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
 
 

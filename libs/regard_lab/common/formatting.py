@@ -27,7 +27,7 @@ def _plain(value: str | int | float | bool) -> str:
 
 
 def number(value: float, digits: int | None = None) -> str:
-    """A number with `digits` decimals, or as a whole number if it is one, else with four significant figures; minus is a minus sign."""
+    """A number with `digits` decimals, else whole or with four significant figures; minus is a minus sign."""
     if not math.isfinite(value):
         return str(value).replace("-", MINUS)
     if digits is not None:

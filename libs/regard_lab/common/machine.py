@@ -1,4 +1,4 @@
-"""What a record says of the machine that made it, and the peak of memory that a cell used."""
+"""What a record says about the machine that made it, and the peak memory that a cell used."""
 
 import os
 import platform

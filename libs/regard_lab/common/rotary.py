@@ -13,7 +13,7 @@ def rotated(x: Tensor, start: int, base: float) -> Tensor:
     Args:
         x: `(b, h, n, d)`, d even.
         start: The position of the first row.
-        base: Of the angles.
+        base: The base of the angles.
     """
     n, half = x.shape[2], x.shape[3] // 2
     exponent = torch.arange(half, dtype=torch.float32, device=x.device) / half

@@ -14,7 +14,7 @@ def encode(samples: NDArray[np.floating], rate: int) -> str:
     """A sound of one channel as a WAV file of 16 bits, in base64.
 
     Args:
-        samples: `(n,)`; what is beyond -1 or 1 is cut off.
+        samples: `(n,)`; values beyond -1 or 1 are clipped.
         rate: Samples per second.
 
     Raises:

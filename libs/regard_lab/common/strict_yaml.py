@@ -23,7 +23,7 @@ class _StrictLoader(_Loader):  # type: ignore[misc]
         for name, _ in node.value:
             key = self.construct_object(name, deep=True)
             if isinstance(key, Hashable) and key in seen:
-                raise yaml.MarkedYAMLError(problem=f"{key!r} is here twice", problem_mark=name.start_mark)
+                raise yaml.MarkedYAMLError(problem=f"{key!r} occurs twice", problem_mark=name.start_mark)
             seen.add(key)
         mapping: dict[Hashable, Any] = super().construct_mapping(node, deep)
         return mapping
@@ -105,7 +105,7 @@ class Node:
     def scalar(self) -> str | int | float | bool:
         """A plain value of a row's key."""
         if not isinstance(self.value, str | int | float | bool):
-            raise self.error(f"a row's key holds words, numbers and true or false, got {self.value!r}")
+            raise self.error(f"a row's key may hold words, numbers, and true or false; got {self.value!r}")
         return self.value
 
 
@@ -120,7 +120,7 @@ def read_yaml(path: Path) -> Node:
 
 @functools.lru_cache(maxsize=1024)
 def _parsed(path: Path, changed: int, size: int) -> Any:
-    """What a file holds, parsed once while it stays the same: tables share experiments."""
+    """The content of a file, parsed once as long as it does not change, because tables share experiments."""
     try:
         return yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)
     except yaml.MarkedYAMLError as error:

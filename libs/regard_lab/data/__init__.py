@@ -2,9 +2,9 @@
 
     prepare("imdb", root)                 fetch and write <root>/data/imdb (`hub` and `folder`: <root>/data/imdb-hub, -folder)
     load("imdb", root)["train"].texts     read it back; a file that was changed is an error
-    checksum("imdb", root)                what a table's result says of its data
+    checksum("imdb", root)                what a table's result records about its data
 
-A set is one module of `regard_lab.data.sets` (a `DataSet`), imported by its name when it is asked for.
+A data set is one module of `regard_lab.data.sets` (a `DataSet`), imported by its name when it is asked for.
 """
 
 import contextlib
@@ -88,7 +88,8 @@ def load(name: str, root: Path, source: str = "package") -> dict[str, Any]:
 
 
 def stream_texts(name: str, root: Path, source: str = "package") -> dict[str, Callable[[], Iterator[str]]]:
-    """The texts of each split of a prepared set of texts, one after the other: each value begins to read its split when it is called.
+    """The texts of each split of a prepared set of texts, one at a time: each value starts reading its split when it is
+    called.
 
     Files are checked as by `load`, once.
 
@@ -98,7 +99,7 @@ def stream_texts(name: str, root: Path, source: str = "package") -> dict[str, Ca
         source: Where it was prepared from: "package", "hub" or "folder".
 
     Returns:
-        By split, a function that gives its texts in their order, as often as it is called.
+        For each split a function that yields its texts in order; it may be called repeatedly.
 
     Raises:
         DataMissing: The set is not prepared.
@@ -126,7 +127,7 @@ def expected_checksum(name: str, root: Path, source: str = "package") -> str:
 
 
 def ensure(name: str, root: Path, source: str = "package") -> None:
-    """Prepare a set that is missing; one whose files were changed is an error, not silently repaired, because results may depend on it."""
+    """Prepare a missing set. Changed files are an error, never silently repaired: results may depend on them."""
     if (folder_of(name, root, source) / MANIFEST).exists():
         checked_manifest(name, root, source)
     else:
@@ -149,24 +150,24 @@ def prepare(
     folder: Path | None = None,
     progress: Callable[[str], None] = lambda step: None,
 ) -> Path:
-    """Make a data set ready below `root`. One that is complete already is left alone, unless a `folder` is given.
+    """Prepare a data set below `root`. One that is already complete is left alone, unless a `folder` is given.
 
-    Two runs write the same bytes. The set is built beside its folder and moved there at the end: what was there before
-    stays intact if anything fails.
+    Two runs write the same bytes. The set is built beside its folder and moved there at the end, so an older set stays
+    intact if anything fails.
 
     Args:
         name: The data set.
         root: The folder of the repository.
         source: "package", "hub" or "folder".
         folder: The files of the source "folder".
-        progress: Told each step as it begins, at most `steps(name)` of them.
+        progress: Called with each step as it begins, at most `steps(name)` times.
 
     Returns:
         The folder of the prepared set.
 
     Raises:
-        DataMissing: The source cannot be reached, or is a folder that was not given.
-        UserError: What the source gave is not what the card says, or the arguments do not go together.
+        DataMissing: The source cannot be reached, or it is "folder" and no folder was given.
+        UserError: The source's content is not what the card says, or the arguments do not go together.
     """
     module, kind, target = module_of(name), card(name).source(source), folder_of(name, root, source)
     if folder is not None and (source != "folder" or not folder.is_dir()):
@@ -231,7 +232,7 @@ def write_set(splits: Splits, about: Card, source: Source, target: Path) -> None
         if source.sha256 and combined != source.sha256:
             raise UserError(
                 f"{about.name} from {source.where} was prepared with SHA-256 {combined}, expected {source.sha256}:"
-                " the set's module and the checksum on its card do not belong together"
+                " the set's module and the checksum on its card do not match"
             )
         manifest = {"name": about.name, "source": source.name, "sizes": sizes, "repeats_across_splits": repeats}
         write_json(part / MANIFEST, {**manifest, "files": files, "sha256": combined})
@@ -241,7 +242,7 @@ def write_set(splits: Splits, about: Card, source: Source, target: Path) -> None
 
 
 def move_into_place(part: Path, target: Path) -> None:
-    """Put the folder `part` where `target` is or was."""
+    """Put the folder `part` in the place of `target`, whether or not that exists."""
     old = target.with_name(f".{target.name}.{os.getpid()}.old")
     try:
         if target.exists():
@@ -303,7 +304,7 @@ def intact(name: str, root: Path, source: Source) -> bool:
 
 @contextlib.contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """One process at a time prepares below `folder`; the others wait, and find the set afterwards."""
+    """Only one process at a time prepares data below `folder`; the others wait, and then find the set there."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / ".lock").open("w")

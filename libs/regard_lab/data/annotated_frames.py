@@ -1,4 +1,4 @@
-"""Frames whose persons somebody has annotated, with boxes, actions and groups, as scenes: what two of the field's data sets have in common."""
+"""Frames with annotated persons (boxes, actions and groups) as scenes: what two of the field's data sets share."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Frame:
         size: Width and height in pixels.
         boxes: Left, top, right and bottom of each person, in pixels.
         actions: What each person does, an index.
-        groups: The members of each group, as indices of persons; whoever is in none stands alone.
+        groups: The members of each group, as indices of persons; anyone in no group stands alone.
         activities: What each group does, an index.
     """
 
@@ -36,11 +36,11 @@ def scenes_of(frames: Sequence[Frame], *, actions: int, persons: int, groups: in
     Args:
         frames: n frames.
         actions: How many actions there are.
-        persons: The most persons of a frame.
-        groups: The most groups of a frame.
+        persons: The maximum number of persons in a frame.
+        groups: The maximum number of groups in a frame.
 
     Raises:
-        UserError: A frame has more persons or groups, or a box outside of its frame.
+        UserError: A frame has too many persons or groups, or a box outside the frame.
     """
     n = len(frames)
     boxes = np.zeros((n, persons, 4))

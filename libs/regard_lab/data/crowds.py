@@ -1,4 +1,5 @@
-"""The generator of Court and Plaza: synthetic scenes whose causes are known, made so that no shortcut tells the answer.
+"""The generator of Court and Plaza: synthetic scenes whose causes are known, made so that no shortcut reveals the
+answer.
 
 A scene is drawn in this order: who belongs together, what each group does, where everybody stands, what each person looks like.
 
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from regard_lab.data.scenes import NO_GROUP, NOBODY, OUTSIDER, PLACES, UNIT, Scenes
 
-VERSION = 2  # part of every seed: a generator that draws otherwise is another version
+VERSION = 2  # part of every seed: a generator that draws differently needs a new version
 TRAITS = ("arms", "legs", "gaze", "engaged", "leader", "heading", "speed", *(f"appearance_{k}" for k in range(8)))
 SHARED = ("arms", "legs", "gaze")
 ACTIONS = ("standing", "stepping", "reaching", "leaping")  # 2 · (arms) + (legs)
@@ -75,7 +76,7 @@ def scene(world: World, rng: Generator, templates: range) -> tuple[NDArray[np.ge
         if leaders is not None:
             break
     traits = appearances(world, groups, activities, leaders, rng)
-    order = rng.permutation(len(groups))  # a person's index says nothing
+    order = rng.permutation(len(groups))  # a person's index reveals nothing
     count, absent = len(groups), world.most_persons - len(groups)
     padded = np.concatenate([groups[order], np.full(absent, NOBODY)])
     arms, legs = traits[:, 0] > 0, traits[:, 1] > 0
@@ -94,7 +95,7 @@ def scene(world: World, rng: Generator, templates: range) -> tuple[NDArray[np.ge
 
 
 def memberships(world: World, rng: Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The group of each person (members first) and the activity of each group. All sizes are redrawn while their sum is too large."""
+    """The group of each person (members first) and the activity of each group; sizes are redrawn until they fit."""
     count = 1 + int(rng.choice(world.most_groups, p=world.group_counts))
     most_members = world.most_persons - world.outsiders[0]
     while True:
@@ -110,7 +111,7 @@ def memberships(world: World, rng: Generator) -> tuple[NDArray[np.int64], NDArra
 
 
 def layout(template: int, persons: int, rng: Generator) -> NDArray[np.float64]:
-    """Positions (persons, 2) in the frame: everybody in one of the one to three clumps that the template fixes, at arm's length."""
+    """Positions (persons, 2) in the frame, at arm's length within the one to three clumps that the template fixes."""
     fixed = np.random.default_rng([VERSION, 7, template])
     clumps = int(fixed.integers(1, 4))
     centres = fixed.uniform([0.25, 0.3], [0.75, 0.7], size=(clumps, 2))
@@ -177,7 +178,7 @@ def code_of(world: World, activity: int) -> tuple[bool, ...]:
 
 
 def common(members: int, shared: bool, rng: Generator) -> NDArray[np.float64]:
-    """A trait of the members of a group: the same for all, or split half and half (an odd one falls to either half)."""
+    """A trait of a group's members: the same for all, or split half and half (an odd member may go to either half)."""
     sign = rng.choice([-1.0, 1.0])
     if shared:
         return np.full(members, sign)

@@ -1,4 +1,4 @@
-"""What every data set keeps to, held by mypy: `Form`, one split as it is prepared, and `DataSet`, a module of `regard_lab.data.sets`."""
+"""The protocols of data sets: `Form`, a prepared split, and `DataSet`, a module of `regard_lab.data.sets`."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -36,7 +36,7 @@ class DataSet(Protocol):
 
     @property
     def CARD(self) -> Card:  # noqa: N802
-        """What is said of the set, and its packages."""
+        """The description of the set, and its packages."""
         ...
 
     @property
@@ -63,7 +63,7 @@ class FromHub(DataSet, Protocol):
 
 
 class FromFolder(DataSet, Protocol):
-    """A set that comes from files of a user's own."""
+    """A set that comes from the user's own files."""
 
     def from_folder(self, folder: Path) -> Splits:
         """The splits of the files below `folder`."""

@@ -1,8 +1,8 @@
 """What the sets of ETT share (electricity transformer temperature): columns, borders, card.
 
-Split as in the released code of Informer: the first 12 months train, the next 4 validate, the next 4 test, a month
-being 30 days; the rest is left out. Informer's windows of validation and test begin with known values of the split
-before; ours lie within their split.
+Split as in the released code of Informer: the first 12 months for training, the next 4 for validation, the next 4 for
+testing, where a month is 30 days; the rest is left out. Informer's validation and test windows begin with known values
+of the preceding split; ours lie within their split.
 """
 
 from regard_lab.data.card import Card, Source
@@ -25,7 +25,7 @@ def card(title: str, *, steps: int, every: str, splits: dict[str, int]) -> Card:
 
     Args:
         title: `ETTh1`, which names its file too.
-        steps: Of the official file.
+        steps: The number of steps in the official file.
         every: How often values are taken, in words.
         splits: The sizes of the splits.
     """

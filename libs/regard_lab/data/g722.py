@@ -1,4 +1,4 @@
-"""Speech as telephones send it in wide band: G.722 (ITU-T 1988), 64 kbit/s, decoded by FFmpeg's decoder in the package `av`."""
+"""Wideband telephone speech: G.722 (ITU-T 1988), 64 kbit/s, decoded by FFmpeg's decoder in the package `av`."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ def decode_g722(content: bytes, name: str) -> NDArray[np.int16]:
 
     Raises:
         DataMissing: The package `av` is not installed.
-        UserError: The stream is empty, or gives another number of samples than it must, with the numbers.
+        UserError: The stream is empty, or gives the wrong number of samples; the message has the numbers.
     """
     try:
         import av

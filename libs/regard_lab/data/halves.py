@@ -7,8 +7,8 @@ from regard_lab.data.images import Images
 def three_splits(train: Images, test: Images, validation: int, name: str) -> dict[str, Images]:
     """Hold out the last `validation` images of the train half; the test half stays as it is.
 
-    Images of the train half that are in the test half too are dropped, and images of the rest that are in validation.
-    Repeats within a split stay: they are the set's own.
+    Images of the train half that are also in the test half are dropped, and so are remaining training images that are
+    also in validation. Repeats within a split stay, as they are part of the set.
 
     Args:
         train: The official train half.

@@ -16,7 +16,7 @@ from regard_lab.common.errors import DataMissing
 LIMIT_S = 30
 FOLDER = "REGARD_HUB_FOLDER"
 CONVERTED = (
-    "refs/convert/parquet"  # the branch where the hub keeps a set as parquet files whose own repository is a script
+    "refs/convert/parquet"  # the branch where the hub keeps parquet files of a set whose own repository is a script
 )
 
 
@@ -38,7 +38,7 @@ def load_hub(path: str, config: str | None = None, *, converted: Sequence[str] =
 def stream_hub(
     path: str, split: str, config: str | None = None, *, converted: bool = False, undecoded: Sequence[str] = ()
 ) -> Iterator[dict[str, Any]]:
-    """The rows of one split, one after the other: only those files are fetched whose rows are taken, and none is kept.
+    """The rows of one split, one at a time: only files whose rows are used are fetched, and none is kept.
 
     Args:
         path: The repository.
@@ -75,7 +75,7 @@ def _arguments(where: str, config: str | None, converted: Sequence[str]) -> dict
 
 
 def _asked(path: str, ask: Callable[[Any, str], Any], ask_first: bool = True) -> Any:
-    """What the client answers; whatever goes wrong is a `DataMissing`."""
+    """The client's answer; any failure becomes a `DataMissing`."""
     try:
         datasets, hub = importlib.import_module("datasets"), importlib.import_module("huggingface_hub")
     except ImportError as error:

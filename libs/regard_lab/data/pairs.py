@@ -37,7 +37,7 @@ class Pairs:
 
     @classmethod
     def read(cls, folder: Path, split: str) -> "Pairs":
-        """Read a prepared or a user's `<split>.jsonl`; a line of another shape is a `UserError` with its number."""
+        """Read a prepared or a user's `<split>.jsonl`; a malformed line raises a `UserError` with its number."""
         path = folder / f"{split}.jsonl"
         if not path.exists():
             raise UserError(

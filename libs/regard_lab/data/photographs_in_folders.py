@@ -14,7 +14,7 @@ ENDINGS = (".jpg", ".jpeg", ".png")
 
 
 def of_folder(folder: Path, size: int) -> NDArray[np.uint8]:
-    """Every picture in a folder, by name, its largest middle square made `size` × `size` in colour: (n, size, size, 3)."""
+    """Every picture in a folder, by name: its largest middle square resized, in colour, (n, size, size, 3)."""
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS)
     if not paths:
         raise UserError(f"{folder} holds no picture ({', '.join(ENDINGS)})")
@@ -22,7 +22,7 @@ def of_folder(folder: Path, size: int) -> NDArray[np.uint8]:
 
 
 def of_paths(paths: Sequence[Path], size: int) -> NDArray[np.uint8]:
-    """Pictures as squares (n, size, size, 3), one after the other: no more than one is in memory beside the result."""
+    """Pictures as squares (n, size, size, 3), read one at a time: no more than one is in memory beside the result."""
     pictures = np.empty((len(paths), size, size, 3), np.uint8)
     for index, path in enumerate(paths):
         pictures[index] = square(path, size)

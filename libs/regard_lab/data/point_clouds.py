@@ -43,13 +43,13 @@ class Clouds:
 
     @classmethod
     def read(cls, folder: Path, split: str) -> "Clouds":
-        """Read a prepared split; its points stay in their files until they are looked at."""
+        """Read a prepared split; its points stay in their files until they are used."""
         partial, complete = (np.load(folder / f"{split}_{name}.npy", mmap_mode="c") for name in ("partial", "complete"))
         objects = np.load(folder / f"{split}_objects.npy")
         names = (folder / f"{split}_names.txt").read_text(encoding="utf-8").splitlines()
         if len(partial) != len(objects) or len(complete) != len(names):
             counts = f"{len(partial):,} views of {len(objects):,}, {len(complete):,} objects of {len(names):,}"
-            raise UserError(f"{folder}: the files of {split} do not belong together: {counts}")
+            raise UserError(f"{folder}: the files of {split} do not match: {counts}")
         return cls(partial, complete, objects, names)
 
 
@@ -61,7 +61,7 @@ def npy(array: NDArray[np.float32] | NDArray[np.int64]) -> bytes:
 
 
 def of_size(points: NDArray[np.float32], size: int, seed: int) -> NDArray[np.float32]:
-    """`size` of the points (n, 3) in a random order, the same for the same seed; where there are fewer, zeros fill up, as in PoinTr."""
+    """`size` of the points (n, 3) in a random order fixed by the seed; padded with zeros if too few, as in PoinTr."""
     chosen = points[np.random.default_rng(seed).permutation(len(points))[:size]]
     return np.concatenate([chosen, np.zeros((size - len(chosen), 3), np.float32)])
 
@@ -141,7 +141,7 @@ def lzf(content: bytes, size: int) -> bytes:
         at += 1
         start = len(out) - back
         if start < 0:
-            raise ValueError(f"compressed data refer to {-start} bytes before their begin")
+            raise ValueError(f"compressed data refer to {-start} bytes before their beginning")
         for index in range(start, start + length + 2):  # may read what it has just written
             out.append(out[index])
     if len(out) != size:

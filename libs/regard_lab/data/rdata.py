@@ -1,7 +1,8 @@
 """Character vectors from the data of an R package (`Rdata.rdb` and `Rdata.rdx`), without R.
 
-Both hold what R's `serialize` writes (big-endian "XDR", R Internals, section 1.8), compressed by zlib. Only what such
-data need is read: lists, pairlists, symbols, integers, logicals and character vectors; anything else is a `UserError`.
+Both hold what R's `serialize` writes (big-endian "XDR", R Internals, section 1.8), compressed by zlib. Only the types
+that occur in such data are read: lists, pairlists, symbols, integers, logicals and character vectors; anything else
+raises a `UserError`.
 """
 
 import struct

@@ -1,4 +1,4 @@
-"""Scenes of persons, some of whom form groups that do something together: their prepared form."""
+"""The prepared form of scenes of persons, some of whom form groups that do something together."""
 
 import io
 from collections.abc import Iterator, Mapping

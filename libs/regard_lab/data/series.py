@@ -1,4 +1,4 @@
-"""Time series: their prepared form, whole hours out of minutes, a table of dates and numbers, and splits that follow each other in time."""
+"""Time series: their prepared form, hourly means, tables of dates and numbers, and splits consecutive in time."""
 
 import csv
 import datetime
@@ -42,7 +42,7 @@ class Series:
 
     @classmethod
     def read(cls, folder: Path, split: str) -> "Series":
-        """Read a prepared or a user's split; files that do not belong together are a `UserError`."""
+        """Read a prepared or a user's split; files that do not match raise a `UserError`."""
         paths = [folder / f"{split}{end}" for end in (".npy", "-times.npy", "-columns.json")]
         if missing := [path.name for path in paths if not path.exists()]:
             raise UserError(
@@ -72,7 +72,7 @@ def in_time(series: Series, train: float, validation: float) -> dict[str, Series
 
 
 def means_of(times: NDArray[np.int64], values: NDArray[np.float64], step: int, columns: Sequence[str]) -> Series:
-    """Means over steps of `step` seconds. NaN is missing; a step without any value takes that of the step before it."""
+    """Means over steps of `step` seconds. NaN means missing; a step without any value repeats the step before it."""
     index = times // step - times[0] // step
     count = int(index.max()) + 1
     known = np.isfinite(values)
@@ -95,17 +95,18 @@ def filled(values: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.
 
 
 def read_table(path: Path, columns: Sequence[str] | None = None) -> Series:
-    """A table `date,…` as the files of ETT and of Informer are: a head, then one line per step.
+    """A table `date,…` like the files of ETT and of Informer: a header, then one line per step.
 
     Args:
         path: The csv file. Its dates are "2016-07-01 00:00:00" or "1/31/2010 0:00" (month first).
-        columns: The channels that the head must name, in their order; `None` takes those it has.
+        columns: The channels that the header must name, in order; `None` takes those that it has.
 
     Returns:
         All steps, in the file's order.
 
     Raises:
-        UserError: There is no such file, its head has other columns, or a line is not a date and as many numbers, with the line's number.
+        UserError: There is no such file, its header has other columns, or a line is not a date with as many numbers;
+            the message gives the line's number.
     """
     if not path.exists():
         raise UserError(f"{path} does not exist")
@@ -140,7 +141,8 @@ def seconds_of(date: str) -> int:
 
 
 def cut_at(series: Series, name: str, steps_in_all: int, sizes: Mapping[str, int]) -> dict[str, Series]:
-    """The splits of the given sizes, one after the other from the first step on; what is left at the end is left out.
+    """The splits of the given sizes, one after the other from the first step on; remaining steps at the end are left
+    out.
 
     Args:
         series: The whole series.
@@ -149,7 +151,7 @@ def cut_at(series: Series, name: str, steps_in_all: int, sizes: Mapping[str, int
         sizes: How many steps each split has.
 
     Raises:
-        UserError: The series has another number of steps, or steps that do not follow each other evenly, with the numbers.
+        UserError: The series has the wrong number of steps, or unevenly spaced steps; the message has the numbers.
     """
     if len(series) != steps_in_all:
         raise UserError(f"{name} has {len(series):,} steps, the official file has {steps_in_all:,}")

@@ -61,7 +61,7 @@ class Speech:
 
     @classmethod
     def read(cls, folder: Path, split: str) -> "Speech":
-        """Read a prepared split; its samples stay in their file until they are looked at."""
+        """Read a prepared split; its samples stay in their file until they are used."""
         rows = [json.loads(line) for line in (folder / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()]
         samples, ends = np.load(folder / f"{split}_samples.npy", mmap_mode="c"), np.load(folder / f"{split}_ends.npy")
         if len(rows) != len(ends) or (len(ends) and ends[-1] != len(samples)):
@@ -87,7 +87,7 @@ def read_wave(content: bytes, name: str, rate: int) -> NDArray[np.int16]:
         rate: The samples per second that it must have.
 
     Raises:
-        UserError: It is no such file, or has another rate, with the numbers.
+        UserError: The file is not of this kind or has a different rate; the message has the numbers.
     """
     try:
         with wave.open(io.BytesIO(content)) as file:

@@ -1,6 +1,7 @@
 """Texts as subwords: byte-pair encoding of bytes (Sennrich et al. 2016; Radford et al. 2019), learned from the training split.
 
-It knows every text, and decoding restores what was encoded, letter case and punctuation included: BLEU is of text, not of words.
+It can encode every text, and decoding restores it exactly, including letter case and punctuation, so BLEU is computed
+on text and not on words.
 """
 
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Labelled texts: their prepared form, when two of them are the same, and splits that never depend on their order or on a random number generator."""
+"""Labelled texts: their prepared form, what makes two equal, and splits that need neither an order nor a generator."""
 
 import hashlib
 import json
@@ -49,7 +49,7 @@ class Texts:
 
     @classmethod
     def stream(cls, folder: Path, split: str) -> Iterator[str]:
-        """The texts of a prepared split, one after the other: no more than one is in memory."""
+        """The texts of a prepared split, one at a time: no more than one is in memory."""
         path = folder / f"{split}.jsonl"
         with path.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
@@ -57,7 +57,7 @@ class Texts:
 
     @classmethod
     def read(cls, folder: Path, split: str) -> "Texts":
-        """Read a prepared or a user's `<split>.jsonl`; a line of another shape is a `UserError` with its number."""
+        """Read a prepared or a user's `<split>.jsonl`; a malformed line raises a `UserError` with its number."""
         path = folder / f"{split}.jsonl"
         if not path.exists():
             raise UserError(
@@ -95,7 +95,7 @@ def deduplicated(rows: Iterable[tuple[str, int]]) -> dict[str, tuple[str, int]]:
 
 
 def drawn(keys: Iterable[str], seed: str) -> list[str]:
-    """The keys in the order of SHA-256(seed, key): as good as random, and the same on every machine, whatever order they came in."""
+    """The keys in the order of SHA-256(seed, key): as good as random, and the same for any machine and input order."""
     return sorted(keys, key=lambda key: hashlib.sha256(f"{seed}\n{key}".encode()).digest())
 
 

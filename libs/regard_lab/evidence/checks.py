@@ -1,9 +1,9 @@
 """The checks behind claims: each takes its evidence from a table's result and returns a verdict, a statistic and a sentence.
 
-One rule: the interval that is shown decides. Superiority, bounds, slopes and exponents by a two-sided 95 % interval, an
-equivalence by two one-sided tests at 5 %, whose interval is the 90 % one. What is drawn without chance (kinds
-`arithmetic` and `deterministic`) has no interval: it holds if each of its cases does. A claim that every item is so (a
-limit at the end of the metric's range) is refuted by one exception.
+There is one rule: the interval that is shown decides. Superiority, bounds, slopes and exponents are decided by a
+two-sided 95 % interval, an equivalence by two one-sided tests at 5 %, i.e. by the 90 % interval. A claim without
+randomness (kinds `arithmetic` and `deterministic`) has no interval: it holds if each of its cases does. A claim about
+every item (a limit at the end of the metric's range) is refuted by one exception.
 """
 
 import math
@@ -56,7 +56,7 @@ def _against(claim: Claim) -> Key:
 def _verdict(
     claim: Claim, result: Result, keys: Sequence[Key], decision: Decision, test: str, sentence: str, **more: float
 ) -> Verdict:
-    """The verdict of a test; one that is undecided says what would decide it."""
+    """The verdict of a test; an undecided one says what would decide it."""
     word = word_of(decision)
     need = need_of(claim, result, keys, decision) if word == "undecided" else None
     if need:
@@ -71,7 +71,7 @@ def _compare(a: Sequence[float], b: Sequence[float], paired: bool) -> Interval:
 
 
 def _with_items(claim: Claim, result: Result, keys: Sequence[Key], interval: Interval) -> tuple[Interval, str]:
-    """The interval with the error of the test items, and words for it: by their outcomes, or where few were shared and none kept, by a bound."""
+    """The interval with the test items' error, and words for it: from outcomes, or from a bound if none were kept."""
     kept = None if not claim.paired else outcomes(claim, result, keys)
     if kept is not None and len(kept) >= SEEDS:
         both = resampling.two_level(kept)
@@ -153,7 +153,7 @@ def _apart(difference: Interval, unit: str) -> str:
 
 
 def _exactly_better(claim: Claim, result: Result) -> Verdict:
-    """A comparison without chance: it holds if it does in every case."""
+    """A comparison without randomness: it holds if it does in every case."""
     against = _against(claim)
     a, b = samples(claim, result, [claim.row, against], claim.paired, least=1)
     sign, unit = (1.0 if claim.direction == "higher" else -1.0), step(unit_of(claim, result, claim.row))
@@ -173,7 +173,7 @@ def _exactly_better(claim: Claim, result: Result) -> Verdict:
 
 
 def _cases(holding: int, values: Sequence[float]) -> str:
-    """What is said of cases without chance: nothing of one, else in how many it is so."""
+    """What is said about cases without randomness: nothing if there is one, else in how many of them it is so."""
     if len(set(values)) == 1:
         return "; computed, not sampled"
     if holding == len(values):
@@ -296,7 +296,7 @@ def _fits(claim: Claim, values: Sequence[float]) -> int:
 
 
 def _in_every_case(claim: Claim, result: Result) -> Verdict:
-    """A bound on what is computed without chance: it holds if it does in every case."""
+    """A bound on what is computed without randomness: it holds if it does in every case."""
     (values,) = samples(claim, result, [claim.row], paired=False, least=1)
     unit, holding, mean = unit_of(claim, result, claim.row), _fits(claim, values), math.fsum(values) / len(values)
     spread = max(values) - min(values) > ROUNDING * max(abs(value) for value in values)
@@ -307,7 +307,7 @@ def _in_every_case(claim: Claim, result: Result) -> Verdict:
 
 
 def _without_exception(claim: Claim, result: Result, within: Range) -> Verdict:
-    """A claim on everything that was looked at: one exception refutes it."""
+    """A claim about every item that was tested: one exception refutes it."""
     (values,) = samples(claim, result, [claim.row], paired=False)
     unit, holding, mean = unit_of(claim, result, claim.row), _fits(claim, values), math.fsum(values) / len(values)
     end = with_unit(number(within.high if claim.at_least >= within.high else within.low), unit)

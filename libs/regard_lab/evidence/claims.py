@@ -1,4 +1,4 @@
-"""Does a claim hold? What the evidence of a table says of it at each scale that decides.
+"""Does a claim hold? What the evidence of a table says about it at each scale that can decide.
 
 *holds*: the interval shown lies inside what the claim allows. *fails*: it lies wholly outside, so the evidence is
 against the claim. *undecided*: neither, or fewer than three seeds, or a row that is incomplete. *gated*: the table has
@@ -29,8 +29,8 @@ def judge(
     Args:
         claim: What to decide.
         results: The claim's table at each scale at which it has been run.
-        stale: Scales whose result is not that of the current code.
-        judgements: What the gate says of each result; left out for a table that trains nothing.
+        stale: Scales whose result does not come from the current code.
+        judgements: The gate's judgement of each result; left out for a table that trains nothing.
 
     Returns:
         At least one verdict.

@@ -1,4 +1,4 @@
-"""Arithmetic in claims: numbers, names, + − * / ** and parentheses, and nothing that could run anything else."""
+"""Arithmetic in claims: numbers, names, + − * / ** and parentheses, and nothing that could execute other code."""
 
 import ast
 import operator

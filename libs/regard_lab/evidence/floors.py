@@ -1,4 +1,4 @@
-"""Floors: what a referee would compute in ten minutes, on arrays and nothing else.
+"""Floors: simple baselines that a referee would compute in ten minutes, working on arrays only.
 
 A project gives them its own splits and scores them by its own metric.
 
@@ -100,7 +100,7 @@ def _fit_logistic(
 
 def _logits(inputs: sparse.csr_matrix | Floats, weights: Floats, classes: int) -> Floats:
     matrix = weights.reshape(classes, -1)
-    # In the inputs' own precision: NumPy would else copy them all to double precision at every step.
+    # In the inputs' own precision: otherwise NumPy would copy them all to double precision at every step.
     logits: Floats = np.asarray(inputs @ matrix[:, :-1].T.astype(inputs.dtype)).astype(np.float64) + matrix[:, -1]
     return logits
 
@@ -156,9 +156,9 @@ def mean_of_embeddings(
         test: Texts (t, m).
         vocabulary: How many words there are.
         classes: How many there are.
-        seed: Of the initial weights and of the order of batches.
-        width: Of an embedding.
-        epochs: How often the training split is gone through.
+        seed: Seed of the initial weights and of the order of batches.
+        width: The width of an embedding.
+        epochs: How many passes are made over the training split.
     """
     torch.manual_seed(seed)
     model = nn.Sequential(nn.EmbeddingBag(vocabulary, width, mode="mean", padding_idx=0), nn.Linear(width, classes))
@@ -244,7 +244,7 @@ def ngram_loss(train: Sequence[Ints], test: Sequence[Ints], vocabulary: int, ord
         test: The same.
         vocabulary: How many tokens there are, V.
         order: 1 for unigrams, 2 for bigrams, …
-        given: How many tokens at the beginning of each sequence are context alone and not predicted.
+        given: How many tokens at the beginning of each sequence are context only and not predicted.
     """
     known, asked = (_contexts(sequences, vocabulary, order) for sequences in (train, test))
     base = vocabulary + 1  # one more marks the beginning of a sequence
@@ -279,7 +279,7 @@ def _contexts(sequences: Sequence[Ints], vocabulary: int, order: int) -> list[In
 
 
 def _positions(known: Ints, wanted: Ints) -> Ints:
-    """Where each wanted number stands among the sorted known ones, -1 where it does not."""
+    """The position of each wanted number among the sorted known ones, -1 for an unknown one."""
     place = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
     return np.where(known[place] == wanted, place, -1)
 

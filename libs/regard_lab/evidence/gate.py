@@ -1,6 +1,6 @@
 """The gate: may the rows of a trained table be compared at all?
 
-A table of trained models says in its file, under `gate`, what would have to be beaten; a table of several metrics that
+A table of trained models says in its file, under `gate`, what its models must beat; a table of several metrics that
 stand for separate problems (a column per data set) has a list of gates:
 
     metric, direction     the column that is judged, and whether `higher` or `lower` is better
@@ -18,10 +18,10 @@ stand for separate problems (a column per data set) has a list of gates:
 
 A table that is computed from others says `after`, which tables: it passes when all of them have.
 
-It passes when (1) the reference row beats every floor by the margin, by the lower end of a 90 % interval over seeds;
-(2) training has ended: no row's best value so far improved by more than the tolerance in the last fifth of its epochs;
-(3) rows differ by more than seeds do, by one-way analysis of variance (Fisher 1925) at 5 %. What has not passed is
-shown with the reason, and nothing is concluded from its differences.
+A gate passes when (1) the reference row beats every floor by the margin, judged by the lower end of a 90 % interval
+over seeds; (2) training has ended: no row's best value so far improved by more than the tolerance in the last fifth of
+its epochs; (3) rows differ by more than seeds do, by one-way analysis of variance (Fisher 1925) at 5 %. A table that
+has not passed is shown with the reason, and nothing is concluded from its differences.
 """
 
 import math
@@ -43,12 +43,12 @@ STATUSES: tuple[Status, ...] = ("below the floor", "not converged", "no signal",
 FLOOR = "floor"  # the part of a floor's key that names it
 CONFIDENCE = 0.9  # two-sided: each end is exceeded once in twenty times
 SIGNIFICANCE = 0.05
-LAST = 5  # training has ended when the last fifth of its epochs brought nothing
+LAST = 5  # training has ended when the last fifth of its epochs brought no gain
 
 
 @dataclass(frozen=True)
 class CurveRule:
-    """By which curve, and by which gain in its last fifth, a training is said to have ended."""
+    """The curve, and the gain in its last fifth, by which training is judged to have ended."""
 
     name: str
     direction: str
@@ -65,7 +65,7 @@ class Floor:
 
 @dataclass(frozen=True)
 class Gate:
-    """What a table's file says under `gate`."""
+    """The content of a table's file under `gate`."""
 
     metric: str
     direction: str
@@ -113,7 +113,7 @@ class Ending:
 
 @dataclass(frozen=True)
 class Problem:
-    """One problem of a table, a metric at some parts of the key: its status, and what that rests on; what is not known is `None`."""
+    """One problem of a table, a metric at some parts of the key: its status and the evidence; `None` is unknown."""
 
     metric: str
     governs: tuple[str, ...]
@@ -135,13 +135,13 @@ class Judgement:
 
     @property
     def sentence(self) -> str:
-        """One sentence per problem that has not passed; one of praise if all have."""
+        """One sentence per problem that has not passed; a single positive sentence if all have."""
         fallen = [problem for problem in self.problems if problem.status != "passed"]
         several = len({problem.metric for problem in self.problems}) > 1
         return " ".join(_named(problem, several) for problem in fallen or self.problems)
 
     def of(self, row: Key, metric: str) -> Problem | None:
-        """The problem that a row's metric belongs to, of several the first with the gravest status; `None` for a metric behind no gate."""
+        """The problem of a row's metric (the first with the gravest status); `None` for a metric behind no gate."""
         governed = [problem for problem in self.problems if metric in problem.governs or not problem.metric]
         own = [problem for problem in governed if problem.key.items() <= row.items()] or governed
         return min(own, key=lambda problem: STATUSES.index(problem.status), default=None)
@@ -162,7 +162,7 @@ def read_gates(file: TableFile) -> tuple[Gate, ...]:
 
 
 def read_after(file: TableFile) -> tuple[str, ...]:
-    """The tables that a table is computed from, whose gates it waits for."""
+    """The tables from which a table is computed, and for whose gates it waits."""
     if file.gate is None or not isinstance(file.gate.value, dict) or "after" not in file.gate.value:
         return ()
     return _words(file.gate.fields(("after",))["after"])
@@ -224,7 +224,7 @@ def _check(gate: Gate, file: TableFile, node: Node) -> None:
         if part not in runs.sets:
             raise node.error(f"no row's key has a part {part!r}; `sets` knows {', '.join(runs.sets)}")
     if min(gate.margin, tolerance := gate.curve.tolerance if gate.curve else 0.0) < 0:
-        raise node.error(f"margin and tolerance are not negative, got {gate.margin:g} and {tolerance:g}")
+        raise node.error(f"margin and tolerance must not be negative, got {gate.margin:g} and {tolerance:g}")
     if not gate.floors and not gate.floor_rows:
         raise node.error("a gate needs a floor: name one in `floors` or `floor_rows`")
 
@@ -410,7 +410,7 @@ def _gain(rule: CurveRule, row: Row) -> Ending:
     curves = [[sign * value for value in curve] for curve in row.curves[rule.name].values]
     epochs = min(len(curve) for curve in curves)
     last = max(1, epochs // LAST)
-    if epochs <= last:  # one epoch: nothing says that it was enough
+    if epochs <= last:  # one epoch: nothing shows that it was enough
         return Ending(row.key, math.inf, last, epochs)
     gains = [max(curve) - max(curve[:-last]) for curve in curves]
     return Ending(row.key, math.fsum(gains) / len(gains), last, epochs)

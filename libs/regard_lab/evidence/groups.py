@@ -1,9 +1,9 @@
 """From verdicts on claims to verdicts on sentences: corrections for many tests, and what a group's members say together.
 
-A sentence that claims something of all its members (`rule: all`) holds if each of them holds, which needs no correction
-(Berger 1982), and fails if one fails after Holm's; if others hold, it is `mixed`. One that claims a best case (`rule:
-any`) holds if one member holds after Holm's correction, and fails if each fails. Members that are gated or were not run
-leave it undecided, unless the others settle it.
+A sentence that claims something about all its members (`rule: all`) holds if each of them holds, which needs no
+correction (Berger 1982), and fails if one fails after Holm's correction; if others hold, it is `mixed`. A sentence that
+claims a best case (`rule: any`) holds if one member holds after Holm's correction, and fails if each fails. Members
+that are gated or were not run leave it undecided, unless the others settle it.
 """
 
 from collections.abc import Mapping, Sequence

@@ -17,7 +17,7 @@ FEW_ITEMS = 2000  # from so many on, an accuracy's own error is about one point 
 
 
 def shared_items(claim: Claim, result: Result, key: Key) -> int | None:
-    """How many test items every seed of a row is scored on, where the table says so; `None` for a whole split, or if it is not known."""
+    """How many test items every seed is scored on, if the table says so; `None` for a whole split or if unknown."""
     if claim.items is None or claim.metric in claim.items.without or claim.kind == "timing":
         return None
     record = next((result.records[cell] for cell in row_of(result, key).cells if cell in result.records), {})
@@ -36,7 +36,7 @@ def few_items(claim: Claim, result: Result, key: Key) -> int | None:
 
 
 def hours_per_seed(result: Result, keys: Sequence[Key]) -> float | None:
-    """What one more seed of all these rows would take, in hours: the mean of their records; `None` if one has none."""
+    """The hours that one more seed of all these rows would take, by their records; `None` if one has none."""
     hours = [_mean_hours(result, row_of(result, key)) for key in keys]
     known = [one for one in hours if one is not None]
     return sum(known) if len(known) == len(hours) else None
@@ -49,12 +49,12 @@ def _mean_hours(result: Result, row: Row) -> float | None:
 
 
 def need_of(claim: Claim, result: Result, keys: Sequence[Key], decision: Decision) -> Need | None:
-    """What would have decided a t test that did not; `None` where there is no spread.
+    """What would have decided an undecided t test; `None` where there is no spread.
 
     Args:
         claim: The claim.
         result: Its result, for the cost of a seed.
-        keys: The rows that another seed would have to run.
+        keys: The rows that would have to be run for another seed.
         decision: What was tested, undecided.
     """
     shown = decision.interval
@@ -102,7 +102,7 @@ def _items_needed(shown: Interval, room: float) -> int | None:
     if wanted <= of_seeds:
         return None
     exact = shown.items * shown.item_square / (wanted - of_seeds)
-    size = int(10 ** max(0, math.floor(math.log10(exact)) - 1))  # two figures: the spread is not known better
+    size = int(10 ** max(0, math.floor(math.log10(exact)) - 1))  # two figures: the spread is not known more precisely
     return size * math.ceil(exact / size)
 
 

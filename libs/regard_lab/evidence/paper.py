@@ -6,7 +6,7 @@ others are computed, rows that a command adds). `groups` are the sentences of th
 reproduction) that claims belong to, in the order of the report: name -> `says`, and `rule`: `all` members must hold
 (the default), or `any` of them for a best case that the paper does not name.
 
-A number that is not known is `null` or left out: it is shown as "not known" and compared with nothing.
+An unknown number is `null` or left out: it is shown as "not known" and compared with nothing.
 """
 
 import math
@@ -48,7 +48,7 @@ class Group:
 
 @dataclass(frozen=True)
 class PublishedTable:
-    """A table of a paper: every row that some scale runs or for which the paper has a number.
+    """A table of a paper: every row that is run at some scale or for which the paper has a number.
 
     `input`: published numbers from which other tables are computed, with nothing to run. `elsewhere`: by scale, the
     rows that only other scales run and for which the paper has no number.
@@ -214,7 +214,7 @@ def _listed(project: Path, top: Mapping[str, Node]) -> list[str]:
     if missing := [name for name in files if name not in (*run, *other)]:
         raise top["tables"].error(f"tables/{missing[0]}.yaml is not listed here")
     if twice := [name for name in (*run, *other) if (*run, *other).count(name) > 1]:
-        raise top["tables"].error(f"{twice[0]!r} is here twice")
+        raise top["tables"].error(f"{twice[0]!r} occurs twice")
     return [*run, *other]
 
 
@@ -257,7 +257,7 @@ def _claims(
         for node in file.claims.items() if file.claims else []:
             claim = _claim(node, tables[file.name])
             if claim.id in claims:
-                raise node.error(f"the claim {claim.id!r} is here twice, or in {claims[claim.id].table} too")
+                raise node.error(f"the claim {claim.id!r} occurs twice, or in {claims[claim.id].table} too")
             if claim.group not in sentences:
                 raise node.error(f"paper.yaml has no group {claim.group!r}.{nearest(claim.group, sentences)}")
             if kinds.setdefault(claim.group, claim.kind) != claim.kind:
@@ -300,7 +300,7 @@ def _claim(node: Node, table: PublishedTable) -> Claim:
 
 
 def _complaint(claim: Claim, table: PublishedTable) -> str | None:
-    """What is wrong with a claim whose fields are of the right types, or `None`."""
+    """What is wrong with a claim whose fields have the right types, or `None`."""
     if table.input:
         return f"table {table.name!r} is an input: nothing is run there that could decide a claim"
     columns = [column.name for column in table.columns]

@@ -1,4 +1,4 @@
-"""What an undecided test would have needed: its power with the seeds that there were, and the seeds that would have decided it.
+"""What an undecided test would have needed: its power with the available seeds, and the seeds that would decide it.
 
 The spread is the one seen and the true value is assumed: no difference for an equivalence, the estimate itself for everything else.
 """
@@ -12,18 +12,18 @@ from scipy import special, stats
 from regard_lab.evidence.statistics import LEVEL
 
 ENOUGH = 0.8  # the power at which a test is called sufficient (Cohen 1988)
-MOST = 2000  # seeds; more than anybody would run
+MOST = 2000  # seeds; more than anyone would run
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(200)  # of the integral over the deviation seen
 
 
 def power_of_superiority(lead: float, sd: float, n: int, level: float = LEVEL) -> float:
-    """How probable it is that a two-sided t interval of n values lies beyond a limit.
+    """The probability that a two-sided t interval of n values lies beyond a limit.
 
     Args:
         lead: How far the true value lies from the limit; not negative.
         sd: The standard deviation of a value.
         n: How many values, at least 2.
-        level: That of the two-sided test.
+        level: The level of the two-sided test.
     """
     reach = float(stats.t.ppf(1 - level / 2, n - 1))
     return float(stats.nct.sf(reach, n - 1, lead / sd * math.sqrt(n)))
@@ -37,7 +37,7 @@ def power_of_equivalence(margin: float, truth: float, sd: float, n: int, level: 
         truth: The true difference.
         sd: The standard deviation of a paired difference.
         n: How many pairs, at least 2.
-        level: That of each test.
+        level: The level of each test.
     """
     freedom, error = n - 1, sd / math.sqrt(n)
     reach = float(stats.t.ppf(1 - level, freedom))

@@ -1,4 +1,4 @@
-"""The two-level bootstrap: how far a mean over seeds × items could be off, if both seeds and items are drawn anew.
+"""The two-level bootstrap: how far off a mean over seeds × items could be if both seeds and items were drawn anew.
 
 Where all seeds are scored on the same items, seeds and items are drawn independently of each other (the pigeonhole
 bootstrap, Owen 2007). n − 1 of n seeds are drawn, and m − 1 of m items, which makes the variance of a mean unbiased
@@ -6,9 +6,9 @@ bootstrap, Owen 2007). n − 1 of n seeds are drawn, and m − 1 of m items, whi
 
     var(means of seeds) / n + var(means of items) / m + Σ (x − means of seeds − means of items + mean)² / (n (n − 1) m (m − 1))
 
-The percentile interval of three seeds would be far too narrow, so the interval is Student's t with that error and
-Satterthwaite's degrees of freedom. Where each seed has items of its own, the spread between the seeds' means holds that
-of the items already, and the interval is over these means.
+The percentile interval of three seeds would be far too narrow, so the interval is Student's t with this error and
+Satterthwaite's degrees of freedom. Where each seed has items of its own, the spread between the seeds' means already
+includes that of the items, and the interval is over these means.
 """
 
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ def two_level(seeds: Sequence[Outcomes], confidence: float = CONFIDENCE) -> Inte
     Args:
         seeds: The outcomes of each seed; for a comparison, those of `differences`. At least two, of at least two items
             each.
-        confidence: That of the interval.
+        confidence: The confidence of the interval.
 
     Raises:
         ValueError: Fewer than two seeds or items.
@@ -51,7 +51,7 @@ def two_level(seeds: Sequence[Outcomes], confidence: float = CONFIDENCE) -> Inte
     if len(seeds) < 2 or min(len(one.values) for one in seeds) < 2:
         raise ValueError(f"two levels need 2 seeds of 2 items, got {[len(one.values) for one in seeds]}")
     means = np.array([one.values.mean() for one in seeds])
-    if not crossed(seeds):  # the spread of the seeds' means holds that of their items
+    if not crossed(seeds):  # the spread of the seeds' means includes that of their items
         return mean_interval([float(mean) for mean in means], confidence)
     table = np.stack([one.values[np.argsort(one.numbers)] for one in seeds])
     items = table.shape[1]

@@ -1,4 +1,4 @@
-"""What a claim's check reads from a result: rows, their values by seed, and the words for them."""
+"""What a claim's check reads from a result: rows, their values by seed, and the words to describe them."""
 
 import math
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ from regard_lab.experiment.items import Outcomes
 from regard_lab.experiment.results import Result, Row
 
 SEEDS = 3  # fewer are mechanics, not evidence
-MOST_DECIMALS = 9  # an interval that needs more is of seeds that differ in their last bits only, or of tiny numbers
+MOST_DECIMALS = 9  # an interval that needs more is due to seeds that differ only in their last bits, or to tiny numbers
 
 
 class Short(Exception):
-    """The evidence is not sufficient: says which verdict follows, and why."""
+    """The evidence is not sufficient; holds the verdict that follows, and the reason."""
 
     def __init__(self, verdict: Word, sentence: str) -> None:
         super().__init__(sentence)
@@ -70,7 +70,7 @@ def samples(
 
 
 def outcomes(claim: Claim, result: Result, keys: Sequence[Key]) -> list[Outcomes] | None:
-    """What came out for each test item, by shared seed: of one row, or of the first minus the second; `None` where a cell has kept none."""
+    """Each test item's outcome, by shared seed: of one row, or the first minus the second; `None` if not kept."""
     if not result.outcomes:
         return None
     rows = [row_of(result, key) for key in keys]
@@ -93,7 +93,7 @@ def _in_unit(one: Outcomes, metric: float) -> Outcomes:
 
 
 def limits_of(claim: Claim) -> Range:
-    """What the claim's metric is limited to."""
+    """The range to which the claim's metric is limited."""
     return Range(*claim.column.range) if claim.column and claim.column.range else ANYTHING
 
 
@@ -113,7 +113,7 @@ def unit_of(claim: Claim, result: Result, key: Key) -> str:
 
 
 def capital(sentence: str) -> str:
-    """With a capital, unless it begins with a symbol, such as τ."""
+    """With a capital letter, unless it begins with a symbol such as τ."""
     return sentence[:1].upper() + sentence[1:] if sentence[:1].isascii() else sentence
 
 
@@ -151,7 +151,7 @@ def p_words(p: float) -> str:
 
 
 def spread(interval: Interval, unit: str, p: str, of: str = "") -> tuple[str, str]:
-    """The interval and the p, in words; of values that are all equal, that they are."""
+    """The interval and the p, in words; for values that are all equal, a statement that they are."""
     if interval.error == 0:
         return "the same each time", "no interval"
     return span(interval, unit, of), p

@@ -1,4 +1,4 @@
-"""The statistics behind the claims: intervals, differences, the one rule by which an interval decides, trends, ranks, corrections for items.
+"""The statistics behind the claims: intervals, differences, the rule by which they decide, trends, ranks, corrections.
 
 Intervals are two-sided and Student's t, from `scipy.stats`. Samples of equal values have an interval of width 0, not
 NaN. An interval of a quantity with a limited range is computed on a scale without limits (logit, or log if one end is
@@ -80,7 +80,7 @@ class Interval:
         error: The standard error, on the scale of `range`.
         freedom: Its degrees of freedom.
         n: How many values the estimate rests on.
-        range: What the quantity is limited to.
+        range: The range to which the quantity is limited.
         items: How many test items all seeds share, where their error is part of `error`; else 0.
         item_square: That part, squared.
     """
@@ -120,14 +120,14 @@ class Interval:
 
 @dataclass(frozen=True)
 class Decision:
-    """By which interval a claim was decided.
+    """The interval by which a claim was decided.
 
     Attributes:
         interval: The one that is shown.
-        p: Of the verdict to which the data point; it is `inside` or `outside` iff p is at most `LEVEL`.
-        p_inside: Of the claim, as its test is usually reported.
-        inside: Does the whole interval lie in what the claim allows?
-        outside: Does none of it?
+        p: The p of the verdict to which the data point; the verdict is `inside` or `outside` iff p is at most `LEVEL`.
+        p_inside: The p of the claim, as its test is usually reported.
+        inside: Does the whole interval lie within what the claim allows?
+        outside: Does no part of it?
     """
 
     interval: Interval
@@ -153,10 +153,10 @@ class Rank:
     """A row's rank among `of` rows, 1 for the best.
 
     Attributes:
-        rank: By the means.
+        rank: The rank by the means.
         best: The best rank that cannot be excluded at `LEVEL`, with Holm's correction over all rivals (Mogstad et al.
             2023).
-        worst: The worst one.
+        worst: The worst such rank.
         of: How many rows there are.
         ahead: The corrected p of each rival whose mean is higher, the smallest first.
         behind: The corrected p of each rival whose mean is lower.
@@ -285,7 +285,7 @@ def superiority(intervals: Interval | Sequence[Interval], low: float, high: floa
 def equivalence(intervals: Interval | Sequence[Interval], margin: float) -> Decision:
     """Two one-sided tests of |true value| < margin at `LEVEL` each (Schuirmann 1987): the interval shown has confidence 1 − 2 · `LEVEL`."""
     if margin <= 0:
-        raise ValueError(f"a margin is positive, got {margin}")
+        raise ValueError(f"a margin must be positive, got {margin}")
     several = [intervals] if isinstance(intervals, Interval) else intervals
     decisions = [_decide(again(one, EQUIVALENCE_CONFIDENCE), -margin, margin, False, 1) for one in several]
     return max(decisions, key=lambda decision: (decision.p, decision.interval.high - decision.interval.low))
@@ -327,7 +327,7 @@ def trend(
         x: A positive number for each group, not all equal.
         groups: The values of each group; paired ones are in the same order of seeds.
         paired: A slope for each seed, and their mean; otherwise one slope through all values.
-        confidence: That of the interval.
+        confidence: The confidence of the interval.
 
     Returns:
         The slope with its interval, and for paired groups the one-sided p of Page's test that they change in the slope's direction.
@@ -368,7 +368,7 @@ def rank(values: Sequence[Sequence[float]], index: int, paired: bool = True) -> 
 
 
 def holm(ps: Sequence[float]) -> list[float]:
-    """p-values adjusted for testing all of them (Holm 1979): the i-th smallest times the number that are left, never falling."""
+    """p-values adjusted for testing all of them (Holm 1979): the i-th smallest times the number left, never falling."""
     order = sorted(range(len(ps)), key=lambda i: ps[i])
     largest = itertools.accumulate((min(1.0, (len(ps) - k) * ps[i]) for k, i in enumerate(order)), max)
     adjusted = dict(zip(order, largest, strict=True))

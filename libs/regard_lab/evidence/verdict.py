@@ -1,4 +1,4 @@
-"""What is said of claims and of the sentences they belong to: the words, and what stands behind them."""
+"""Verdicts on claims and on the sentences to which they belong: the words, and the evidence behind them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,8 +19,8 @@ class Test:
 
     Attributes:
         name: "two one-sided tests", "two-sided interval", "slope", "rank".
-        p: Of the verdict to which the data point: the claim is decided if `p` is at most `level`, which is when the
-            interval shown decides.
+        p: The p of the verdict to which the data point: the claim is decided if `p` is at most `level`, which is
+            exactly when the interval shown decides.
         level: The level of the test.
     """
 
@@ -33,14 +33,14 @@ class Test:
 
 @dataclass(frozen=True)
 class Correction:
-    """What becomes of a test among its like.
+    """The result of a test after correction for multiple testing.
 
     Attributes:
         holm: p adjusted for the members of the group (Holm 1979).
         fdr: p adjusted for all tests of the paper (Benjamini and Hochberg 1995).
         in_group: How many members of the group were tested.
         in_paper: How many tests the paper had.
-        survives: Does a decided verdict stand with a false discovery rate of 5 % over the paper?
+        survives: Does a decided verdict survive at a false discovery rate of 5 % over the paper?
     """
 
     holm: float
@@ -52,15 +52,15 @@ class Correction:
 
 @dataclass(frozen=True)
 class Need:
-    """What would decide an undecided claim, from the spread seen.
+    """What would decide an undecided claim, estimated from the observed spread.
 
     Attributes:
-        power: Of this test with the seeds that there were, if the true value is `truth`.
-        truth: The true value assumed: no difference for an equivalence, else what was seen.
-        seeds: How many seeds have a power of 80 %; `None` where not even the most that were tried have.
-        items: How many test items have, with the seeds that there were; `None` where items are not kept, or are not
-            what is missing.
-        hours: What the seeds that are missing would take on the machine that ran the others; `None` where that is not
+        power: The power of this test with the available seeds, if the true value is `truth`.
+        truth: The true value assumed: no difference for an equivalence, otherwise the observed value.
+        seeds: How many seeds give a power of 80 %; `None` if not even the largest number tried does.
+        items: How many test items give it with the available seeds; `None` if items are not kept, or if more of them
+            would not help.
+        hours: The hours that the missing seeds would take on the machine that ran the others; `None` if that is not
             recorded.
         sentence: The same in words.
     """
@@ -75,7 +75,7 @@ class Need:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the evidence at one scale says about a claim. `stale`: the result is not that of the current code.
+    """What the evidence at one scale says about a claim. `stale`: the result does not come from the current code.
 
     `statistic` has `estimate`, and where there is an interval `low`, `high`, `confidence` and `n`; it is the interval
     that decided. `test`, `correction` and `need` are `None` where nothing was drawn at random, or nothing was tested.
@@ -106,7 +106,7 @@ class Member:
 
 @dataclass(frozen=True)
 class GroupVerdict:
-    """What the members of a group say together of its sentence.
+    """What the members of a group together say about its sentence.
 
     Attributes:
         group: The sentence.

@@ -1,10 +1,12 @@
-"""What one cell makes and others use, such as a trained network: made once, by whichever cell needs it first.
+"""Artefacts: what one cell makes and others use, such as a trained network. Each is made once, by the first cell to
+need it.
 
     folder = artefact(train, config, ["cifar10"], source="package", root=root)
 
 `train(config, folder)` leaves its result in `folder`, whose name is a hash of the function's code, its config and its
-data: another setting makes another artefact, and an unfinished one is resumed. Two processes never make the same one:
-the second waits. All of `runs/artefacts` may be deleted at any time; what is needed is made again.
+data: a different setting makes a different artefact, and an unfinished one is resumed. Two processes never make the
+same artefact: the second waits. All of `runs/artefacts` may be deleted at any time; artefacts that are needed are made
+again.
 """
 
 import fcntl
@@ -41,9 +43,10 @@ def artefact(
             call resumes it.
         config: A dataclass instance; all of it is part of the identity.
         data_sets: The data sets that are read.
-        source: The kind of source that they come from.
+        source: The kind of source that the data sets come from.
         root: The folder of the repository.
-        modules: What the function reaches by name only (its mechanism), besides the definitions that it names itself.
+        modules: Modules that the function reaches only by name (its mechanism), besides the definitions that it names
+            itself.
     """
     run = f"{make.__module__}:{make.__qualname__}"
     identity = {
@@ -67,7 +70,7 @@ def artefact(
 
 
 def _complete(folder: Path) -> bool:
-    """Is an artefact there, and are its files what they were? One that is damaged is made again."""
+    """Does an artefact exist, and are its files unchanged? A damaged one is made again."""
     if not (folder / DONE).exists():
         return False
     try:

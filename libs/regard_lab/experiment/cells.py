@@ -3,7 +3,8 @@
     runs/<scale>/<paper>/<table>/<cell>.json      the record: metrics, config, fingerprint, data, versions, device, seed, time, memory
     runs/<scale>/<paper>/<table>/<cell>/          what a run needs to be resumed: checkpoints, TensorBoard logs
 
-An interrupted cell is resumed from its folder if that was made by the same config, code and data; otherwise it starts over.
+An interrupted cell resumes from its folder if that was made by the same config, code and data; otherwise it starts
+over.
 """
 
 import contextlib
@@ -55,7 +56,7 @@ class Cell:
 
     @property
     def devices(self) -> int:
-        """On how many devices its training runs: the most that any section of its config says."""
+        """The number of devices on which its training runs: the largest that any section of its config names."""
         return _devices(self.config)
 
     def record_path(self, root: Path) -> Path:
@@ -86,13 +87,13 @@ class Finished:
 
 
 def finished_record(cell: Cell, root: Path) -> dict[str, Any] | None:
-    """The record of a cell that has run with this very config, code and data, or `None`."""
+    """The record of a cell that has run with exactly this config, code and data, or `None`."""
     path = cell.record_path(root)
     if not path.exists():
         return None
     try:
         record: Any = files.read_json(path)
-    except UserError:  # damaged by something other than our atomic writes: as good as absent
+    except UserError:  # damaged by something other than our atomic writes: treated as absent
         return None
     complete = isinstance(record, dict) and all(isinstance(record.get(name), dict) for name in ("metrics", "curves"))
     return record if complete and record.get("identity") == cell.identity() else None
@@ -107,8 +108,8 @@ def run_cell(cell: Cell, root: Path, keep: Literal["best", "last", "none"] = "no
         keep: Whether its weights stay (`regard_lab.experiment.kept_runs`).
 
     Returns:
-        How it ended. An error of the run is an outcome (`failed`), and so is missing data (`not run`); those of a user
-        too, so that a table's other cells are run.
+        How it ended. An error in the run is an outcome (`failed`), and so is missing data (`not run`). The same holds
+        for the user's errors, so that a table's other cells are still run.
     """
     if record := finished_record(cell, root):
         return Finished(cell, "reused", record)
@@ -125,7 +126,7 @@ def run_cell(cell: Cell, root: Path, keep: Literal["best", "last", "none"] = "no
 
 
 def _published(error: BaseException, root: Path) -> str:
-    """What an error says. Reports are published: no path of this machine."""
+    """The message of an error, without paths of this machine, because reports are published."""
     return str(error).replace(f"{root.resolve()}/", "").replace(f"{Path.home()}/", "~/")
 
 
@@ -141,7 +142,7 @@ def _run_anew(cell: Cell, root: Path, keep: Literal["best", "last", "none"]) -> 
     # What cuBLAS needs to be deterministic, before anything uses it.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     folder = _prepare_folder(cell, root)
-    # The same sums in the same order, whichever executor runs the cell; two processes beat two threads here.
+    # One thread gives the same sums in the same order under every executor; two processes beat two threads here.
     torch.set_num_threads(1)
     machine.reset_peak_memory()
     started, clock = datetime.datetime.now(datetime.UTC), time.perf_counter()
@@ -176,7 +177,7 @@ def _run_anew(cell: Cell, root: Path, keep: Literal["best", "last", "none"]) -> 
 
 
 def _prepare_folder(cell: Cell, root: Path) -> Path:
-    """The cell's folder, emptied if what it holds was made by another config, code or data."""
+    """The cell's folder, emptied if its content was made by a different config, code or data."""
     folder, identity = cell.folder(root), cell.identity()
     mark = folder / "identity.json"
     if folder.is_symlink() or folder.is_file():

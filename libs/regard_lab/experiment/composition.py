@@ -1,7 +1,7 @@
 """What a command line composes: `experiment=imdb model.attention=super scale=laptop`, or a cell of a table, `table=imdb seed=1`.
 
-Hydra reads the words and sets the values; the config in which they are set is made as `regard_lab.experiment.tables`
-makes a row's, which does without Hydra: that takes a tenth of a second per composition.
+Hydra reads the words and sets the values. The config in which they are set is made as `regard_lab.experiment.tables`
+makes a row's; the latter does without Hydra, which takes a tenth of a second per composition.
 """
 
 import re
@@ -29,7 +29,7 @@ CELL = "_cell"  # Hydra's group of whole configs, of which experiment, scale and
 
 
 def compose(project: Project, root: Path, overrides: list[str]) -> Composed:
-    """What Hydra composes out of overrides (`experiment=imdb`, `table=imdb`, `scale=laptop`, `model.attention=super`)."""
+    """The config that Hydra composes from overrides (`experiment=imdb`, `scale=laptop`, `model.attention=super`, …)."""
     name = store_configs(project, root, overrides)
     GlobalHydra.instance().clear()
     try:
@@ -54,7 +54,7 @@ def composed(project: Project, root: Path, config: DictConfig, experiment: str, 
         return Composed(values, spec, scale, experiment, table)
     alone = read_experiment(folder, experiment, scale)
     if alone.run is None:
-        raise UserError(f"experiment {experiment} does not say what to `run`: choose a table of it with table=NAME")
+        raise UserError(f"experiment {experiment} does not say what to `run`: choose one of its tables with table=NAME")
     spec = TableSpec(run=alone.run, rows=[{}], metrics={}, seeds=1, data_sets=alone.data_sets or {}, curves={})
     return Composed(values, spec, scale, experiment, None)
 
@@ -62,7 +62,8 @@ def composed(project: Project, root: Path, config: DictConfig, experiment: str, 
 def store_configs(project: Project, root: Path, words: Sequence[str]) -> str:
     """Tell Hydra which `experiment`, `scale` and `table` can be chosen, and return the name of the primary config.
 
-    Whole configs are made only for the choices that the words name, because Hydra copies its store in every composition.
+    Whole configs are made only for choices that the command line names, because Hydra copies its store in every
+    composition.
     """
     store, folder = ConfigStore.instance(), project.folder(root)
     experiments, tables = experiment_names(folder), project.tables(root)
@@ -123,7 +124,7 @@ def _whole(
 
 
 def explain(error: Exception, project: Project, root: Path, overrides: Sequence[str]) -> str:
-    """What Hydra or OmegaConf complains about, in one sentence with the nearest valid word."""
+    """A complaint of Hydra or OmegaConf as one sentence with the nearest valid word."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if isinstance(error, MissingConfigException):
         group, _, choice = (error.missing_cfg_file or "").rpartition("/")
@@ -155,7 +156,7 @@ def _not_of_the_table(project: Project, root: Path, choice: str) -> str:
 
 
 def usage(project: Project, root: Path) -> str:
-    """What can be said on the command line."""
+    """What can be written on the command line."""
     command = f"python -m projects.{project.name}.train"
     return "\n".join(
         [

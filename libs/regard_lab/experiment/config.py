@@ -1,6 +1,7 @@
 """Configs: the values of an experiment, a table and a row as one plain config, and its typed form.
 
-A key that the schema does not know is an error, never a silent default. Command lines are composed in `regard_lab.experiment.composition`.
+A key that the schema does not know is an error and never silently ignored. Command lines are composed in
+`regard_lab.experiment.composition`.
 """
 
 import functools
@@ -69,7 +70,7 @@ def _section(hint: Any) -> Any:
 
 
 def register_resolvers(project: Project) -> None:
-    """Make `${name:…}` known for each of a project's own resolvers."""
+    """Register `${name:…}` for each of a project's own resolvers."""
     for name, resolver in project.resolvers.items():
         OmegaConf.register_new_resolver(name, resolver, replace=True)
 
@@ -110,7 +111,7 @@ def _adapter(schema: type) -> TypeAdapter[Any]:
 
 
 def _refuse_unknown_keys(schema: Any) -> None:
-    """Make unknown keys errors, and strings no numbers, in `schema` and in the dataclasses of its fields."""
+    """Make unknown keys errors, and refuse strings as numbers, in `schema` and in the dataclasses of its fields."""
     if is_dataclass(schema):
         setattr(schema, "__pydantic_config__", ConfigDict(extra="forbid", strict=True))  # noqa: B010
         for hint in get_type_hints(schema).values():
@@ -120,7 +121,7 @@ def _refuse_unknown_keys(schema: Any) -> None:
 
 
 def _sentence(error: "ErrorDetails", schema: type, what: str) -> str:
-    """One complaint of pydantic as a sentence with the key, what it must be, and what it is."""
+    """One complaint of pydantic as a sentence: the key, what its value must be, and what it is."""
     path = [str(part) for part in error["loc"]]
     key = ".".join(path)
     match error["type"]:

@@ -3,8 +3,8 @@
 `read_module` renders each function, class and constant as a sequence of tokens in which other definitions of this
 repository stand as `Reference`s, names from outside are written with their full path, and local variables are numbered.
 Left out, because it cannot change a number: comments, docstrings and layout; annotations (fields of dataclasses and the
-like keep theirs); what a `raise`, an `assert` or a warning says; the names of local variables; `if TYPE_CHECKING:` and
-`if __name__ == "__main__":`; overloads. Nothing is imported: the code need not be able to run.
+like keep theirs); the message of a `raise`, an `assert` or a warning; the names of local variables; `if TYPE_CHECKING:`
+and `if __name__ == "__main__":`; overloads. Nothing is imported: the code need not be able to run.
 """
 
 import ast
@@ -24,7 +24,7 @@ from regard_lab.experiment.source_names import (
 )
 from regard_lab.experiment.token_writer import SILENT_STATEMENT, Token, TokenWriter, keeps_annotations
 
-# Bases whose methods call each other by names that are known; of any other base from outside every member may be called.
+# Bases whose methods call each other by known names; any other base from outside may call every member.
 PLAIN_BASES = {"typing.Protocol", "typing.Generic", "abc.ABC", "builtins.object"}
 MODULE_BASES = {"torch.nn.Module", "torch.nn.modules.module.Module"}
 
@@ -37,9 +37,9 @@ class Definition:
         tokens: Its text. Of a class: bases, decorators, and statements that bind no member.
         mentions: Names that the text uses as attributes, or as strings that could be names: members of any class are
             reached through these.
-        members: Of a class, each member by name, in order.
-        bases: Of a class, its bases within this repository.
-        hooks: Names of members that code from outside may call; `None` where every member may be.
+        members: For a class, each member by name, in order.
+        bases: For a class, its bases within this repository.
+        hooks: Names of members that code from outside may call; `None` if it may call every member.
     """
 
     tokens: tuple[Token, ...]
@@ -135,7 +135,7 @@ def _is_overload(statement: ast.stmt) -> bool:
 
 @functools.cache
 def module_hooks() -> frozenset[str]:
-    """The names that `torch.nn.Module` defines, read from its source without importing torch: it may call any of them by itself."""
+    """The names that `torch.nn.Module` defines and may itself call, read from its source without importing torch."""
     import importlib.util
 
     spec = importlib.util.find_spec("torch")

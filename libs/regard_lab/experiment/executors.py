@@ -27,14 +27,14 @@ LONGEST_TMPDIR = 70
 
 
 class Future(Protocol):
-    """What is used of a future here; those of `concurrent.futures`, submitit and Ray all have it."""
+    """The part of a future that is used here; those of `concurrent.futures`, submitit and Ray all have it."""
 
     def done(self) -> bool: ...
     def result(self) -> Any: ...
 
 
 class Executor(AbstractContextManager["Executor", None], Protocol):
-    """What is used of `concurrent.futures.Executor` here."""
+    """The part of `concurrent.futures.Executor` that is used here."""
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future: ...
 
@@ -64,9 +64,8 @@ class ProcessEnded(Exception):
 class Processes:
     """Processes that run cells, one thread each, forked from one that has imported torch and Lightning and not used them.
 
-    Each process is a pool of its own, so that one that dies takes only its own call with it: that call raises
-    `ProcessEnded`, and the next one gets a new process. Where there are GPUs, each process sees one of them and no
-    other.
+    Each process is a pool of its own, so a process that dies takes only its own call with it: that call raises
+    `ProcessEnded`, and the next call gets a new process. If there are GPUs, each process sees exactly one of them.
     """
 
     def __init__(self, workers: int) -> None:
@@ -110,7 +109,7 @@ class Processes:
 
 
 def gpus() -> list[str]:
-    """The GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` names them; none on a machine without."""
+    """The GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` names them; none on a machine without GPUs."""
     import torch
 
     count = torch.cuda.device_count()
@@ -119,7 +118,7 @@ def gpus() -> list[str]:
 
 
 def check_devices(devices: int) -> None:
-    """Refuse a cell that is to be trained on more GPUs than there are; say so where there are none, and the CPU stands in for them.
+    """Refuse a cell that needs more GPUs than there are; if there are none, say so and use the CPU instead.
 
     Raises:
         UserError: There are GPUs, and too few.
@@ -134,14 +133,14 @@ def check_devices(devices: int) -> None:
 
 
 def begin_worker(gpu: str | None) -> None:
-    """In a worker, before anything else: the one GPU that it sees, if there are any, and an end with its parent."""
+    """In a worker, before anything else: show it only one GPU, if there are any, and make it end with its parent."""
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     end_with_parent()
 
 
 def end_with_parent() -> None:
-    """In a worker: end as soon as the parent process has ended. It would keep running its cell while a new run starts the same one."""
+    """In a worker: end with the parent, or the worker would keep running a cell that a new run starts again."""
     parent = multiprocessing.parent_process()
 
     def wait() -> None:
@@ -153,8 +152,8 @@ def end_with_parent() -> None:
 
 
 def import_early(modules: Iterable[str] = ()) -> None:
-    """Begin the imports of `Processes`, and those of what it will run, in the background: half of the time of a small
-    table, which can be that of its checks. The first call in a process counts.
+    """Begin the imports of `Processes`, and those of what it will run, in the background. They take half of the time of
+    a small table, and can overlap with its checks. Only the first call in a process has an effect.
     """
     # Counts GPUs without CUDA, which a process must not have begun to use before it forks.
     os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
@@ -164,9 +163,10 @@ def import_early(modules: Iterable[str] = ()) -> None:
 
 
 def _short_socket_names() -> None:
-    """Processes talk through sockets below the temporary folder, whose names may have 107 bytes: 32 of them are multiprocessing's own.
+    """Processes talk through sockets below the temporary folder, whose names may have 107 bytes, 32 of which
+    multiprocessing uses.
 
-    Where TMPDIR is longer, these sockets, and nothing else, go to another folder.
+    If TMPDIR is longer than that, these sockets, and nothing else, go to another folder.
     """
     before = tempfile.tempdir
     if len(os.fsencode(tempfile.gettempdir())) <= LONGEST_TMPDIR:
@@ -179,7 +179,9 @@ def _short_socket_names() -> None:
             finally:
                 tempfile.tempdir = before
             return
-    raise UserError(f"TMPDIR ({tempfile.gettempdir()}) is too long a name for sockets: at most {LONGEST_TMPDIR} bytes")
+    raise UserError(
+        f"TMPDIR ({tempfile.gettempdir()}) is too long for the names of sockets: at most {LONGEST_TMPDIR} bytes"
+    )
 
 
 class Slurm:
@@ -206,7 +208,7 @@ class Slurm:
 class Ray:
     """One Ray task per call, on the cluster at `address` or on a local Ray with `workers` cores.
 
-    Where there are GPUs, a call has `devices` of them, or a part of one if local workers outnumber them.
+    If there are GPUs, a call gets `devices` of them, or a part of one if local workers outnumber them.
     """
 
     def __init__(self, workers: int, address: str | None = None, devices: int = 1) -> None:
@@ -241,13 +243,13 @@ EXECUTORS = ("inline", "processes", "slurm", "ray")
 def executor(
     name: str, *, workers: int | None = None, folder: Path = Path("runs/slurm"), devices: int = 1, **options: Any
 ) -> Executor:
-    """The executor of that name.
+    """The executor with that name.
 
     Args:
         name: One of `EXECUTORS`.
         workers: How many calls run at once. Default: one per GPU, or per core where there is no GPU.
         folder: Where Slurm's logs go.
-        devices: How many GPUs a call uses, where there are any. Those on Slurm ask for none if this is 0.
+        devices: How many GPUs a call uses, if there are any. A Slurm job asks for none if this is 0.
         options: Passed to submitit or Ray.
 
     Raises:
@@ -285,7 +287,7 @@ def as_finished(futures: Iterable[Future], *, every_s: float = 0.1) -> Iterator[
 
 
 def _call(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Ray makes tasks of Python functions only; this one calls whatever can be pickled."""
+    """Ray makes tasks only from Python functions; this one calls anything that can be pickled."""
     return function(*arguments)
 
 

@@ -6,8 +6,9 @@
     <section>    the sections of the project's typed config, such as `data`, `model`, `training`; a section left out is null
     scales       what `quick`, `laptop` and `paper` change, section by section
 
-A later layer wins, value by value: the bases with what the scale changes in them, this file, what the scale changes
-here; then a table's `config:`, and what a row or a command line sets. A list is replaced as a whole.
+A later layer overrides an earlier one, value by value. The order is: the bases with the scale's changes to them, this
+file, the scale's changes here, a table's `config:`, and finally what a row or a command line sets. A list is replaced
+as a whole.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,7 +32,7 @@ class Overlay:
     scales: Mapping[Scale, Values]
 
     def over(self, values: Values, scale: Scale) -> Values:
-        """`values` with this overlay laid over them."""
+        """`values` with this overlay applied to them."""
         return lay_over(lay_over(values, self.sections), self.scales.get(scale, {}))
 
 
@@ -82,7 +83,7 @@ def _bases(node: Node | None, above: tuple[str, ...]) -> list[str]:
     bases = [item.text() for item in node.items()] if isinstance(node.value, list) else [node.text()]
     for base in bases:
         if base in above:
-            raise node.error(f"{' -> '.join((*above, base))} is a circle")
+            raise node.error(f"{' -> '.join((*above, base))} is circular")
     return bases
 
 
@@ -109,7 +110,7 @@ def by_scale(node: Node, read: Callable[[Node], T]) -> dict[Scale, T]:
 
 
 def lay_over(values: Values, changes: Mapping[str, Any]) -> Values:
-    """`values` with `changes` laid over them: mappings are merged, everything else is replaced."""
+    """`values` overridden by `changes`: mappings are merged, everything else is replaced."""
     merged = dict(values)
     for name, change in changes.items():
         before = merged.get(name)
@@ -141,7 +142,7 @@ def key_paths(values: Mapping[str, Any], above: str = "") -> list[str]:
 
 
 def check_scale(scale: str) -> Scale:
-    """The scale of that name, or a `UserError` that lists them."""
+    """The scale with that name, or a `UserError` that lists all scales."""
     for known in SCALES:
         if scale == known:
             return known

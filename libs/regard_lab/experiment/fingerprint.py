@@ -1,16 +1,16 @@
 """Code fingerprints: a hash of the definitions that a cell reaches, and of nothing else.
 
 A cell reaches its `run` function, its config's schema and what it finds by name (its mechanism), and from these every
-function, class and constant that they name, directly or not. The hash of a definition is that of its text
-(`regard_lab.experiment.definitions`) with the hash of each definition that it names in that name's place. So it depends
-on what a definition says and not on what it is called or where it stands: a function may be renamed or moved to another
-file, a message, a docstring or an annotation may change, and the fingerprint stays; a formula changes exactly what uses
-it.
+function, class and constant that they name, directly or indirectly. The hash of a definition is the hash of its text
+(`regard_lab.experiment.definitions`) in which each name of another definition is replaced by that definition's hash. So
+it depends on what a definition says and not on its name or location: a function may be renamed or moved to another
+file, a message, a docstring or an annotation may change, and the fingerprint stays the same; changing a formula changes
+the fingerprints of exactly those cells that use it.
 
-Of a class, members count if the code that is reached mentions them by name, or if code from outside may call them; a
-name that is only computed (`getattr(layer, f"{kind}_scale")`) is not seen, so write it out. Statements that run when a
-module is imported count for every module that is imported on the way. Packages from outside are named and not followed
-(a record has their versions).
+A member of a class counts if the code that is reached mentions it by name, or if code from outside may call it; a name
+that is computed at run time (`getattr(layer, f"{kind}_scale")`) is not seen, so write it out. Statements that run when
+a module is imported count for every module that is imported on the way. Packages from outside are named and not
+followed (a record has their versions).
 """
 
 from collections.abc import Iterable, Mapping
@@ -61,9 +61,9 @@ def code_fingerprint(roots: Iterable[str], root: Path) -> str:
 
 
 def definition_hashes(roots: Iterable[str], root: Path) -> dict[str, dict[str, str]]:
-    """A short hash of each definition that is reached, by module and name: what two fingerprints differ in.
+    """A short hash of each definition that is reached, by module and name, to show where two fingerprints differ.
 
-    It is of the definition's own text, without those that it names, so that a change shows up where it was made.
+    It covers only the definition's own text, not the definitions that it names, so a change shows up where it was made.
     """
     hashes: dict[str, dict[str, str]] = {}
     by_definition: dict[tuple[str, str], list[str]] = {}
@@ -123,7 +123,7 @@ class _Walk:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.definitions: dict[Reference, Definition] = {}
-        self.members: dict[Reference, list[str]] = {}  # of a class, those that count so far
+        self.members: dict[Reference, list[str]] = {}  # the members of a class that count so far
         self.waiting: dict[str, list[Reference]] = {}  # by name, classes whose member of that name is not yet mentioned
         self.mentions: set[str] = set()
         self.modules: set[str] = set()
@@ -184,7 +184,7 @@ class _Walk:
         self.to_do.append(self.definitions[cls].members[name])
 
     def _hooks(self, node: Reference, definition: Definition) -> frozenset[str] | None:
-        """The names that code from outside may call on a class, its bases' among them; `None`: any."""
+        """The names that code from outside may call on a class, including those of its bases; `None` means any."""
         hooks = definition.hooks
         for base in definition.bases:
             self.add(base)

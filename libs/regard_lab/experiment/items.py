@@ -1,4 +1,4 @@
-"""What came out for each test item: kept compactly beside a result, so that intervals can be over seeds × items.
+"""The outcome of each test item, kept compactly beside a result, so that intervals can be over seeds × items.
 
 A `run` function that returns an `ItemisedResult` leaves `runs/…/<cell>.items.npz`; a table's are collected into one file in Git,
 
@@ -6,7 +6,7 @@ A `run` function that returns an `ItemisedResult` leaves `runs/…/<cell>.items.
 
 Outcomes that are all 0 or 1 (right or wrong) are packed bits, all others float16, or float32 where that is too coarse:
 20 seeds of four rows on 25,000 texts take 250 KB. The same content gives the same bytes. Items are paired by their
-number in the test split; `numbers` says which they are where a seed draws its own.
+number in the test split; `numbers` gives these numbers if a seed draws items of its own.
 """
 
 import io
@@ -24,7 +24,7 @@ from regard_lab.common.errors import UserError
 from regard_lab.experiment.run_result import RunResult
 
 MANIFEST = "manifest"
-HALF_ERROR = 2**-10  # relative; what float16 may lose, far below what an item's outcome can be trusted to
+HALF_ERROR = 2**-10  # relative; what float16 may lose, far below the accuracy of an item's outcome
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class ItemisedResult(RunResult):
 
     Attributes:
         items: Metric -> one value per item, whose mean is the metric, in its unit or as 0 and 1 for a share in %.
-        numbers: Which item of the split each value is of; left out, 0, 1, 2 …
+        numbers: The item of the split to which each value belongs. Default: 0, 1, 2 …
     """
 
     items: Mapping[str, Sequence[float]] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class ItemisedResult(RunResult):
 
 @dataclass(frozen=True)
 class Outcomes:
-    """One metric of one cell: `values[i]` is of item `numbers[i]`."""
+    """One metric of one cell: `values[i]` belongs to item `numbers[i]`."""
 
     values: NDArray[np.float64]
     numbers: NDArray[np.int64]
@@ -121,7 +121,7 @@ def _values(array: NDArray[Any], kind: str, n: int) -> NDArray[np.float64]:
 
 
 def keep(measured: RunResult, cell: str, record: Path) -> dict[str, Any] | None:
-    """Write a cell's items beside its record, if it has any; what the record says of them: their checksum and how many there are."""
+    """Write a cell's items, if any, beside its record; returns what the record says about them: checksum and number."""
     if not isinstance(measured, ItemisedResult) or not measured.items:
         return None
     outcomes = outcomes_of(measured)
@@ -131,7 +131,8 @@ def keep(measured: RunResult, cell: str, record: Path) -> dict[str, Any] | None:
 
 
 def collect(records: Mapping[str, tuple[Path, Mapping[str, Any]]], result: Path) -> str | None:
-    """Gather the items of a table's cells into the file beside its result; its checksum, or `None` if no cell has any.
+    """Gather the items of a table's cells into a file beside its result; returns its checksum, or `None` if there are
+    none.
 
     Args:
         records: Cell -> the path of its record, and the record.
@@ -150,7 +151,7 @@ def collect(records: Mapping[str, tuple[Path, Mapping[str, Any]]], result: Path)
 
 
 def read(path: Path, sha256: str) -> dict[str, dict[str, Outcomes]]:
-    """Read a file of items; one that is missing or is not the one the checksum was taken of is a `UserError`."""
+    """Read a file of items; a missing file, or one with a different checksum, raises a `UserError`."""
     if not path.exists():
         raise UserError(f"{path} does not exist, but its result says that items were kept; run the table again")
     if (actual := files.sha256(path)) != sha256:

@@ -1,8 +1,8 @@
 """Runs whose weights stay: `python -m projects.<paper>.evaluate <run folder> [data=NAME] [section.key=value …]`, and `regard_lab.load(<run folder>)`.
 
 A run's folder then holds `kept.json` (the config, what was run, and the metrics) and `weights/`
-(`regard_lab.training.kept`). To evaluate is to run the cell's own function on these weights, without training: what it
-measures is measured by the same code as after training. To load is to run it until it has its first model.
+(`regard_lab.training.kept`). Evaluating means running the cell's own function on these weights, without training, so
+measurements are made by the same code as after training. Loading means running it until it has its first model.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ LAST_EPOCH = "last_epoch"  # in the names of metrics of the last epoch's weights
 def write_kept(
     cell: Cell, folder: Path, metrics: dict[str, float], artefacts: list[Path], keep: Literal["best", "last"]
 ) -> None:
-    """Leave a cell's weights in its folder, if it has trained any, with all that another process needs to run it on them."""
+    """Leave a cell's trained weights, if any, in its folder, with all that another process needs to run on them."""
     from regard_lab.training.kept import keep_weights
 
     if not keep_weights(folder, artefacts, folder / WEIGHTS, keep):
@@ -45,7 +45,7 @@ def write_kept(
 
 
 def read_kept(folder: Path) -> dict[str, Any]:
-    """What `write_kept` wrote.
+    """Read what `write_kept` wrote.
 
     Raises:
         UserError: The folder is not that of a run, or its weights were not kept.
@@ -69,7 +69,7 @@ def evaluate(folder: Path, changes: dict[str, Any], root: Path) -> dict[str, flo
         root: The folder of the repository.
 
     Returns:
-        The metrics by name; those of weights that were not kept are left out.
+        The metrics by name; metrics that need weights that were not kept are left out.
 
     Raises:
         UserError: The run was not kept, or the config does not know a key.
@@ -92,11 +92,11 @@ def load_model(folder: Path | str, name: str = "", root: Path | None = None) -> 
 
     Args:
         folder: The run's folder.
-        name: Of a run that trains several, the folder of the one wanted, such as a task of GLUE. Default: the first.
+        name: Which model to return if the run trains several: its folder, such as a task of GLUE. Default: the first.
         root: The folder of the repository. Default: the current one.
 
     Raises:
-        UserError: The run was not kept, or trains no model of that name.
+        UserError: The run was not kept, or trains no model with that name.
     """
     from regard_lab.experiment.project import load
     from regard_lab.training import kept as weights
@@ -147,7 +147,7 @@ def evaluate_words(project: Project, words: list[str], root: Path) -> int:
     """Evaluate what a command line names, and print each metric beside that of the training.
 
     Returns:
-        0; 1 where a metric of the same config is not what it was.
+        0, or 1 if a metric of the same config is not what it was.
     """
     import yaml
 
@@ -183,7 +183,7 @@ def evaluate_words(project: Project, words: list[str], root: Path) -> int:
 
 
 def _units(project: Project, kept: dict[str, Any], root: Path) -> dict[str, str]:
-    """The unit of each metric, as any table with the same work says."""
+    """The unit of each metric, taken from any table that runs the same function."""
     from regard_lab.experiment.table_file import read_table
 
     units: dict[str, str] = {}

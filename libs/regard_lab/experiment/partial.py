@@ -1,6 +1,8 @@
-"""A table whose cells take longer than one sitting: stopped after some minutes, written with what has finished, and continued from that result.
+"""A table that takes longer than one sitting: stopped after some minutes, written as far as finished, and continued
+later.
 
-The result of such a table is in Git, its records in it, so another day or another machine goes on where this one stopped:
+The result of such a table is in Git and contains its records, so the run can be continued another day or on another
+machine:
 
     python -m regard_lab.reproduce cab/lm --scale laptop --minutes 60                 # rows without all of their seeds say "not run"
     python -m regard_lab.reproduce cab/lm --scale laptop --minutes 60 --from-result   # cells that the result has are not run again
@@ -17,7 +19,7 @@ from regard_lab.experiment.tables import Table
 
 
 def run_cell_before(cell: Cell, root: Path, deadline: float) -> Finished:
-    """Run a cell unless it is too late to begin; one that has begun runs to its end.
+    """Run a cell unless it is too late to start; a cell that has started runs to its end.
 
     Args:
         cell: What to run.
@@ -25,7 +27,7 @@ def run_cell_before(cell: Cell, root: Path, deadline: float) -> Finished:
         deadline: Seconds since 1970 after which no cell begins.
 
     Returns:
-        How it ended: `not run` where the time was over.
+        How it ended: `not run` if the time was up.
     """
     late = time.time() - deadline
     if late > 0 and not finished_record(cell, root):
@@ -34,9 +36,10 @@ def run_cell_before(cell: Cell, root: Path, deadline: float) -> Finished:
 
 
 def restore_records(table: Table, root: Path) -> int:
-    """Put the records that a table's result holds back under `runs/`, so that their cells count as finished.
+    """Put the records from a table's result back under `runs/`, so that their cells count as finished.
 
-    Only records of the very config, code and data that the table has now are taken; one that is under `runs/` already stays.
+    Only records of exactly the table's current config, code and data are taken; a record that is already under `runs/`
+    stays.
 
     Args:
         table: The table.

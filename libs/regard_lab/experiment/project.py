@@ -1,4 +1,5 @@
-"""What a project tells the lab about itself, and how the lab finds it: `projects/<paper>/config.py` holds one `PROJECT`.
+"""How a project describes itself to the lab, and how the lab finds it: `projects/<paper>/config.py` holds one
+`PROJECT`.
 
 Projects are a layer above the lab, so the lab never imports one by statement; it looks `PROJECT` up by the paper's
 name. What needs torch is named as `module:function` and imported on first use: fingerprinting the code must not need to
@@ -20,11 +21,11 @@ class Project:
     """One paper's project.
 
     Attributes:
-        name: The paper's name, that of its folder.
+        name: The paper's name, which is that of its folder.
         schema: The typed config, a dataclass.
         check: `module:function`; the function takes a config and raises `ValueError` for one that cannot run, before
             any work.
-        modules: Of a config, the modules that a cell reaches by name only, such as its mechanism.
+        modules: Gives for a config the modules that a cell reaches only by name, such as its mechanism.
         resolvers: Functions that its configs may call, as `${name:…}`.
     """
 

@@ -75,16 +75,16 @@ class Restamp:
     """A proof that new code gives the old code's numbers: cells run again, equal to the last bit in every metric compared.
 
     Attributes:
-        old: The result's fingerprint before.
-        new: Its fingerprint since.
+        old: The result's old fingerprint.
+        new: The result's new fingerprint.
         cells: The cells that were run.
-        compared: What was equal in each of them: metrics, curves, exhibits.
-        left_out: Metrics that are times or memory, which no two runs share.
+        compared: What was compared and found equal in each cell: metrics, curves, exhibits.
+        left_out: Metrics that are times or memory, which never agree between two runs.
         against: What they were compared with: `the record`, or the revision whose code was run on the same machine.
         device: The machine that ran them.
         revision: The revision of the new code.
         date: The day, in UTC.
-        note: Why no cell had to be run, where none was.
+        note: Why no cell had to be run, if none was.
     """
 
     old: str
@@ -107,7 +107,7 @@ class Result:
         paper: The project.
         table: The table's name.
         scale: `quick`, `laptop` or `paper`.
-        fingerprint: That of the code and the configs that made it; data have their own checksums.
+        fingerprint: The fingerprint of the code and the configs that made it; data have their own checksums.
         data: The data sets that it used.
         rows: Its rows, in the order of the table's file.
         records: Each cell's record.
@@ -115,8 +115,8 @@ class Result:
         restamps: Proofs that let the fingerprint follow a change of code.
         floors: Rows of trivial and simple models (`{"floor": "majority"}`), with which the gate compares `rows`.
         floor_records: Each floor's record, by its cell.
-        floor_fingerprint: That of the floors' code.
-        gate: What the gate says, for readers of the file.
+        floor_fingerprint: The fingerprint of the floors' code.
+        gate: The gate's judgement, for readers of the file.
         items: The SHA-256 of the file of test items beside the result (`regard_lab.experiment.items`); `None` if none
             were kept.
         outcomes: What that file holds, by cell and metric; not in the JSON.
@@ -158,7 +158,7 @@ def write_result(path: Path, result: Result) -> None:
 
 
 def read_result(path: Path) -> Result:
-    """Read a result; a file that is missing, truncated or of another shape is one clear `UserError`."""
+    """Read a result; a file that is missing, truncated or malformed raises one clear `UserError`."""
     value = read_json(path)
     try:
         rows = [_read_row(row) for row in value["rows"]]

@@ -1,7 +1,7 @@
 """The command that trains one cell: `python -m projects.<paper>.train experiment=… model.attention=… scale=… seed=…`.
 
 The words are Hydra's, and so are `-m` (a sweep, by any launcher that is installed), `--cfg job` and `--help`. With
-`table=…` and a row's values the cell is that table's, and the table will not run it again. `keep=best|last|none` says
+`table=…` and a row's values the cell belongs to that table, which will not run it again. `keep=best|last|none` says
 which weights stay in the run's folder.
 """
 
@@ -42,7 +42,7 @@ def command_of(project: Project) -> int:
 
 
 def train(project: Project, words: list[str], root: Path) -> int:
-    """Hand the words of a command line to Hydra and train what they say.
+    """Pass the words of a command line to Hydra and train what they specify.
 
     Args:
         project: Whose cell.
@@ -102,7 +102,7 @@ def train(project: Project, words: list[str], root: Path) -> int:
 
 
 def _keep(words: list[str]) -> tuple[Keep | None, list[str]]:
-    """What the words say of weights, and the other words, which are Hydra's."""
+    """Which weights the words ask to keep, and the remaining words, which are Hydra's."""
     said = [word.partition("=")[2] for word in words if word.startswith("keep=")]
     if said and said[-1] not in KEEP:
         raise UserError(f"keep must be one of {', '.join(KEEP)}, got {said[-1]!r}.{nearest(said[-1], KEEP)}")
@@ -116,13 +116,13 @@ def train_one(project: Project, chosen: Composed, root: Path, keep: Keep | None 
         project: Whose cell.
         chosen: The config.
         root: The folder of the repository.
-        keep: Which weights stay. If they are asked for and not there, the cell is run again. Default: None, those of
-            the best epoch if it is run now.
+        keep: Which weights stay. If they are requested but missing, the cell is run again. Default: None, those of the
+            best epoch if the cell is run now.
     """
     check_config(project, chosen.config)
     for name in chosen.spec.data_sets:
         data.ensure(name, root, data_source(chosen.config))
-    cell = cell_of(project, chosen, root)  # only now do its data have their checksum
+    cell = cell_of(project, chosen, root)  # only now is the checksum of its data known
     check_devices(cell.devices)
     folder = cell.folder(root)
     if keep in ("best", "last") and not (folder / KEPT).exists():
@@ -139,7 +139,7 @@ def train_one(project: Project, chosen: Composed, root: Path, keep: Keep | None 
         print(f"  weights: python -m projects.{cell.paper}.evaluate {folder.relative_to(root)}")
     elif keep in ("best", "last"):
         raise UserError(
-            f"{cell.id} has left no weights: it trains nothing, or what it uses was trained before without keeping them (remove runs/artefacts)"
+            f"{cell.id} has left no weights: it trains nothing, or its models were trained earlier without keeping weights (remove runs/artefacts)"
         )
     return metrics
 

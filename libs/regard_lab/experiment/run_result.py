@@ -1,4 +1,4 @@
-"""What the work of a cell returns: the one thing on which projects and the cell runner must agree."""
+"""The return value of a cell's work: the one interface on which projects and the cell runner must agree."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +10,7 @@ class RunResult:
 
     Attributes:
         metrics: One value per metric.
-        curves: One value per epoch of what was followed over training.
+        curves: One value per epoch for each quantity tracked during training.
         exhibits: What a figure shows besides metrics, as plain JSON values: pictures and sounds (PNG and WAV as
             base64, `regard_lab.common.images` and `sounds`), tokens, maps. They are part of the cell's record and so of the result, which is
             in Git: keep them small.

@@ -1,4 +1,4 @@
-"""The cells of several tables on one executor: each table is handed on when its last cell has ended."""
+"""Run the cells of several tables on one executor; each table is yielded when its last cell has ended."""
 
 import math
 import time
@@ -18,7 +18,7 @@ from regard_lab.experiment.tables import Table
 
 @dataclass
 class Run:
-    """A table that is being run: its cells that have ended, how many have not, and since when."""
+    """A table that is being run: its finished cells, how many are unfinished, and when it started."""
 
     table: Table
     finished: list[Finished] = field(default_factory=list)
@@ -55,7 +55,7 @@ def run_tables(
                         check_devices(cell.devices)
                     on_several.append((run, cell))
                     continue
-                if pool is None:  # not before there is something to run: to start it takes seconds
+                if pool is None:  # not before there is something to run, because starting it takes seconds
                     count = min(workers, cells) if workers else None
                     gpus = int(run.table.scale == "paper")  # a cluster's; smaller scales run on any machine
                     pool = stack.enter_context(executor(where, workers=count, devices=gpus, **options))
@@ -65,7 +65,7 @@ def run_tables(
                 yield run
 
         def ended() -> Iterator[tuple[Run, Cell, Finished]]:
-            """Cells on one device as they end; then those on several, which have the machine to themselves."""
+            """Yield cells on one device as they end; then those on several, each of which has the machine to itself."""
             for future in as_finished(under_way):
                 yield *under_way[future], end_of(future, under_way[future][1])
             for run, cell in on_several:
@@ -100,7 +100,7 @@ def left_to_run(run: Run, root: Path) -> list[Cell]:
 
 
 def end_of(future: Future, cell: Cell) -> Finished:
-    """How a cell ended. That its process died is one failed cell, and not the end of the others."""
+    """How a cell ended. A process that dies is one failed cell and does not end the others."""
     try:
         end: Finished = future.result()
     except ProcessEnded as error:

@@ -1,4 +1,4 @@
-"""What names mean in this repository's source files, found out without importing them.
+"""The meaning of names in this repository's source files, determined without importing them.
 
 A name of a module is bound by its own statements, or imported: `resolve` follows a full path (`regard.build`) through
 imports and re-exports, also those under `if TYPE_CHECKING:`, to the module that binds it. Anything from outside keeps
@@ -96,7 +96,7 @@ def _file_statement(statement: ast.stmt, names: Names, package: str) -> None:
             bound = bound_names([statement]) | (
                 {changed} if (changed := _changes(statement)) in names.bindings else set()
             )
-            for name in sorted(bound - names.imported.keys()):  # a set has another order in every process
+            for name in sorted(bound - names.imported.keys()):  # a set has a different order in every process
                 names.bindings.setdefault(name, []).append(statement)
             binds = isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.If | ast.Try)
             if not (bound and (binds or changed in bound)) and not isinstance(statement, ast.Pass):
@@ -182,7 +182,7 @@ def split_path(path: str, root: Path) -> list[str]:
 
 
 def without_docstrings(body: list[ast.stmt]) -> list[ast.stmt]:
-    """The statements that do something: without docstrings, those of constants and fields, which follow them, included."""
+    """The statements that do something: without docstrings, including those that follow constants and fields."""
     return [one for one in body if not (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant))]
 
 

@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a cell once it has ended: its config with its metrics (`hparams`), and the pictures that it leaves for figures."""
+"""What TensorBoard shows of a finished cell: its config with its metrics (`hparams`), and its pictures for figures."""
 
 from collections.abc import Iterator
 from pathlib import Path

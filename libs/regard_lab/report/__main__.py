@@ -1,8 +1,8 @@
 """`python -m regard_lab.report` writes `reports/`: a static site with every table, figure and claim, and the tables as csv, Markdown and LaTeX.
 
-It is of the scales that are evidence, and it writes the findings into the READMEs where they have the marks for them
-(`regard_lab.report.readme`). Where there are `quick` results, the same site with them is in `reports/quick/`, which is
-not in Git.
+The site covers the scales that count as evidence, and the command also writes the findings into READMEs that have the
+marks for them (`regard_lab.report.readme`). If there are `quick` results, the same site with them is in
+`reports/quick/`, which is not in Git.
 
 Exit code 2 with one sentence if a result or a paper's file cannot be read; the old report then stays intact.
 """

@@ -1,4 +1,4 @@
-"""Sizes and budgets of a result: how many runs, of what size, how long they took and on which machines; read from its records."""
+"""Sizes and budgets of a result, from its records: how many runs, how large, how long, and on which machines."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any
 from regard_lab.experiment.results import Result
 from regard_lab.report.records import flat
 
-# What is a size, by the last name of its config key, in the order of the page.
+# The config keys that are sizes, by their last name, in the order of the page.
 SIZES = [
     "train_examples",
     "train_texts",
@@ -89,7 +89,7 @@ def _sizes(record: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _named(path: str, whole: Mapping[str, object]) -> str:
-    """The last name in words, with the one before it where another size has the same."""
+    """The last name in words, together with the one before it if another size has the same last name."""
     before, _, last = path.rpartition(".")
     twins = sum(other.rsplit(".", 1)[-1] == last for other in whole)
     inside = before.replace("fitting", "").strip(".").rsplit(".", 1)[-1] if twins > 1 else ""
@@ -97,7 +97,7 @@ def _named(path: str, whole: Mapping[str, object]) -> str:
 
 
 def _machines(records: list[dict[str, Any]]) -> list[str]:
-    """Processors by how many runs they made; the number is said where there are several."""
+    """Processors by how many runs they made; the number is given if there are several."""
     counts = Counter(_machine(record) for record in records)
     counts.pop("", None)
     return [name if len(counts) == 1 else f"{name} ({count} runs)" for name, count in counts.most_common()]

@@ -21,7 +21,7 @@ from regard_lab.report.view import PaperView
 class Drawn:
     """A figure on a page; `path` is `None` if there is nothing to draw yet. `alt` says in words what is drawn; sizes are CSS pixels.
 
-    A figure of sounds has `players` instead, label and path of each, and `alt` says what is to be heard.
+    A figure of sounds has `players` instead, with the label and path of each, and `alt` says what can be heard.
     """
 
     name: str

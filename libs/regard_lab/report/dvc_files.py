@@ -1,4 +1,5 @@
-"""Small files that `dvc metrics` and `dvc plots` read: what a change of code or config did to verdicts and numbers.
+"""Small files for `dvc metrics` and `dvc plots`, which show what a change of code or config did to verdicts and
+numbers.
 
 metrics.json                    per paper: claims by verdict, tables by what has been run, results that are stale
 plots/<paper>-<table>.csv       per table: its first claim's metric (else its first column), one bar per row, at the best scale with a result

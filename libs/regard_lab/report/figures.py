@@ -53,7 +53,8 @@ COLOURS = {
     "hyper": "#5d2e8c",
     "kde": "#7a9a01",
 }
-# What is no mechanism of the library, such as a control or a design, has no colour: a grey, a filling of its marker and a kind of line.
+# A control, a design, or anything else that is not a mechanism of the library gets no colour but a grey, a marker
+# filling and a line style.
 GREYS = ("#767676", "#a8a8a8", "#4f4f4f")
 FILLINGS: tuple[Literal["none", "left", "top", "right", "bottom", "full"], ...] = (
     "none",
@@ -67,7 +68,7 @@ LINES = ("-", "--", ":", "-.")
 STYLE: dict[Any, Any] = {
     "svg.hashsalt": "regard",
     "svg.fonttype": "none",  # text stays text: it can be searched, copied and read aloud
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so that room for letters is the same on every machine
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so that text has the same size on every machine
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -81,7 +82,7 @@ STYLE: dict[Any, Any] = {
     "figure.dpi": 100,
 }
 QUICK = "quick: mechanics, not evidence"
-FONTS = b"'DejaVu Sans', Verdana, sans-serif"  # where a reader has none, the next as wide
+FONTS = b"'DejaVu Sans', Verdana, sans-serif"  # if the reader's machine lacks it, the next font of the same width
 
 
 class Results:
@@ -106,10 +107,10 @@ class Results:
 
 @dataclass(frozen=True)
 class Sounds:
-    """What a page lets its reader hear, in place of a drawing.
+    """Sounds that a page plays in place of a drawing.
 
     Attributes:
-        said: What is to be heard in all of them, in words.
+        said: A description of what can be heard in all of them.
         players: Label -> a sound of `regard_lab.common.sounds`.
     """
 
@@ -144,7 +145,7 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def colour(key: Key) -> str:
-    """The colour of a row's mechanism; a grey for what is none of the library's, the same every time."""
+    """The colour of a row's mechanism; for one that is not the library's, a grey that is the same every time."""
     name = _name(key)
     return COLOURS.get(name) or GREYS[zlib.crc32(name.encode()) % len(GREYS)]
 
@@ -173,7 +174,7 @@ def _name(key: Key) -> str:
 
 
 def data_ticks(axis: Axis, values: Iterable[float], form: str = "{:g}", room: float = 0.045) -> None:
-    """Put ticks at the data and nowhere else; neighbours too close for two labels share one, "45, 46".
+    """Put ticks only at the data; neighbours too close for two labels share one, "45, 46".
 
     Args:
         axis: The x or y axis, its scale already set.
@@ -202,7 +203,7 @@ def data_ticks(axis: Axis, values: Iterable[float], form: str = "{:g}", room: fl
 
 
 def plain_log_ticks(axis: Axis) -> None:
-    """A logarithmic axis whose ticks are written out: 1, 2, 5, 10 …, and as many of them as two decades need to have more than one."""
+    """A logarithmic axis with ticks written out: 1, 2, 5, 10 …, enough of them that two decades have more than one."""
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
     axis.set_minor_formatter(NullFormatter())
@@ -242,7 +243,7 @@ def seed_dots(result: Result | None, metric: str, title: str) -> Figure | None:
 
 
 def seed_titles(row: Row, measured: Metric) -> list[str]:
-    """What is shown on hover over each seed of a row: "super, seed 0: 78.4 % (mean of 5: 78.1 %)"."""
+    """The text shown on hover over each seed of a row: "super, seed 0: 78.4 % (mean of 5: 78.1 %)"."""
     unit = f" {measured.unit}" if measured.unit else ""
     mean = f" (mean of {measured.n}: {number(measured.mean)}{unit})" if measured.n > 1 else ""
     return [
@@ -297,7 +298,7 @@ def _twins(row: Row, rows: list[Row]) -> int:
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    """A figure of this size in inches with one pair of axes, in no window."""
+    """A figure of this size in inches with one pair of axes, without a window."""
     figure = Figure(figsize=(width, height))
     return figure, figure.subplots()
 
@@ -307,7 +308,7 @@ def _with_unit(title: str, metric: Metric) -> str:
 
 
 def scale_words(result: Result) -> str:
-    """The scale that a figure shows, and that quick is no evidence."""
+    """The scale that a figure shows, and, for quick, the remark that it is no evidence."""
     return QUICK if result.scale == "quick" else f"{result.scale} scale"
 
 

@@ -1,9 +1,9 @@
 """What a paper's reproduction found, in three to seven sentences: `projects/<paper>/findings.yaml`, read strictly.
 
-    names       words with digits that are names and no results ("CIFAR-10"); a text has no other digits
+    names       words with digits that are names, not results ("CIFAR-10"); a text may have no other digits
     findings    a list, the weightiest first, each with
       says        one sentence or two; `{name}` stands for a value
-      caveat      what a reader must know beside it; may be left out
+      caveat      what a reader must also know; may be left out
       claims      claim -> the verdict on which the sentence rests
       groups      group of claims -> its verdict
       gates       table -> the status of its gate
@@ -12,12 +12,12 @@
                     table, row, metric                   the mean of a row
                     table, row, metric, against          its mean minus that of another row, with the 95 % interval
                     table, row, metric, over             its mean over that of another row
-                    table, floor, metric                 what a floor of the table's gate reaches
+                    table, floor, metric                 the value that a floor of the table's gate reaches
                     count: <verdict>, kind: <kind>       how many groups of that kind have that verdict; `count: all` counts them all
                   and for each `digits`; `form`: `full` (sign, unit, interval), `plain` (size and unit) or `number` (size alone); and
                   `between`: [least, most] for which the sentence is true
 
-A sentence whose verdicts or values have moved is shown as such, and a test fails until somebody has read it again.
+A sentence whose verdicts or values have changed is shown as such, and a test fails until somebody has reviewed it.
 """
 
 import re
@@ -57,7 +57,7 @@ class Rest:
 
 @dataclass(frozen=True)
 class Finding:
-    """A sentence with today's numbers. `moved` says what no longer is as it was when it was written."""
+    """A sentence with today's numbers. `moved` says what has changed since it was written."""
 
     says: str
     caveat: str
@@ -93,7 +93,7 @@ def findings(project: Path, view: PaperView) -> list[Finding]:
         view: Its tables and claims with their results.
 
     Raises:
-        UserError: A finding that names what is not there, or has a number that comes from no result.
+        UserError: A finding that names something that does not exist, or has a number that comes from no result.
     """
     if not (project / FILE).exists():
         return []
@@ -131,7 +131,7 @@ def _finding(node: Node, view: PaperView, names: list[str]) -> Finding:
 
 
 def _filled(node: Node, values: Mapping[str, str], names: list[str]) -> str:
-    """The text with its values. A digit that is no value and in no name would be a number that nothing measured."""
+    """The text with its values. A digit that is in neither a value nor a name would be an unmeasured number."""
     text = node.text()
     bare = PLACEHOLDER.sub("", text)
     for name in sorted(names, key=len, reverse=True):

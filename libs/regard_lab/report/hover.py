@@ -1,4 +1,5 @@
-"""Values on hover, and a description in words, for any figure: both are read off the drawing, so that no figure has to say them twice.
+"""Values on hover, and a description in words, for any figure; both are read off the drawing, so no figure repeats
+them.
 
 In the SVG every marker has a `<title>`, which browsers show when the pointer rests on it. A figure that knows more
 about its points than their coordinates, such as which seed they are, says so by `titles`.
@@ -21,11 +22,11 @@ from regard_lab.common.formatting import MINUS, number
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 TITLES = "regard_titles"  # the attribute of an artist that holds what `titles` was given
-LISTED = 12  # more names of one kind are counted in a description, not listed
+LISTED = 12  # if there are more names of one kind, a description gives only their number
 
 
 def titles(line: Line2D, texts: Sequence[str]) -> None:
-    """Say what is shown on hover over each marker of a line, in the order of its points."""
+    """Set the text that is shown on hover over each marker of a line, in the order of its points."""
     setattr(line, TITLES, list(texts))
 
 
@@ -78,7 +79,7 @@ def with_titles(svg: bytes, marked: dict[str, list[str]]) -> bytes:
 
 
 def describe(figure: Figure) -> str:
-    """What is drawn, in words, for those who do not see it: axes with their ranges, and the names of the series."""
+    """A description of the drawing for readers who cannot see it: axes with their ranges, names of the series."""
     panels = [text for axes in figure.axes if (text := _panel(axes))]
     several = f"{len(panels)} panels. " if len(panels) > 1 else ""
     return several + " ".join(panels) if panels else "A picture, whose caption says what it shows."
@@ -119,7 +120,7 @@ def _where(axis: Axis, value: float) -> str:
 
 
 def _tick(axis: Axis, value: float) -> str:
-    """The words at a place of an axis that has words; else the number."""
+    """The label at a position of an axis that has word labels; otherwise the number."""
     ticks = zip(axis.get_ticklocs(), [text.get_text() for text in axis.get_ticklabels()], strict=False)
     for place, words in ticks:
         if words and not re.fullmatch(r"[\d.,×⁰-⁹^{}$−+ -]*", words) and abs(place - value) < 0.5:

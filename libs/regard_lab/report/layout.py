@@ -1,4 +1,4 @@
-"""How a table stands on its page: parts of the key as columns, metrics that claims rest on first, each row beside its baseline, the best marked."""
+"""A table's page: parts of the key as columns, claimed metrics first, rows beside their baselines, the best marked."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from regard_lab.experiment.results import DataUse, Metric, Result, Row, Scale
 from regard_lab.experiment.table_file import Column
 from regard_lab.report.view import Entry, Line, TableView
 
-BASELINE: Key = {"attention": "softmax"}  # where no gate names a reference row
+BASELINE: Key = {"attention": "softmax"}  # used if no gate names a reference row
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,13 @@ class Layout:
     Attributes:
         factors: The parts of the rows' keys, in words.
         columns: The metrics that have a number, those of claims first.
-        published: Those of them for which the paper has a number.
+        published: The columns for which the paper has a number.
         empty: Labels of the metrics without any number.
         groups: The rows by scale.
         data: The data sets that all rows read, empty where rows differ.
         row_data: Do rows differ in their data?
-        baselines: What rows are compared with, in words.
-        failed: Is there a row that is not whole?
+        baselines: The rows that others are compared with, in words.
+        failed: Is there an incomplete row?
         claimed: The metrics that claims rest on.
     """
 
@@ -81,11 +81,11 @@ def layout(
     Args:
         table: The table with its results.
         claimed: The metrics that claims rest on, the most frequent first: they are never at the hidden end.
-        directions: Metric -> `higher` or `lower`, where something says which is better.
+        directions: Metric -> `higher` or `lower`, if it is known which is better.
         compared: The rows that claims compare with.
 
     Returns:
-        What the page shows.
+        The layout that the page shows.
     """
     lines = table.lines
     names = list(dict.fromkeys(part for line in lines for part in line.key))
@@ -174,7 +174,8 @@ def _factor(value: object) -> str:
 
 
 def references(table: TableView, compared: Sequence[Key] = ()) -> list[Key]:
-    """The rows that others are compared with: those of the gates; else softmax attention; else the one that all claims compare with.
+    """The rows that others are compared with: those of the gates; else softmax attention; else the one that all claims
+    use.
 
     Args:
         table: The table.
@@ -217,7 +218,7 @@ def baseline_of(key: Key, keys: Sequence[Key], found: Sequence[Key]) -> Key | No
 def _best(
     lines: Sequence[Line], of_line: Mapping[int, Key | None], columns: Sequence[Column], directions: Mapping[str, str]
 ) -> set[tuple[int, str]]:
-    """(row, metric) of the best mean among the rows of one baseline; nothing where all are equal, or where nothing says what is better."""
+    """(row, metric) of the best mean among one baseline's rows, unless all are equal or no direction is known."""
     families: dict[tuple[object, ...], list[Line]] = {}
     for line in lines:
         families.setdefault(tuple((of_line[id(line)] or {}).items()), []).append(line)

@@ -1,4 +1,4 @@
-"""All claims of all papers as one list, each with what it can be filtered by and where to go from it."""
+"""All claims of all papers as one list, each with its filter keys and its links."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from regard_lab.evidence.verdict import GroupVerdict, Verdict
 from regard_lab.report.figures import COLOURS
 from regard_lab.report.view import ClaimView, PaperView, TableView
 
-EVIDENCE = "laptop"  # the scale of the command where a claim has no verdict yet
+EVIDENCE = "laptop"  # the scale in the command for a claim that has no verdict yet
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def compared(view: PaperView, table: TableView) -> list[Key]:
 
 
 def directions(view: PaperView, table: TableView) -> dict[str, str]:
-    """Metric -> which is better, as far as a gate or a claim of superiority says so; two that contradict say nothing."""
+    """Metric -> the better direction, if a gate or a claim of superiority gives it; contradicting ones cancel."""
     said: dict[str, set[str]] = {}
     for gate in table.published.gates:
         said.setdefault(gate.metric, set()).add(gate.direction)

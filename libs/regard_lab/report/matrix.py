@@ -1,8 +1,8 @@
 """Mechanisms by tasks over all papers: what each mechanism gains or loses against softmax attention, and what it costs in time and memory.
 
-A task is a table's metric that a gate judges, or, in a table without a gate, one on which a claim of kind `experiment`
-compares with softmax attention. Quality is the difference to the table's own softmax row, seed by seed, with its 95 %
-interval.
+A task is a table's metric that a gate judges or, in a table without a gate, a metric for which a claim of kind
+`experiment` compares with softmax attention. Quality is the difference to the table's own softmax row, seed by seed,
+with its 95 % interval.
 """
 
 from collections.abc import Mapping, Sequence
@@ -70,7 +70,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Matrix:
-    """All of it. `kind` of a line is `mechanism` or `control`."""
+    """The whole matrix. The `kind` of a line is `mechanism` or `control`."""
 
     tasks: list[Task]
     lines: list[Line]
@@ -178,7 +178,7 @@ def _score(row: Row, base: Key | None, result: Result, column: Column, task: Tas
 
 
 def _costs(measured: Performance | None) -> tuple[dict[str, list[Cost]], str]:
-    """Of the machine with most rows: noncausal self attention, split heads, forward; the size that most cases have."""
+    """From the machine with most rows: noncausal self attention, split heads, forward, at the most common size."""
     if measured is None or not measured.machines:
         return {}, ""
     machine = max(measured.machines, key=lambda one: len(one.rows))

@@ -1,4 +1,4 @@
-"""The performance page: what `benchmarks/results/*.csv` hold, and nothing else. Measured by `python -m regard bench`."""
+"""The performance page: it shows only what `benchmarks/results/*.csv` hold, as measured by `python -m regard bench`."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from regard.bench.targets import Check, checks
 from regard.loading import BadRequest
 from regard_lab.common.errors import UserError
 
-LONG = 4096  # growth is read from here on: below, the fixed cost of a call matters
+LONG = 4096  # growth is measured from here on: below, the fixed cost of a call matters
 NONE = "—"
 
 
@@ -95,7 +95,7 @@ class Performance:
 
 
 def performance(root: Path) -> Performance | None:
-    """What there is to show; `None` without results. An incomplete file is a `UserError`."""
+    """The content to show; `None` without results. An incomplete file raises a `UserError`."""
     paths = files(root / FOLDER)
     rows: list[Row] = []
     for path in paths:

@@ -1,6 +1,7 @@
-"""The findings in the READMEs: what stands between two marks there is written by the command that writes the report, from the same results.
+"""The findings in the READMEs: the text between two marks is written by the report's command, from the same results.
 
-A README without the marks is left alone. What is committed is thus the state of the findings when somebody last read them; a test compares.
+A README without the marks is left alone. The committed text is thus the state of the findings when somebody last
+reviewed them; a test compares it with today's.
 """
 
 import re
@@ -29,7 +30,7 @@ def readmes(root: Path, views: Sequence[PaperView], found: Mapping[str, Sequence
         The whole text of each README, by its path.
 
     Raises:
-        UserError: A README with one of the marks alone.
+        UserError: A README that has only one of the marks.
     """
     blocks = {root / "README.md": overview(views, found)}
     for view in views:

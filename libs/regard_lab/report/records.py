@@ -1,4 +1,4 @@
-"""The run records of a result as a page shows them: what all have in common once, then for each run its overview and what is its own."""
+"""The run records of a result as a page shows them: first what all share, then each run's overview and own values."""
 
 import re
 from collections.abc import Mapping
@@ -38,7 +38,8 @@ class Record:
 class RunRecords:
     """The records of a result, in the order of its rows.
 
-    `shared`: sections of what is the same in all, if there are two or more. `floors`: the records of the floors, likewise.
+    `shared`: sections with what is the same in all records, if there are two or more. `floors`: the records of the
+    floors.
     """
 
     shared: list[tuple[str, Pairs]]

@@ -1,4 +1,4 @@
-"""The whole site in memory, then on disk: complete files, none rewritten without a change, none left that is no longer made."""
+"""The whole site in memory, then on disk: complete files, unchanged ones not rewritten, obsolete ones removed."""
 
 import json
 import re
@@ -54,7 +54,7 @@ def read_results(paper: Paper, root: Path, scales: Sequence[Scale] = SHOWN) -> d
 
 @dataclass(frozen=True)
 class Collected:
-    """All that the report and the READMEs say: papers with their verdicts, findings by paper, and measured times if there are any."""
+    """The content of report and READMEs: papers with their verdicts, findings by paper, and measured times, if any."""
 
     papers: list[Paper]
     views: list[PaperView]
@@ -69,7 +69,7 @@ def collect(root: Path, fingerprint_of: Fingerprint, scales: Sequence[Scale] = S
         root: The folder of the repository.
         fingerprint_of: What a result's fingerprint would be now, by paper, table and scale; another one makes the
             result stale.
-        scales: Whose results are read. Default: all.
+        scales: The scales whose results are read. Default: all.
 
     Raises:
         UserError: A paper, a table, a result or findings that cannot be read.
@@ -88,7 +88,7 @@ def render(root: Path, fingerprint_of: Fingerprint, scales: Sequence[Scale] = SH
 
 
 def site_of(root: Path, collected: Collected) -> Files:
-    """Every file of the report, by its path below `reports/`, of what has been collected."""
+    """Every file of the report, by its path below `reports/`, made from what has been collected."""
     views, found, measured = collected.views, collected.found, collected.measured
     document = _document(root)
     pages = _environment()
@@ -191,7 +191,7 @@ def publish(files: Files, folder: Path) -> tuple[int, int]:
     """Bring `folder` to these files and return how many were written and removed. Files that the report did not write are left alone."""
     before = _written_before(folder)
     listed = sorted(files)
-    if before != listed:  # first a list that names the old files and the new ones, so that a crash leaves no orphan
+    if before != listed:  # first write a list of the old and the new files, so that a crash leaves no orphans
         _write_list(folder, sorted({*before, *listed}))
     written = 0
     for name in listed:
@@ -244,9 +244,9 @@ def _environment() -> jinja2.Environment:
 
 
 def scales_run(view: PaperView) -> list[str]:
-    """How many of a paper's tables have been run at which scale, best evidence first: "laptop: 12 of 12 tables".
+    """How many of a paper's tables have been run at each scale, best evidence first: "laptop: 12 of 12 tables".
 
-    A table none of whose rows could run, for want of its data, has a result and does not count.
+    A table none of whose rows could run, because its data are missing, has a result but does not count.
     """
     tables = [table for table in view.tables if not table.published.input]
     counts = Counter(

@@ -1,4 +1,4 @@
-"""Pages of the files that a page points to: tables, experiments, code. The folder of the report can be published alone, so it holds them itself."""
+"""Pages for the files that a page links to (tables, experiments, code), as the report may be published alone."""
 
 import re
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ class Origin:
 
 
 def origin(root: Path, paper: str, table: str) -> Origin:
-    """The files behind a table, those alone that exist."""
+    """The files behind a table, as far as they exist."""
     project = root / "projects" / paper
     file = read_table(project, table)
     experiments: list[str] = []
@@ -45,7 +45,7 @@ def page_of(path: str) -> str:
 
 
 def base_of(page: str) -> str:
-    """The way from a page back to the folder of the report: `../` for each folder that it is in."""
+    """The path from a page back to the folder of the report: `../` for each folder that it is in."""
     return "../" * (len(PurePosixPath(page).parts) - 1)
 
 

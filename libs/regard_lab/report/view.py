@@ -1,4 +1,4 @@
-"""What a page shows of a table, before any HTML: one line per row and scale, one entry per metric, with the published number beside ours."""
+"""A table's page before HTML: one line per row and scale, one entry per metric, the published number beside ours."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -39,7 +39,7 @@ class Entry:
 
     @property
     def difference(self) -> float | None:
-        """Ours minus the paper's; `None` where either is missing, or where ours is no evidence."""
+        """Ours minus the paper's; `None` if either is missing, or if ours is no evidence."""
         if self.ours is None or self.published is None or not self.compared:
             return None
         return self.ours.mean - self.published
@@ -177,7 +177,7 @@ class TableView:
 
     @property
     def not_compared(self) -> list[str]:
-        """Why no difference to the paper's number is given: a sentence for all columns with one reason, and one for other data."""
+        """Why no difference from the paper is given: a sentence for all columns with one reason, one for other data."""
         with_number = {name for row in self.published.rows for name, value in row.values.items() if value is not None}
         reasons: dict[str, list[str]] = {}
         for column in self.published.columns:
@@ -191,7 +191,7 @@ class TableView:
 
     @property
     def references(self) -> list[str]:
-        """What others measured of the same, one sentence per row."""
+        """What others measured for the same rows, one sentence per row."""
         columns = {column.name: column for column in self.published.columns}
         return [
             f"{one.by}: {label(one.row)}, {columns[name].label} {number(mean, 2)} ± {number(sd, 2)} {columns[name].unit} ({runs} runs)."
@@ -268,7 +268,7 @@ class TableView:
 
 
 def _once(metric: Metric) -> Metric:
-    """What is computed without chance counts once, however many seeds gave the same value."""
+    """A value computed without randomness counts once, however many seeds gave it."""
     same = max(metric.values) - min(metric.values) <= ROUNDING * max(abs(value) for value in metric.values)
     return Metric.of(metric.values[:1], metric.unit) if metric.values and same else metric
 
@@ -338,7 +338,7 @@ def paper_view(paper: Paper, results: Mapping[tuple[str, Scale], Result], finger
 
 
 def _judgements(name: str, paper: Paper, results: Mapping[tuple[str, Scale], Result]) -> dict[Scale, Judgement]:
-    """What the gate says of each result of a table that could decide something, best evidence first."""
+    """The gate's judgement of each result of a table that could decide something, best evidence first."""
     table = paper.tables[name]
     by_scale: dict[Scale, Judgement] = {}
     for scale in DECIDING:

@@ -4,10 +4,10 @@ import torch
 
 
 def best_device(*, float64: bool = False) -> torch.device:
-    """The device for whatever is heavy: training does it by itself, evaluation and analyses move their model and its inputs there.
+    """The device for heavy work: training uses it by itself, evaluation and analyses move their model and inputs there.
 
     Args:
-        float64: Whether it must compute in double precision, which Apple's GPUs do not.
+        float64: Whether the device must support double precision, which Apple's GPUs do not.
     """
     device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     return torch.device("cpu") if device is None or (float64 and device.type == "mps") else device

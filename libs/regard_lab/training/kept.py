@@ -1,4 +1,4 @@
-"""Weights that stay after a cell, and a cell that is run again on them without training.
+"""Weights that are kept after a cell, and running a cell again on them without training.
 
     with keeping() as artefacts:                     # a run that leaves its weights
         run(config, folder)
@@ -8,9 +8,9 @@
         run(config, scratch / "cell")
 
 A cell trains with `fit`, in its own folder or in the folder of an artefact. `weights/` has a folder for each: `cell`,
-and `artefact-0`, `artefact-1` … in the order in which the cell asked for them. Below it stand, wherever a `fit` has
-left checkpoints, `best.safetensors`, `last.safetensors` and the `history.json` of its epochs; and of an artefact that
-is trained in another way (a generator) its own files.
+and `artefact-0`, `artefact-1` … in the order in which the cell asked for them. Wherever a `fit` has left checkpoints,
+such a folder has `best.safetensors`, `last.safetensors` and the `history.json` of its epochs; for an artefact that is
+trained in another way (a generator) it has that artefact's own files.
 """
 
 import shutil
@@ -32,7 +32,7 @@ SUFFIX, HISTORY = ".safetensors", "history.json"
 
 
 class Offered(Exception):
-    """Ends a replay that looks for one model, which it carries."""
+    """Ends a replay that looks for one model, and carries that model."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -51,14 +51,14 @@ class Replay:
     missed: bool = False  # weights were asked for that were not kept
 
     def fitted(self, folder: Path) -> Path:
-        """Where the weights lie that a `fit` in `folder` has left."""
+        """The folder of the weights that a `fit` in `folder` has left."""
         for root, weights in self.roots.items():
             if folder == root or root in folder.parents:
                 path = weights / folder.relative_to(root)
                 if (path / HISTORY).exists():
                     return path
         raise UserError(
-            f"{self.weights} holds no weights of what this run trains: it was kept by another config or another code"
+            f"{self.weights} holds no weights of what this run trains: it comes from a different config or code"
         )
 
     def artefact(self, name: str, make: Callable[[Path], None]) -> Path:
@@ -98,7 +98,7 @@ def replayed(weights: Path, scratch: Path, wanted: str | None = None) -> Iterato
     Args:
         weights: What `keep_weights` has written.
         scratch: An empty folder; the run's own is `scratch/cell`.
-        wanted: A model's name, or "" for the first: the run ends with `Offered` as soon as it has it.
+        wanted: A model's name, or "" for the first: the run ends with `Offered` as soon as it has that model.
     """
     replay = Replay(weights, scratch, wanted, {scratch / "cell": weights / "cell"})
     token = _replay.set(replay)
@@ -109,7 +109,7 @@ def replayed(weights: Path, scratch: Path, wanted: str | None = None) -> Iterato
 
 
 def replaying() -> Replay | None:
-    """The replay that is going on."""
+    """The replay in progress, if any."""
     return _replay.get()
 
 
@@ -121,7 +121,7 @@ def used(artefact: Path) -> None:
 
 
 def offer(model: nn.Module, name: str = "") -> None:
-    """Say that a model has its trained weights now: a replay that looks for it ends here."""
+    """Announce that a model now has its trained weights: a replay that looks for it ends here."""
     replay = _replay.get()
     if replay is not None and replay.wanted is not None and replay.wanted in ("", name):
         raise Offered(model)
@@ -138,13 +138,14 @@ def keep_weights(cell: Path, artefacts: list[Path], to: Path, keep: Which) -> bo
 
     Args:
         cell: The cell's folder.
-        artefacts: Those of the artefacts.
-        to: The folder that is written, or replaced.
-        keep: `best`: of the best epoch and of the last one, because some metrics are of that; `last`: of the last one
-            alone.
+        artefacts: The folders of the artefacts.
+        to: The folder to write or replace.
+        keep: `best` for the best epoch's weights and also the last one's, because some metrics need these; `last` for
+            the last epoch's alone.
 
     Returns:
-        Whether there were any: not of a cell that trains nothing, nor of an artefact that was trained without keeping them.
+        Whether there were any: a cell that trains nothing has none, nor does an artefact that was trained without
+        keeping them.
     """
     shutil.rmtree(to, ignore_errors=True)
     _keep(cell, to / "cell", keep)
@@ -156,7 +157,7 @@ def keep_weights(cell: Path, artefacts: list[Path], to: Path, keep: Which) -> bo
 
 
 def _keep(folder: Path, to: Path, keep: Which) -> bool:
-    """Keep the checkpoints of every `fit` below a folder. Was there any?"""
+    """Keep the checkpoints of every `fit` below a folder; returns whether there were any."""
     checkpoints = sorted(folder.rglob("checkpoints/best.ckpt"))
     for path in checkpoints:
         place = to / path.parent.parent.relative_to(folder)
@@ -191,14 +192,14 @@ def _restore(weights: Path, folder: Path) -> None:
 
 
 def write_weights(path: Path, state: dict[str, Tensor]) -> None:
-    """Tensors by name as safetensors; those that share memory are written each."""
+    """Write tensors by name as safetensors; tensors that share memory are written separately."""
     from safetensors.torch import save_file
 
     save_file({name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}, path)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """What `write_weights` wrote."""
+    """Read what `write_weights` wrote."""
     from safetensors.torch import load_file
 
     return load_file(path)

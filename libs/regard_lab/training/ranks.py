@@ -1,7 +1,7 @@
 """Training on several devices: one process per device (a rank), started for the training and ended with it.
 
-What comes before and after (data, evaluation, records, locks) stays in the one process that asks for the training, and
-is the same as on one device. The ranks take their arguments from a file that they map into memory, so that all of them
+What comes before and after (data, evaluation, records, locks) stays in the one process that starts the training, and is
+the same as on one device. The ranks take their arguments from a file that they map into memory, so that all of them
 share one copy of the data.
 """
 
@@ -29,7 +29,7 @@ def on_ranks(train: Callable[..., object], devices: int, folder: Path, *argument
     Args:
         train: A function of a module. Its Lightning trainer has `devices` devices and a distributed strategy.
         devices: How many processes.
-        folder: Where the arguments lie while the training runs.
+        folder: Where the arguments are stored while the training runs.
         arguments: Anything that `torch.save` can write.
 
     Raises:
@@ -71,7 +71,7 @@ def _rank(rank: int, train: Callable[..., object], path: Path, devices: int, por
 
 
 def _end_with_parent() -> None:
-    """A rank whose parent was killed would keep its device, and write into a folder in which a new run has begun."""
+    """A rank whose parent was killed would keep its device and write into a folder that a new run already uses."""
     parent = parent_process()
     if parent is not None:
         parent.join()

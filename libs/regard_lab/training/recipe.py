@@ -26,10 +26,11 @@ Precision = Literal["32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true"]
 class Training:
     """How a model is trained. A key that is left out has the default below; `strategy` and `precision` are Lightning's words.
 
-    `epochs` go through the training data; a step takes `batch_size` examples per device and `accumulate` batches.
-    `epsilon` is the optimiser's. `schedule` lets the learning rate fall to 0 over all steps after it has risen for
-    `warm_up_steps`; `clip_norm` is the largest norm of a step's gradient. `float32_matmul_precision` is torch's word:
-    `high` lets a GPU multiply float32 in TF32, `highest`, the default, does not.
+    `epochs` is the number of passes over the training data; a step takes `batch_size` examples per device and
+    `accumulate` batches. `epsilon` is the optimiser's. `schedule` makes the learning rate fall to 0 over all steps
+    after it has risen for `warm_up_steps`; `clip_norm` is the largest norm of a step's gradient.
+    `float32_matmul_precision` is torch's word: `high` lets a GPU multiply float32 in TF32, `highest`, the default, does
+    not.
     """
 
     optimiser: Literal["adam", "adamw", "rmsprop"]
@@ -54,7 +55,8 @@ def optimiser(
     """The configured optimiser.
 
     Args:
-        parameters: What is trained, or groups of it in torch's form; a group with an `lr` of its own keeps it.
+        parameters: The parameters to train, or groups of them in torch's form; a group with an `lr` of its own keeps
+            it.
         training: The recipe.
     """
     import torch

@@ -1,7 +1,8 @@
 """Training with Lightning, resumable to the last bit: the same metrics whether or not a run was stopped in between.
 
-What makes it exact: batches are drawn from (seed, epoch), every random draw inside a step from (seed, global step), and
-checkpoints are taken at the ends of epochs, when nothing else is in progress. No state is kept outside the checkpoint.
+Resuming is exact because batches are drawn from (seed, epoch), every random draw inside a step comes from (seed, global
+step), and checkpoints are taken at the ends of epochs, when nothing else is in progress. No state is kept outside the
+checkpoint.
 """
 
 import logging
@@ -60,8 +61,8 @@ class Batches(Sampler[list[int]]):
     """Batches of indices 0 … n - 1, reshuffled each epoch from (seed, epoch), or in order when `seed` is None.
 
     In a distributed run each rank takes every world-size-th batch, and the last, incomplete round of batches is left
-    out of training. What is in order is left out nowhere: its batches are as many for each rank, and their sizes differ
-    by one at most.
+    out of training. Batches in order leave nothing out: every rank gets the same number of them, and their sizes differ
+    by at most one.
     """
 
     def __init__(self, n: int, batch_size: int, seed: int | None = None) -> None:
@@ -72,7 +73,7 @@ class Batches(Sampler[list[int]]):
         self.n, self.batch_size, self.seed, self.epoch = n, batch_size, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before each epoch, also the first one after a resume."""
+        """Called by Lightning before each epoch, including the first one after a resume."""
         self.epoch = epoch
 
     def batches(self) -> list[list[int]]:
@@ -144,7 +145,8 @@ class Task(lightning.LightningModule):
     def _log(self, kind: Kind, batch: Any) -> Tensor:
         scores = self.score(self.model, batch)
         values = {f"{kind}_{name}": value for name, value in scores.items()}
-        # Lightning divides the examples of all ranks by their number in whole numbers; times that number, nothing is lost.
+        # Lightning divides the examples of all ranks by the number of ranks with integer division; multiplying by it
+        # first loses nothing.
         weight = len(batch[0]) * self.trainer.world_size
         self.log_dict(values, on_step=False, on_epoch=True, batch_size=weight, sync_dist=True)
         return scores["loss"]
@@ -167,7 +169,7 @@ class SeedEachStep(Callback):
 
 
 class History(Callback):
-    """The metrics of each epoch and the seconds it trained (validation left out); travels in the checkpoint."""
+    """The metrics of each epoch and the seconds that it trained (without validation); saved in the checkpoint."""
 
     def __init__(self) -> None:
         self.epochs: list[dict[str, float]] = []
@@ -226,7 +228,7 @@ def fit(
         task: The model, its score and its recipe.
         train: Batches to train on, in an order of their own per epoch.
         validation: Batches to validate on after each epoch.
-        seed: Of every random draw inside a step.
+        seed: Seed of every random draw inside a step.
         folder: Where checkpoints and logs go.
         best: The metric by which `best.ckpt` is chosen, such as `validation_loss`.
         mode: Whether the best value of that metric is its least (`min`) or its greatest (`max`).
@@ -288,7 +290,7 @@ def _check_ranks(recipe: Training, *loaders: DataLoader[Any]) -> None:
                     if sampler.seed is None
                     else f"batches of {sampler.batch_size} to train on"
                 )
-                raise ValueError(f"{recipe.devices} devices need at least one each: there are {n} {what}")
+                raise ValueError(f"{recipe.devices} devices need at least one each, but there are {n} {what}")
     if recipe.strategy == "fsdp" and recipe.clip_norm is not None:
         raise ValueError(f"strategy=fsdp cannot clip gradients by their norm (clip_norm={recipe.clip_norm}); use ddp")
 

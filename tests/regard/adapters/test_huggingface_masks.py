@@ -91,7 +91,7 @@ def mistral(**options: Any) -> Any:
     ("run", "message"),
     [
         (lambda: states(swapped(mistral(sliding_window=4), "smyrf")), r"a sliding window \(its keys 3 before, of 40\), which"),
-        (lambda: states(swapped(bert(), "nystrom"), output_attentions=True), "'nystrom' is no weighted mean of values"),
+        (lambda: states(swapped(bert(), "nystrom"), output_attentions=True), "'nystrom' is not a weighted mean of values"),
         (lambda: states(swapped(bert(), "smyrf"), mask=band()), "a sliding window|causal_self"),
         (lambda: states(swapped(llama(), "smyrf"), mask=torch.ones(2, 1, N, N).log() - 1), "a bias of the scores"),
         (lambda: states(swapped(llama(), "smyrf"), mask=torch.zeros(2, 1, N, N).masked_fill(~lower(), -1.0)), "a bias of the scores"),

@@ -264,7 +264,7 @@ def test_a_part_and_the_whole_are_not_swapped_both(make: Any) -> None:
     model = lively(make())
     part = model.first if isinstance(model, Two) else model["first"]
     regard.swap(part, "smyrf", example=X, cluster_size=8)
-    with pytest.raises(ValueError, match="'first' of .* is swapped by itself: call regard.unswap on it first"):
+    with pytest.raises(ValueError, match=r"'first' of .* is swapped by itself: call regard.unswap on it first"):
         regard.swap(model, "local", example=X, window=3)
     expected = part(X)
     regard.unswap(part)

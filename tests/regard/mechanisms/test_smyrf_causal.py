@@ -146,7 +146,8 @@ def test_cost_counts_the_pattern() -> None:
 
 def test_bad_options() -> None:
     with pytest.raises(
-        ValueError, match="causal clusters hold as many queries as keys, got cluster_size = 8 and key_cluster_size = 4"
+        ValueError,
+        match="causal clusters must hold as many queries as keys, got cluster_size = 8 and key_cluster_size = 4",
     ):
         build("smyrf", width=8, heads=2, pattern="causal_self", cluster_size=8, key_cluster_size=4)
     with pytest.raises(ValueError, match="self attention needs as many queries as keys, got n = 5 and m = 7"):

@@ -199,7 +199,7 @@ def test_compiled_forward_and_backward() -> None:
     [
         ({"hash_rounds": 1}, ValueError, "hash_rounds must be at least 2, got 1"),
         ({"hash_rounds": 4.0}, TypeError, r"hash_rounds must be an integer, got 4\.0"),
-        ({"hash_rounds": 4, "dedup": True}, ValueError, "without dedup; got hash_rounds=4 and dedup"),
+        ({"hash_rounds": 4, "dedup": True}, ValueError, "excludes dedup; got hash_rounds=4 and dedup"),
     ],
 )
 def test_bad_options(options: dict[str, Any], error: type[Exception], message: str) -> None:

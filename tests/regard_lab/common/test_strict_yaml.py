@@ -39,7 +39,7 @@ def test_unknown_and_missing_keys() -> None:
         (Node.entries, [1], "expected a mapping"),
         (Node.entries, {1: 2}, "expected a mapping"),
         (Node.key, {}, "cannot be empty"),
-        (Node.key, {"a": None}, "a row's key holds"),
+        (Node.key, {"a": None}, "a row's key may hold"),
         (lambda one: one.choice("paired", "other"), "pared", "Did you mean 'paired'"),
     ],
 )
@@ -55,7 +55,7 @@ def test_text_is_one_line() -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("a: 1\nb: 2\na: 3\n", "line 3: 'a' is here twice"),
+        ("a: 1\nb: 2\na: 3\n", "line 3: 'a' occurs twice"),
         ("a: [1\nb: 2\n", "line 2"),
         ("a: \x00", "not YAML"),
         ("a: !!python/object:os.system {}", "could not determine a constructor"),

@@ -45,7 +45,7 @@ def test_compression_by_hand() -> None:
     assert lzf(bytes([0]) + b"x" + bytes([1 << 5, 0]), 4) == b"xxxx"
     with pytest.raises(ValueError, match="hold 4 bytes, expected 5"):
         lzf(bytes([0]) + b"x" + bytes([1 << 5, 0]), 5)
-    with pytest.raises(ValueError, match="2 bytes before their begin"):
+    with pytest.raises(ValueError, match="2 bytes before their beginning"):
         lzf(bytes([0]) + b"x" + bytes([1 << 5, 2]), 4)
 
 

@@ -276,7 +276,7 @@ def test_quick_has_no_floors(root):
         ("metric: height", "metric: hight", "there is no column 'hight'. Did you mean 'height'"),
         ("name: climb", "name: clim", "the table has no curve 'clim'. Did you mean 'climb'"),
         ("reference: {slope: 3.0}", "reference: {slop: 3.0}", "no row's key has a part 'slop'"),
-        ("margin: 0.1", "margin: -1", "margin and tolerance are not negative, got -1 and 0"),
+        ("margin: 0.1", "margin: -1", "margin and tolerance must not be negative, got -1 and 0"),
         ('{flat: "projects.toy.floors:flat"}', "{}", "a gate needs a floor"),
         ("direction: higher\n  margin", "direction: up\n  margin", "expected one of higher, lower, got 'up'"),
     ],

@@ -72,7 +72,7 @@ def test_a_paper_is_read(tmp_path: Path) -> None:
             "acuracy: 70",
             r"scores\.yaml: published\[0\]\.values\.acuracy: there is no column.*'accuracy'",
         ),
-        ("length: 2}", "length: 1}", r"published\[1\]: the row dense, length 1 is here twice"),
+        ("length: 2}", "length: 1}", r"published\[1\]: the row dense, length 1 occurs twice"),
         ("accuracy: 70", 'accuracy: "70"', r"published\[0\]\.values\.accuracy: expected a finite number, got '70'"),
         ('"0000.00001"', "0000.00001", r"arxiv: expected words.*needs quotes"),
         (
@@ -82,7 +82,7 @@ def test_a_paper_is_read(tmp_path: Path) -> None:
         ),
         ("unit: MiB", "unit: 1", r"columns\.memory\.unit: a unit is words"),
         ("year: 2024", "year: soon", "expected a whole number"),
-        ("tables: []", "tables: [scores]", r"tables: 'scores' is here twice"),
+        ("tables: []", "tables: [scores]", r"tables: 'scores' occurs twice"),
         ("tables: []", "tables: [score]", r"sample/tables/score\.yaml does not exist"),
         ("other_tables: [scores]", "", r"tables/scores\.yaml is not listed here"),
         ("tables: []\nother_tables: [scores]", "tables: [scores]", r"tables/scores\.yaml says nothing to run"),
@@ -107,7 +107,7 @@ def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, old: str, new: st
         (EQUIVALENCE.replace("metric: accuracy", "metric: acuracy") + "}", "no column 'acuracy'"),
         (EQUIVALENCE.replace("length: 1", "length: 9") + "}", "has no row {'attention': 'dense', 'length': 9}"),
         (EQUIVALENCE.replace("attention: fast", "attention: fats") + "}", "has no row {'attention': 'fats'}"),
-        (EQUIVALENCE + "}\n- " + EQUIVALENCE + "}", r"\[1\]: the claim 'c' is here twice"),
+        (EQUIVALENCE + "}\n- " + EQUIVALENCE + "}", r"\[1\]: the claim 'c' occurs twice"),
         (
             CLAIM + "check: better, row: {attention: fast}, against: {attention: fast}, relative: true, paired: false}",
             "has to be paired",

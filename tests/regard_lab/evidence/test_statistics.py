@@ -74,7 +74,7 @@ def test_equivalence_without_spread() -> None:
     assert decided([1, 2, 3], [1, 2, 3], 0.5).inside
     assert decided([2, 3, 4], [1, 2, 3], 0.5).outside
     assert decided([2, 3, 4], [1, 2, 3], 1).inside  # at the border
-    with pytest.raises(ValueError, match="a margin is positive"):
+    with pytest.raises(ValueError, match="a margin must be positive"):
         decided([1, 2], [1, 2], 0)
 
 

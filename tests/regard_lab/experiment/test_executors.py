@@ -265,5 +265,5 @@ def test_a_long_tmpdir_is_no_obstacle(tmp_path):
 def test_a_long_tmpdir_without_another_is_one_sentence(monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / ("a" * 100)))
     monkeypatch.setattr(os, "access", lambda *_: False)
-    with pytest.raises(UserError, match=r"TMPDIR .* is too long a name for sockets: at most 70 bytes"):
+    with pytest.raises(UserError, match=r"TMPDIR .* is too long for the names of sockets: at most 70 bytes"):
         executors._short_socket_names()

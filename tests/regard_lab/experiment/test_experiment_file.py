@@ -55,11 +55,11 @@ def test_several_bases_are_laid_in_their_order(tmp_path: Path) -> None:
     ("name", "text", "message"),
     [
         ("wole", "", r"there is no experiment 'wole'. Did you mean 'whole'\? There are: mine, whole"),
-        ("mine", "base: mine", r"mine\.yaml: base: mine -> mine is a circle"),
+        ("mine", "base: mine", r"mine\.yaml: base: mine -> mine is circular"),
         ("mine", "base: whol", r"there is no experiment 'whol'"),
         ("mine", "scales: {huge: {}}", r"mine\.yaml: scales: unknown key 'huge'"),
         ("mine", "data_sets: {quick: {}}", r"mine\.yaml: data_sets: key 'laptop' is missing"),
-        ("mine", "data: 1\ndata: 2", r"mine\.yaml: line 2: 'data' is here twice"),
+        ("mine", "data: 1\ndata: 2", r"mine\.yaml: line 2: 'data' occurs twice"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(tmp_path: Path, name: str, text: str, message: str) -> None:

@@ -123,8 +123,8 @@ def test_a_published_row_that_no_scale_runs_is_listed_last(tmp_path: Path) -> No
     [
         ("seeds: {", "seedz: {", r"heads\.yaml: top level: unknown key 'seedz'.*Did you mean 'seeds'"),
         ("heads: [1, 2]", "head: [1, 2]", r"rows: a row's 'head' sets nothing.*Did you mean 'heads'"),
-        ("heads: [1, 2]", "heads: [1, 1]", r"rows: the row softmax, heads 1 is here twice"),
-        ("heads: [1, 2]", "heads: [[1], 2]", r"rows\.heads\[0\]: a row's key holds words, numbers"),
+        ("heads: [1, 2]", "heads: [1, 1]", r"rows: the row softmax, heads 1 occurs twice"),
+        ("heads: [1, 2]", "heads: [[1], 2]", r"rows\.heads\[0\]: a row's key may hold words, numbers"),
         ("heads: [1, 2]", "each: [{attention: x}]", "'attention' varies in two places"),
         ("quick: 1", "quick: one", r"seeds\.quick: expected a whole number"),
         ("quick: 1, ", "", r"seeds: key 'quick' is missing"),
@@ -173,7 +173,7 @@ def test_what_statistics_need_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("[0, null]", "[1, 0]", r"range: the least value 1 is not below the largest 0"),
+        ("[0, null]", "[1, 0]", r"range: the least value 1 must be below the largest 0"),
         ("[0, null]", "[0]", r"range: a range has a least and a largest value"),
         ("without: [cola]", "without: [kola]", r"items: there is no column 'kola'.*Did you mean 'cola'"),
         ("cola: other task", "kola: other task", r"not_compared: there is no column 'kola'"),

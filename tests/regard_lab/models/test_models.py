@@ -39,7 +39,7 @@ def test_fetched_loaded_and_left_alone(tiny: ModuleType, tmp_path: Path) -> None
 
 
 def test_a_missing_model_is_one_sentence(tiny: ModuleType, tmp_path: Path) -> None:
-    with pytest.raises(DataMissing, match=r"the model tiny is not there: run `python -m regard_lab\.models tiny` in "):
+    with pytest.raises(DataMissing, match=r"the model tiny is missing: run `python -m regard_lab\.models tiny` in "):
         models.load("tiny", tmp_path)
 
 

@@ -115,9 +115,9 @@ def test_a_rank_that_fails_says_why(tmp_path):
 
 
 def test_ranks_without_a_batch_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="8 devices need at least one each: there are 7 batches of 8 to train on"):
+    with pytest.raises(ValueError, match="8 devices need at least one each, but there are 7 batches of 8 to train on"):
         train(task(tmp_path, devices=8), tmp_path)
-    with pytest.raises(ValueError, match="24 devices need at least one each: there are 23 examples to validate on"):
+    with pytest.raises(ValueError, match="24 devices need at least one each, but there are 23 examples to validate on"):
         train(task(tmp_path, devices=24, batch_size=2), tmp_path)
     with pytest.raises(ValueError, match="fsdp cannot clip"):
         train(task(tmp_path, strategy="fsdp", clip_norm=1.0), tmp_path)

@@ -7,10 +7,10 @@ chunk,
 
     q_i · K̃_ic = [(Q Kᵀ).tril() E + Q Sᵀ]_ic / D_ic        D_ic = Σ_{j ≤ i in the chunk} E_jc + s_c
 
-and the values likewise: products of matrices only. That is exact unless D_ic is next to nothing, a slot's logits having
-leapt inside the chunk; then, and in a compiled graph, which cannot ask, the weights are taken relative to each row's
-own sum (`cumulative_softmax`), at several times the cost. Time O(n c (d + e + chunk)). Memory beyond the result: O(n)
-for what is carried to the backward pass, else that of one span.
+and the values likewise: products of matrices only. That is exact unless D_ic is close to 0 because a slot's logits have
+jumped inside the chunk. In that case, and in a compiled graph, which cannot check for it, the weights are taken
+relative to each row's own sum (`cumulative_softmax`), at several times the cost. Time O(n c (d + e + chunk)). Memory
+beyond the result: O(n) for what is carried to the backward pass, else that of one span.
 """
 
 from typing import NamedTuple
@@ -79,7 +79,7 @@ def _nothing(x: Tensor, slots: int, dtype: torch.dtype) -> SlotState:
 
 
 def _folded(x: Tensor, chunk: int, value: float = 0.0) -> Tensor:
-    """(b, h, t, ·) -> (b, h, s, chunk, ·), filled up at the end."""
+    """(b, h, t, ·) -> (b, h, s, chunk, ·), padded at the end."""
     padding = -x.shape[2] % chunk
     x = F.pad(x, (0, 0, 0, padding), value=value) if torch.compiler.is_compiling() or padding else x
     return x.reshape(*x.shape[:2], x.shape[2] // chunk, chunk, x.shape[3])

@@ -39,7 +39,7 @@ def abc(
         v: Values `(b, h, m, e)`.
         key_slots: φ, `(d, c)` with c ≥ 1.
         value_slots: ψ, `(e, c)`.
-        causal: Must query i be kept from keys j > i? Needs n = m. Default: False.
+        causal: Must query i not see keys j > i? Needs n = m. Default: False.
         key_mask: `(b, m)`, boolean, True = keep. Default: None, all keys.
         scale: Factor of q · k. Default: None, d ** -0.5.
         variant: "paper", or "released" for CAB's code: causal, it weighs the current key and value only. Default:
@@ -51,7 +51,7 @@ def abc(
         `(b, h, n, e)`; a query that may see no key gets 0.
 
     Raises:
-        ValueError: Shapes, devices or options that do not fit, with the numbers.
+        ValueError: Shapes, devices or options that do not fit; the message has the numbers.
         TypeError: Arguments of the wrong type.
     """
     check_heads(q, k, v, key_mask=key_mask, self_attention=causal)
@@ -102,7 +102,7 @@ class AbcAttention(Attention):
         bias: Do the projections have biases? Default: True.
 
     Raises:
-        ValueError: Sizes or options that cannot be.
+        ValueError: Impossible sizes or options.
         TypeError: Options of the wrong type.
     """
 
@@ -171,7 +171,7 @@ class AbcAttention(Attention):
     def mix_flops(cls, *, heads: int, n: int, m: int, d: int, e: int, slots: int = 16, **options: Any) -> int:
         """2 c (2 m + n) (d + e) per head.
 
-        The triangles inside the chunks of causal self attention, 2 n chunk (d + e + 4 c), are not in it.
+        This does not include the triangles inside the chunks of causal self attention, 2 n chunk (d + e + 4 c).
         """
         return 2 * heads * slots * (2 * m + n) * (d + e)
 

@@ -3,8 +3,8 @@
 A sequence is cut into blocks of B tokens. The keys that a block's queries can see lie in the block, in ⌈before / B⌉
 blocks before it and in ⌈after / B⌉ blocks after it: W blocks that are one after the other in memory, so that the
 windows of all blocks are a view of the keys, overlapping, and one batched product gives the scores of many blocks. Some
-blocks at a time: their scores stay in the cache, and no others are ever in memory. The backward pass computes them
-again, which costs less than to read them back.
+blocks are done at a time: their scores stay in the cache, and no others are ever in memory. The backward pass computes
+them again, which costs less than reading them back.
 """
 
 import math
@@ -32,8 +32,8 @@ def bands(
     is that of `blocks`.
 
     q, k `(b, h, n, d)`, v `(b, h, n, e)`, `key_mask` `(b, n)` or `None`, n ≥ 1 -> `(b, h, n, e)`; a query that may see
-    no key gets 0. `None` if an input may not be finite: its sum is not, which is known for nothing, because rows that
-    have just been read are in the cache when they are multiplied.
+    no key gets 0. `None` if an input may not be finite, i.e. its sum is not finite. Checking this costs nothing,
+    because rows that have just been read are in the cache when they are multiplied.
     """
     n = q.shape[2]
     block = block_size(n, max(before, after))
@@ -57,8 +57,8 @@ def block_size(n: int, reach: int) -> int:
 class Part(NamedTuple):
     """Blocks `first` … `end` - 1 of sequences that are one after the other in memory.
 
-    Either they are whole sequences, or blocks of a single one. `at` are the rows of the queries, `rows` those of the
-    blocks that their windows cover, some of them maybe before the first row or after the last.
+    They are either whole sequences or blocks of a single one. `at` are the rows of the queries, `rows` those of the
+    blocks that their windows cover, some of which may lie before the first row or after the last.
     """
 
     group: int
@@ -151,7 +151,7 @@ class _Bands(torch.autograd.Function):
 
 
 class _Plan:
-    """How a call is cut: groups of sequences whose rows have one distance in memory, and parts of those."""
+    """How a call is divided: groups of sequences whose rows are equally spaced in memory, and parts of those groups."""
 
     def __init__(
         self,
@@ -176,7 +176,7 @@ class _Plan:
         self.q, self.k, self.v = (self.rows_of(x) for x in (q, k, v))
         place = torch.arange(self.width) - self.earlier * block
         ahead = place - torch.arange(block)[:, None]
-        self.lowest = torch.finfo(self.wide).min / 2  # finite: a row that sees nothing must not turn NaN
+        self.lowest = torch.finfo(self.wide).min / 2  # finite: a row that sees nothing must not become NaN
         outside = (ahead < -before) | (ahead > after)
         self.bias = torch.zeros(block, self.width, dtype=self.wide).masked_fill_(outside, self.lowest)
         self.dropped = self.blind = None
@@ -260,6 +260,6 @@ class _Plan:
 
 
 def _rows_by_head(x: Tensor) -> bool:
-    """Do the rows of each head of x (b, h, n, ·) have one distance in memory, through the whole batch?"""
+    """Are the rows of each head of x (b, h, n, ·) equally spaced in memory, through the whole batch?"""
     b, _, n, _ = x.shape
     return x.stride(3) == 1 and (b == 1 or x.stride(0) == n * x.stride(2))

@@ -1,4 +1,4 @@
-"""Local attention in blocks of queries, by fused attention: in compiled graphs, and on other devices than CPU."""
+"""Local attention in blocks of queries, by fused attention: in compiled graphs, and on devices other than CPU."""
 
 import torch
 import torch.nn.functional as F
@@ -10,8 +10,8 @@ from regard.common.derivatives import fused_attention
 def blocks(q: Tensor, k: Tensor, v: Tensor, before: int, after: int, key_mask: Tensor | None, scale: float) -> Tensor:
     """q, k (b, h, n, d), v (b, h, n, e), `key_mask` (b, n), all finite, n ≥ 1 -> (b, h, n, e).
 
-    The batch's rows one after the other, a gap between them, in blocks. A block's keys are a view of its tokens and
-    their margins.
+    The batch's rows are laid out one after the other, with gaps between them, and cut into blocks. A block's keys are a
+    view of its tokens and their margins.
     """
     b, h, n, d = q.shape
     block = max(32, before)

@@ -36,8 +36,8 @@ def local(
         q: Queries `(b, h, n, d)`.
         k: Keys `(b, h, n, d)`.
         v: Values `(b, h, n, e)`.
-        window: Keys on each side of the query; causal, the last keys with the query's own. At least 1.
-        causal: Must query i be kept from keys j > i? Needs n = m. Default: False.
+        window: Keys on each side of the query; if causal, the last keys including the query's own. At least 1.
+        causal: Must query i not see keys j > i? Needs n = m. Default: False.
         key_mask: `(b, n)`, boolean, True = keep. Default: None, all keys.
         scale: Factor of q · k. Default: None, d ** -0.5.
         variant: "paper", or "released" for CAB's code, which with a mask leaves out only keys that are
@@ -47,7 +47,7 @@ def local(
         `(b, h, n, e)`; a query that may see no key gets 0.
 
     Raises:
-        ValueError: Shapes, devices or options that do not fit, with the numbers.
+        ValueError: Shapes, devices or options that do not fit; the message has the numbers.
         TypeError: Arguments of the wrong type.
     """
     check_heads(q, k, v, key_mask=key_mask, self_attention=True)
@@ -104,7 +104,7 @@ class LocalAttention(Attention):
         bias: Do the projections have biases? Default: True.
 
     Raises:
-        ValueError: Sizes or options that cannot be.
+        ValueError: Impossible sizes or options.
         TypeError: Options of the wrong type.
     """
 
@@ -155,7 +155,7 @@ class LocalAttention(Attention):
 
     @classmethod
     def attend_last(cls, q: Tensor, k: Tensor, v: Tensor, call: Call) -> Tensor:
-        """The last n of m tokens see no key before the window of the first of them; a single one sees its window whole."""
+        """The last n of m tokens see no key before the first one's window; a single token sees its whole window."""
         window, n = cls.window_of(call), q.shape[2]
         first = max(0, k.shape[2] - (n + window - 1))
         k, v = k[:, :, first:], v[:, :, first:]

@@ -33,15 +33,15 @@ def longshort(
 ) -> Tensor:
     """Long-short attention on split heads, self attention only (Zhu et al. 2021). Half precision is summed in float32.
 
-    Positions count from the start of a row, so that padding belongs at its end.
+    Positions count from the start of a row, so padding belongs at its end.
 
     Args:
         q: Queries `(b, h, n, d)`, before any scale.
         k: Keys `(b, h, n, d)`, before any LayerNorm.
         v: Values `(b, h, n, d)`, before any LayerNorm.
         x: The layer's input `(b, n, width)`, from which the compression is computed.
-        window: Queries per block, at least 1; causal, keys that a query sees.
-        causal: Must query i be kept from keys j > i? Needs n = m. Default: False.
+        window: Queries per block, at least 1; if causal, keys that a query sees.
+        causal: Must query i not see keys j > i? Needs n = m. Default: False.
         chunk: Causal, tokens that are compressed together. Default: 32.
         key_mask: `(b, n)`, boolean, True = keep. Default: None, all tokens.
         scale: Factor of q · k. Default: None, d ** -0.5.
@@ -86,12 +86,12 @@ class LongShortAttention(Attention):
         window: As in `longshort`. Default: None, 15 and causal 256, CAB's.
         chunk: Causal, tokens that are compressed together. Default: 32.
         chunk_rank: Causal, compressed vectors r per chunk. Default: 1.
-        positions: Causal, with terms of relative positions? They need an even width. Default: True.
+        positions: If causal, add terms of relative positions? They need an even width. Default: True.
         pattern: One of the class's `patterns`. Default: "noncausal_self".
         bias: Do the projections have biases? Default: True.
 
     Raises:
-        ValueError: Sizes or options that cannot be.
+        ValueError: Impossible sizes or options.
         TypeError: Options of the wrong type.
     """
 
@@ -127,7 +127,7 @@ class LongShortAttention(Attention):
             self.position_bias = nn.Parameter(torch.zeros(heads, width // heads))
 
     def reset_own(self) -> None:
-        """As in construction: torch's own start for norms and maps, zero biases of the scores."""
+        """As in construction: torch's own initialisation for norms and maps, zero biases of the scores."""
         names = ("full_norm", "compressed_norm", "compression", "window_positions", "compressed_positions")
         for module in (getattr(self, name, None) for name in names):
             if module is not None:

@@ -5,10 +5,11 @@
 
 W (f, d) has orthogonal blocks of rows, as long as those of a Gaussian matrix. `top` is the largest W x̂: over the
 features of a query, over features and real keys of a (batch, head). The sums run over every key, or over j ≤ i when
-causal self; ε is then 0, because `top` would let a row see the future through ε. Without ε `top` cancels, and whatever
-is safest stands in for it. Choromanski et al., "Rethinking Attention with Performers", 2021, equation 5 and lemma 1; ε
-and `top` as in CAB's library (Zhang et al. 2023), whose floor of 0.1 under the denominator is left out
-(`variant="released"` has it). Time O(n f (d + e)), memory O(n (f + e)); the causal form takes as long, span by span.
+causal self; ε is then 0, because `top` would let a row see the future through ε. Without ε `top` cancels, and the
+numerically safest value is used in its place. Choromanski et al., "Rethinking Attention with Performers", 2021,
+equation 5 and lemma 1; ε and `top` as in CAB's library (Zhang et al. 2023), whose floor of 0.1 under the denominator is
+left out (`variant="released"` has it). Time O(n f (d + e)), memory O(n (f + e)); the causal form takes as long, span by
+span.
 
 naive.py        the definition
 layer.py        the function on split heads, the layer

@@ -2,11 +2,11 @@
 
     φ(x) = exp(W x̂ − ‖x̂‖² / 2)        x̂ = x d^(-1/4)        out_i = Σ_{j ≤ i} (φ(q_i) · φ(k_j)) v_j / Σ_{j ≤ i} φ(q_i) · φ(k_j)
 
-Factors of φ(q_i) cancel, so that it is taken relative to its largest feature, and without ‖q̂‖². φ(k_j) is taken
-relative to its largest too, which is a weight of key j then. The denominator is then relative to the largest feature of
-all keys so far, and where a query's features are not those of that key, it is next to nothing, for scores of 30 apart
-and more: then float64 is what holds it. Time O(n f (d + e)); memory beyond the result: what is
-carried to the backward pass, else that of one span.
+Factors of φ(q_i) cancel, so it is taken relative to its largest feature, and without ‖q̂‖². φ(k_j) is also taken
+relative to its largest feature, which then becomes a weight of key j. The denominator is then relative to the largest
+feature of all keys so far. Where a query's features are not those of that key, with scores 30 or more apart, it is
+close to 0 and needs float64. Time O(n f (d + e)); memory beyond the result: what is carried to the backward pass, else
+that of one span.
 """
 
 import torch
@@ -24,7 +24,7 @@ LEAST = torch.finfo(torch.float32).tiny ** 0.5
 def chunk_performer(q: Tensor, k: Tensor, v: Tensor, *, projection: Tensor, key_mask: Tensor | None) -> Tensor:
     """q, k (b, h, n, d), v (b, h, n, e), `key_mask` (b, n), n ≥ 1 -> (b, h, n, e); summed in float32 at least.
 
-    In float64 if a denominator is not exact in float32, which a compiled graph and `torch.func` cannot ask.
+    In float64 if a denominator is not exact in float32, which a compiled graph and `torch.func` cannot check.
     """
     seen = None if key_mask is None else (key_mask.cumsum(1) > 0)[:, None, :, None]  # does the row see any key?
     past: PrefixState | None = None
@@ -50,7 +50,7 @@ def chunk_performer(q: Tensor, k: Tensor, v: Tensor, *, projection: Tensor, key_
 
 
 def _exact(total: Tensor, poisoned: Tensor, seen: Tensor | None, at: slice) -> bool:
-    """Are the denominators of the rows that have one large enough for their reciprocals to be gradients?"""
+    """Are the denominators, in rows that have one, large enough for their reciprocals to appear in gradients?"""
     if total.numel() == 0 or float(total.detach().amin()) >= LEAST:
         return True
     small = ~(total.detach() >= LEAST) & total.isfinite() & ~poisoned.any(-1, keepdim=True)

@@ -1,10 +1,10 @@
-"""The noncausal form, some heads at a time, so that what is computed of them stays near the processor.
+"""The noncausal form, some heads at a time, so that intermediate results stay in the processor's cache.
 
     φ(x) = E(x) + ε        E(x) = exp(W x̂ − ‖x̂‖² / 2 − top)        (f^(-1/2) cancels)
     S = Σ_j E(k_j) v_jᵀ + ε Σ_j v_j        z = Σ_j E(k_j) + ε m
     out_i = (E(q_i)ᵀ S + ε Σ_f S_f) / (E(q_i)ᵀ z + ε Σ_f z_f)
 
-ε is added to products of the features, never to the features: an addition to n · f numbers less. E is kept for the
+ε is added to products of the features, never to the features themselves, which saves n · f additions. E is kept for the
 backward pass. Without ε `top` cancels and has no gradient; with ε it has one.
 """
 
@@ -31,7 +31,7 @@ def mixed(q: Tensor, k: Tensor, v: Tensor, W: Tensor, key_mask: Tensor | None, e
         W: `(b, h, f, d)`, d^(-1/4) times the projection.
         key_mask: `(b, m)`, True = keep, or `None`.
         epsilon: ε.
-        floor: The least that a denominator may be.
+        floor: The smallest value that a denominator may have.
 
     Returns:
         `(b, h, n, e)`.
@@ -81,7 +81,7 @@ def summed_keys(E: Tensor, v: Tensor, mask: Tensor | None, epsilon: float) -> tu
 
 
 def _positive(total: Tensor, floor: float) -> Tensor:
-    """Denominators, of queries that see nothing 1."""
+    """Denominators; 1 for queries that see nothing."""
     return total.clamp(min=floor) if floor else total.masked_fill(total == 0, 1)
 
 

@@ -38,9 +38,9 @@ def performer(
         k: Keys `(b, h, m, d)`.
         v: Values `(b, h, m, e)`.
         projection: W, `(f, d)` or `(h, f, d)`; `orthogonal_projection` draws one.
-        causal: Must query i be kept from keys j > i? Needs n = m. Default: False.
+        causal: Must query i not see keys j > i? Needs n = m. Default: False.
         key_mask: `(b, m)`, boolean, True = keep. Default: None, all keys.
-        epsilon: ε, at least 0. Default: None, 1e-4, and causal 0, which is all it can be.
+        epsilon: ε, at least 0. Default: None, 1e-4, or 0 if causal, where no other value is possible.
         variant: "paper", or "released" for CAB's code, with its floor of 0.1 under the denominator; noncausal only.
             Default: "paper".
 
@@ -48,7 +48,7 @@ def performer(
         `(b, h, n, e)`; a query that may see no key gets 0.
 
     Raises:
-        ValueError: Shapes, devices or options that do not fit, with the numbers.
+        ValueError: Shapes, devices or options that do not fit; the message has the numbers.
         TypeError: Arguments of the wrong type.
     """
     check_heads(q, k, v, key_mask=key_mask, self_attention=causal)
@@ -75,13 +75,13 @@ def performer(
 
 
 def check_epsilon(epsilon: float | None, causal: bool) -> float:
-    """ε, or its default: raises ValueError or TypeError for one that cannot be."""
+    """ε, or its default: raises ValueError or TypeError for an impossible value."""
     epsilon = (0.0 if causal else 1e-4) if epsilon is None else epsilon
     check_number(epsilon, "epsilon")
     if epsilon < 0:
         raise ValueError(f"epsilon must be at least 0, got {epsilon}")
     if causal and epsilon:
-        raise ValueError(f"causal Performer needs epsilon = 0, got {epsilon}: it would see the future")
+        raise ValueError(f"causal Performer needs epsilon = 0, got {epsilon}: any other would let it see the future")
     return epsilon
 
 
@@ -102,7 +102,7 @@ class PerformerAttention(Attention):
         bias: Do the projections have biases? Default: True.
 
     Raises:
-        ValueError: Sizes or options that cannot be.
+        ValueError: Impossible sizes or options.
         TypeError: Options of the wrong type.
     """
 
@@ -152,7 +152,7 @@ class PerformerAttention(Attention):
     def mix_step(
         self, q: Tensor, k: Tensor, v: Tensor, state: tuple[Tensor, Tensor] | None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """One token; the state is the sums, relative to the exponential of their largest exponent, and that.
+        """One token; the state is the sums, relative to the exponential of their largest exponent, and that exponent.
 
         Their shapes are `(b, h, f, e + 1)` and `(b, h, 1, 1)`.
         """

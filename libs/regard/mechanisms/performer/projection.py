@@ -1,4 +1,4 @@
-"""Random projections that features are made of."""
+"""Random projections from which the features are made."""
 
 from typing import Any
 

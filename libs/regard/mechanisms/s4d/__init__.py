@@ -1,7 +1,7 @@
 """S4D, the diagonal state space: no scores, but a long convolution with a learned kernel per feature and channel.
 
     κ_l = 2 Re Σ_m C_m (exp(Δ A_m) − 1) / A_m · exp(Δ A_m l)        y_i = Σ_{j ≤ i} κ_{i−j} u_j + D u_i
-    bidirectional:  … + Σ_{j > i} κ'_{j−i−1} u_j, a second kernel on what follows
+    bidirectional:  … + Σ_{j > i} κ'_{j−i−1} u_j, a second kernel on the tokens that follow
 
 u is the layer's input; A (modes) is complex and shared by the features, Δ = exp(log_dt) (w) is one step per feature, C
 (channels, w, modes), with B folded in, and D (channels, w). The layer gives GELU(y), channels side by side, to its

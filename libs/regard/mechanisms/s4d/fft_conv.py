@@ -17,12 +17,12 @@ def fft_convolve(u: Tensor, taps: Tensor, later: Tensor | None = None) -> Tensor
 
     u `(b, w, n)`, kernels `(c, w, n)` -> `(b, c, w, n)`.
 
-    Rounding spreads over a whole row: the error of every entry is that of the row's largest.
+    Rounding errors spread over a whole row: every entry has the error of the row's largest one.
     """
     n = u.shape[-1]
     length = fast_fft_length(2 * n)
     around = F.pad(taps, (0, length - n))
-    if later is not None:  # tap s acts on what stands s + 1 ahead: in a circle, s + 1 before the end
+    if later is not None:  # tap s acts on the token s + 1 ahead: in a circle, s + 1 before the end
         around = around + F.pad(later.flip(-1), (length - n, 0))
     if u.shape[0] == 0:  # the transform refuses an empty batch
         return u[:, None] * taps
@@ -53,7 +53,7 @@ def exponential_kernel(step: Tensor, weights: Tensor, n: int) -> Tensor:
 
 
 def fast_fft_length(least: int) -> int:
-    """The smallest length from `least` on that a fast Fourier transform likes.
+    """The smallest length, at least `least`, that suits a fast Fourier transform.
 
     It is of the form 2^a, 3 · 2^a, 5 · 2^a, 9 · 2^a or 15 · 2^a; in a compiled graph, for all lengths, of 256 · a.
     """

@@ -37,24 +37,24 @@ def s4d(
 
     Half precision is summed in float32.
 
-    The FFT spreads rounding over a whole row: the error of every entry is that of the row's largest.
+    The FFT spreads rounding errors over a whole row: every entry has the error of the row's largest one.
 
     Args:
         u: `(b, n, w)`; padding must be zero.
         log_dt: log Δ, `(w)`.
         a_real: Re A < 0, `(modes)`.
         a_imag: Im A, `(modes)`.
-        c_real: Re C, `(channels, w, modes)`, with twice the channels if bidirectional, the second half for what
-            follows.
+        c_real: Re C, `(channels, w, modes)`, with twice the channels if bidirectional, the second half for later
+            tokens.
         c_imag: Im C, as `c_real`.
         skip: D, `(channels, w)`.
-        bidirectional: With kernels for what follows too? Default: False.
+        bidirectional: Are there kernels for later tokens too? Default: False.
 
     Returns:
         `(b, n, channels, w)`.
 
     Raises:
-        ValueError: Shapes, devices or options that do not fit, with the numbers.
+        ValueError: Shapes, devices or options that do not fit; the message has the numbers.
         TypeError: Arguments of the wrong type.
     """
     check_tensor(u, "u")
@@ -89,22 +89,22 @@ def s4d(
 class S4dLayer(Attention):
     """S4D with `heads` channels: no query, key and value projections, and an output projection of heads · w -> w.
 
-    Noncausal it is bidirectional, causal unidirectional. Padding belongs at the end. Δ starts log-uniform in [0.001,
-    0.1]; C complex normal times a normal B of unit output variance; D normal.
+    It is bidirectional if noncausal and unidirectional if causal. Padding belongs at the end. Initially Δ is
+    log-uniform in [0.001, 0.1], C is complex normal times a normal B of unit output variance, and D is normal.
 
     Args:
         width: Model width w.
         heads: Number of heads h; must divide `width`.
         state: Real states, two per complex mode; even. Default: 16.
-        start: How A starts: "inverse", −½ + i (N / π)(N / (2 m + 1) − 1) with N = `state` (S4D-Inv, as in CAB), or
-            "linear", −½ + i π m (S4D-Lin). Default: "inverse".
+        start: How A is initialised: "inverse", −½ + i (N / π)(N / (2 m + 1) − 1) with N = `state` (S4D-Inv, as in CAB),
+            or "linear", −½ + i π m (S4D-Lin). Default: "inverse".
         variant: "paper", or "released" for the default of CAB's class, unidirectional in both patterns. Default:
             "paper".
         pattern: One of the class's `patterns`. Default: "noncausal_self".
         bias: Do the projections have biases? Default: True.
 
     Raises:
-        ValueError: Sizes or options that cannot be.
+        ValueError: Impossible sizes or options.
         TypeError: Options of the wrong type.
     """
 
@@ -229,5 +229,5 @@ class S4dLayer(Attention):
 
 
 def is_bidirectional(pattern: Pattern = "noncausal_self", variant: Variant = "paper", **options: Any) -> bool:
-    """Whether a layer built with these options also has kernels for what follows."""
+    """Whether a layer built with these options also has kernels for later tokens."""
     return pattern == "noncausal_self" and variant == "paper"

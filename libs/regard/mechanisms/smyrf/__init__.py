@@ -4,8 +4,8 @@
 
 so that ‖F(q) - G(k)‖² = 2 (M_Q² + M_K² - q · k): the nearest key is the one with the largest product, for all queries
 at once. Round r sorts queries by α_r · F(q) and, separately, keys by α_r · G(k), α_r ~ N(0, I), and cuts both lists
-into clusters. The rounds are merged by the softmax of their log-sum-exps, which is one softmax over all keys met, a key
-met twice counting twice:
+into clusters. The rounds are merged by the softmax of their log-sum-exps, which is one softmax over all keys met, where
+a key met twice counts twice:
 
     out_i = Σ_r Σ_j exp(scale · q_i · k_j) v_j / Σ_r Σ_j exp(scale · q_i · k_j)        j over the keys of i's cluster in round r
 
@@ -14,9 +14,9 @@ using Asymmetric Clustering", 2020. Time O(r (n log n + n K (d + e))), memory O(
 scores never stored. A row of a padded batch equals its unpadded run; in cross attention without `key_cluster_size`,
 which then follows from the padded lengths, as long as the row has at least the batch's ratio of queries to keys.
 
-Causal self attention is ours: the paper has none, and its clusters show the future to the past. Each query meets its
-own block of C tokens up to itself, and one cluster from each of ≤ log₂(n / C) earlier intervals, found from the past
-alone. Time O(r n (log² n + K (d + e) log(n / C))).
+Causal self attention is ours: the paper has none, and its clusters would reveal the future to the past. Each query
+meets its own block of C tokens up to itself, and one cluster from each of ≤ log₂(n / C) earlier intervals, found from
+the past alone. Time O(r n (log² n + K (d + e) log(n / C))).
 
 naive.py                 the definition: how often each query meets each key
 layer.py                 the function on split heads, the layer

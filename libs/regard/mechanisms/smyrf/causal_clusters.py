@@ -1,18 +1,20 @@
 """Clusters of causal self attention: no token's cluster depends on later tokens.
 
-Not even through a sort, a maximum or the length. SMYRF sorts all tokens, and so lets the future move every border.
-Here (ours, not the paper's) a query is placed by its past alone. The sequence is cut into blocks of C tokens, and into
-intervals of S = C, 2 C, 4 C, … tokens that pair up, (0, 1), (2, 3), …: a query in the second interval of a pair meets
-keys of the first. Of two tokens in different blocks exactly one pair has one in each half, so that every earlier key is
-in exactly one of the ≤ log₂(n / C) first intervals that a query looks at. For each pair and round,
+It does not depend on them even through a sort, a maximum or the length. SMYRF sorts all tokens, and so lets the future
+move every border. Here (ours, not the paper's) a query is placed by its past alone. The sequence is cut into blocks of
+C tokens, and into intervals of S = C, 2 C, 4 C, … tokens that pair up, (0, 1), (2, 3), …: a query in the second
+interval of a pair meets keys of the first. For any two tokens in different blocks exactly one pair of intervals has one
+token in each half, so every earlier key is in exactly one of the ≤ log₂(n / C) first intervals that a query meets. For
+each pair and round,
 
     the keys of the first interval are sorted by their hash and cut into S / C clusters of C keys, and its queries are
     sorted; a query of the second interval goes to cluster min(⌊p / C⌋, S / C - 1), p = how many queries of the first
     hash below it
 
 (and half of those that hash alike): where SMYRF would have put it, had it been one of them. M² is taken over the first
-interval; a longer query has an extra coordinate of 0. Besides, each query meets the keys of its own block up to its
-own, in every round, so that no query is left blind. At S = C there is one cluster, the same in every round.
+interval; a longer query has an extra coordinate of 0. In addition, each query meets, in every round, the keys of its
+own block up to its own, so that every query sees at least one key. At S = C there is one cluster, the same in every
+round.
 
 An example with n = 8 and C = 2, one round. The blocks are 01 | 23 | 45 | 67.
 
@@ -24,10 +26,10 @@ An example with n = 8 and C = 2, one round. The blocks are 01 | 23 | 45 | 67.
 
 So query 6 meets 6, then 4 and 5, then 3 and 0; a token 8 would change none of it. Scores: 8 · 2 + 4 · 2 + 4 · 2 = 32.
 
-Positions count real tokens, so that padding changes nothing. Clusters need not be balanced on the side of the queries:
-these go in chunks of at most C, at most twice as many as full ones would be. Scores per head: n C + r C Σ_S (queries in
-second intervals) ≈ n C (1 + r log₂(n / C) / 2); time O(r n (log² n + C (d + e) log(n / C))), memory of the indices
-O(r n log(n / C)).
+Positions count only real tokens, so padding changes nothing. Clusters need not be balanced on the side of the queries:
+these are processed in chunks of at most C, with at most twice as many chunks as if all were full. Scores per head: n C
++ r C Σ_S (queries in second intervals) ≈ n C (1 + r log₂(n / C) / 2); time O(r n (log² n + C (d + e) log(n / C))),
+memory of the indices O(r n log(n / C)).
 """
 
 import torch
@@ -41,7 +43,8 @@ from regard.mechanisms.smyrf.hashing import Hashed, complete_hash, largest_squar
 def causal_clusters(q: Hashed, k: Hashed, C: int, real: Tensor | None, *, once: bool) -> list[Clusters]:
     """Rounds of clusters of C keys for causal self attention, from the hashes of the tokens.
 
-    The first round, the own blocks, places all real tokens. It and the one of S = C count r times, unless `once`.
+    The first round, in which queries meet their own blocks, places all real tokens. It and the round with S = C count r
+    times, unless `once`.
 
     Args:
         q: Hashes of the queries of one sequence, `(r, b, h, n)`.
@@ -77,7 +80,8 @@ def causal_clusters(q: Hashed, k: Hashed, C: int, real: Tensor | None, *, once: 
 def causal_entries(n: int, C: int, rounds: int) -> int:
     """Scores of n queries of a head.
 
-    C each in the own blocks, C for each query of a second interval of C tokens, r C for each one of a longer interval.
+    C for each query in its own block, C for each query of a second interval of C tokens, r C for each of a longer
+    interval.
     """
     entries, S = C * n, C
     while n > S:

@@ -7,16 +7,16 @@ meets in round r,
 
     l_r = logsumexp(s)        o_r = Σ exp(s - l_r) v        out = Σ_r w_r o_r        w_r = softmax_r(l_r)
 
-which is one softmax over all the keys it meets, a key met twice counting twice (a round that counts t times has log t
-added to its l_r), or, when later meetings of the same two are left out of s, counting once; the unbiased merge then
-adds log(1 / P(met)) to s (`regard.mechanisms.smyrf.unbiased`). Hence the gradient needs no merge: with L =
-logsumexp_r(l_r) each round's weights are exp(s - L), and the usual backward of attention, given `out` and L in place of
-o_r and l_r, returns its share.
+which is one softmax over all the keys that it meets. A key met twice counts twice (a round that counts t times has log
+t added to its l_r), or once if later meetings of the same pair are left out of s; the unbiased merge then adds log(1 /
+P(met)) to s (`regard.mechanisms.smyrf.unbiased`). Hence the gradient needs no merge: with L = logsumexp_r(l_r) each
+round's weights are exp(s - L), and the usual backward of attention, given `out` and L in place of o_r and l_r, returns
+its share.
 
 On CPU the kernel is the one behind `scaled_dot_product_attention`, and a round goes through it in parts that stay in
-the cache: memory that is used again costs a fraction of memory that the system must first map and clear. Each thread
-does all of this for its share of the heads (`regard.common.threads`). Elsewhere a plain form of the same formulas, in
-one part.
+the cache: reusing memory costs a fraction of what it costs to have the system map and clear new memory. Each thread
+does all of this for its share of the heads (`regard.common.threads`). Other devices use a plain form of the same
+formulas, in one part.
 """
 
 import math
@@ -48,7 +48,7 @@ def merged_attention(
     that often, `once`, or once over its chance to be met (`unbiased`).
 
     q (b, h, n, d), k (b, h, m, d), v (b, h, m, e) -> (b, h, n, e), all finite. The first round must place every query
-    that has a meaning: those it does not place, and those in clusters without keys, get numbers of no meaning.
+    whose output matters: queries that it does not place, and those in clusters without keys, get meaningless numbers.
     Differentiable once in q, k and v.
     """
     d, e = q.shape[3], v.shape[3]
@@ -62,9 +62,10 @@ def merged_attention(
 
 
 class Layout(NamedTuple):
-    """A round without its tensors: which of a flat list each of its tensor fields is, and its other fields.
+    """A round without its tensors: for each tensor field its index in a flat list, and its other fields.
 
-    Autograd and torch.compile want the tensors of a call side by side, and torch.compile takes none of them twice.
+    Autograd and torch.compile need the tensors of a call as separate arguments, and torch.compile accepts none of them
+    twice.
     """
 
     tensor_at: dict[str, int]
@@ -155,7 +156,7 @@ class _Merged(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled() and not torch.compiler.is_compiling():
-            # `once_differentiable` would say so only where the gradient that comes in needs one itself.
+            # `once_differentiable` would report this only if the incoming gradient itself requires a gradient.
             raise RuntimeError(
                 "SMYRF's gradient has no gradient of its own: call without create_graph=True (torch.func.grad sets it)"
             )
@@ -191,7 +192,7 @@ class _Merged(torch.autograd.Function):
                         )
                     )
                     lse_r = total.index_select(0, part.query) - math.log(clusters.times)
-                    if filled is not None:  # exp(s - inf) = 0: an empty place has no say
+                    if filled is not None:  # exp(s - inf) = 0: an empty place has no weight
                         lse_r = lse_r.masked_fill(~filled[part.places], torch.inf)
                     lse_r = lse_r.view(part.clusters, 1, -1)
                     shares = attention_backward(grad_r, q_r, k_r, v_r, out_r, lse_r, part.bias, ctx.scale)
@@ -221,7 +222,7 @@ def _each_share(
 
 
 def _zero_heads(x: Tensor, heads: slice, b: int, h: int) -> None:
-    """The rows of some heads of x (b·h·length + 1, …) become 0, and the last row, which is that of no head."""
+    """Set the rows of some heads of x (b·h·length + 1, …) to 0, and also the last row, which belongs to no head."""
     x[-1] = 0
     x[:-1].unflatten(0, (b, h, -1))[:, heads].zero_()  # type: ignore[no-untyped-call]
 
@@ -298,7 +299,7 @@ def _bias(dropped: Sequence[Tensor], dtype: torch.dtype) -> Tensor | None:
     together = dropped[0]
     for each in dropped[1:]:
         together = together | each
-    lowest = torch.finfo(dtype).min / 2  # finite: a row that has everything dropped must not turn NaN
+    lowest = torch.finfo(dtype).min / 2  # finite: a row in which everything is dropped must not become NaN
     return torch.zeros(together.shape, dtype=dtype, device=together.device).masked_fill_(together, lowest)[:, None]
 
 

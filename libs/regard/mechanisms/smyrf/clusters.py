@@ -2,9 +2,9 @@
 
 A batch row with n' real queries and m' real keys has ρ = max(n' / C, m' / K) clusters of at most C queries and K keys,
 the last one maybe partial. Cluster i holds the queries at places ⌊i n' / ρ⌋ … ⌊(i + 1) n' / ρ⌋ - 1 of their order, and
-the keys likewise: tokens of one relative place meet. Where there are fewer keys than clusters, neighbours share one, so
-that no query is left blind. When sizes divide, this is "every C queries, every K keys". As ρ counts real tokens alone,
-padding changes nothing for them.
+the keys likewise: tokens at the same relative place meet. Where there are fewer keys than clusters, neighbouring
+clusters share a key, so that every query sees one. When sizes divide evenly, this is "every C queries, every K keys".
+Since ρ counts only real tokens, padding changes nothing for them.
 """
 
 from collections.abc import Iterable
@@ -54,7 +54,7 @@ def cluster_sizes(
 ) -> tuple[int, int]:
     """Queries and keys per cluster, C and K, for n queries and m keys.
 
-    None is larger than its list, which changes no cluster.
+    Neither is larger than its list; this cap changes no cluster.
 
     Without `key_cluster_size`, K is such that m keys fill as many clusters as n queries do. Sizes below 1 raise
     ValueError, and causal clusters of two sizes.
@@ -67,7 +67,7 @@ def cluster_sizes(
         check_count(key_cluster_size, 1, "key_cluster_size")
         if causal and key_cluster_size != cluster_size:
             sizes = f"cluster_size = {cluster_size} and key_cluster_size = {key_cluster_size}"
-            raise ValueError(f"causal clusters hold as many queries as keys, got {sizes}")
+            raise ValueError(f"causal clusters must hold as many queries as keys, got {sizes}")
     return max(1, min(cluster_size, n)), max(1, min(key_cluster_size, m))
 
 

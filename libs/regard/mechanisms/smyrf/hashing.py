@@ -5,8 +5,8 @@
     reformer     argmax [x R; -x R]       one of `buckets`, ties by position (Kitaev et al., "Reformer", 2020, section 2)
     random       a number of the seed     blind to content: a random permutation of the positions
 
-`directions` hold what is drawn for r rounds: α (d + 2, r), where row d goes with the extra coordinate of the keys and
-row d + 1 with that of the queries; α (d, r); R (d, r · buckets / 2); seeds (r), integers. All hashes use q and k
+`directions` holds the random draws for r rounds: α (d + 2, r), where row d goes with the extra coordinate of the keys
+and row d + 1 with that of the queries; α (d, r); R (d, r · buckets / 2); seeds (r), integers. All hashes use q and k
 unscaled, and none carries a gradient.
 """
 
@@ -26,7 +26,7 @@ SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
 class Hashed(NamedTuple):
     """Hashes of queries or of keys, `hash` `(r, b, h, n)`.
 
-    In the asymmetric scheme the term of the extra coordinate is not in it yet: there are `squared` `(b, h, n)`, ‖x‖²,
+    In the asymmetric scheme the term of the extra coordinate is not yet included: it needs `squared` `(b, h, n)`, ‖x‖²,
     and `extra` `(r, 1, 1, 1)`, the coordinate of α that goes with √(M² - ‖x‖²).
     """
 
@@ -113,7 +113,7 @@ def hashes(
 
 
 def largest_squared(q: Hashed, k: Hashed) -> Tensor | None:
-    """M² = max ‖q_i‖² + max ‖k_j‖² over the last dimension, which stays; None in schemes without it."""
+    """M² = max ‖q_i‖² + max ‖k_j‖² over the last dimension, which is kept; None in schemes without it."""
     if q.squared is None or k.squared is None:
         return None
     return q.squared.amax(-1, keepdim=True) + k.squared.amax(-1, keepdim=True)
@@ -149,8 +149,8 @@ def sorted_tokens(
 def stable_argsort(x: Tensor) -> Tensor:
     """Stable `argsort` along the last dimension of floats, or of integers from 0 to 2³² - 1.
 
-    On CPU torch sorts one long list of integers by radix, about three times as fast as rows of floats: the number of
-    the row followed by the float's bits, flipped so that they sort as the float does, are such an integer.
+    On CPU torch sorts one long list of integers by radix, about three times as fast as rows of floats. Such an integer
+    is made of the row's number followed by the float's bits, flipped so that they sort as the float does.
     """
     n = x.shape[-1]
     fits = x.dtype in (torch.float32, torch.int64) and x.numel() >= 2**15  # torch's own threshold

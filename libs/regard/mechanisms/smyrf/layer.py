@@ -59,29 +59,30 @@ def smyrf(
         v: Values `(b, h, m, e)`.
         rounds: Rounds r of hashing, merged by their log-sum-exps. Default: 2.
         cluster_size: Queries per cluster. Default: 32.
-        key_cluster_size: Keys per cluster. Default: None, as many as make as many clusters of keys as of queries.
-        causal: Must query i be kept from keys j > i? Needs n = m and clusters of one size; a token that either mask
+        key_cluster_size: Keys per cluster. Default: None, chosen so that there are as many clusters of keys as of
+            queries.
+        causal: Must query i not see keys j > i? Needs n = m and clusters of one size; a token that either mask
             drops is no token. Default: False.
         scheme: The hash: "asymmetric" (the paper's), "plain", "reformer" or "random", as in
             `regard.mechanisms.smyrf.hashing`. Default: "asymmetric".
         buckets: Buckets of the scheme "reformer", even. Default: 32.
         dedup: Does a key met in several rounds count once? Default: False.
         hash_rounds: Rounds that are hashed, of which the first `rounds` attend; each pair that is met then counts once
-            and weighs 1 / P(met), P counted over all of them. Ours: `regard.mechanisms.smyrf.unbiased`. Default: None,
-            the paper's merge, or that of `dedup`.
-        key_mask: `(b, m)`, boolean, True = keep: masked keys take no place among the others. Default: None, all keys.
+            with weight 1 / P(met), where P is counted over all hashed rounds. Ours, not the paper's:
+            `regard.mechanisms.smyrf.unbiased`. Default: None, the paper's merge, or that of `dedup`.
+        key_mask: `(b, m)`, boolean, True = keep: masked keys take up no place in the clusters. Default: None, all keys.
         query_mask: `(b, n)`, boolean, True = keep; in self attention pass the mask as both. Default: None, all queries.
         scale: Factor of q · k. Default: None, d ** -0.5.
-        directions: What is drawn, of the asymmetric hash the α_r, `(d + 2, r)`: d coordinates, that of the keys' extra
-            one, that of the queries'; with `hash_rounds`, of all of these rounds. Default: None, drawn from
-            `generator`.
+        directions: The random draws; for the asymmetric hash the α_r, `(d + 2, r)`: d coordinates, the one for the
+            keys' extra coordinate, and the one for the queries'; with `hash_rounds`, for all of these rounds. Default:
+            None, drawn from `generator`.
         generator: Source of `directions`. Default: None, torch's.
 
     Returns:
         `(b, h, n, e)`; masked queries, and all queries of a row without keys, get 0.
 
     Raises:
-        ValueError: Shapes, devices or options that do not fit, with the numbers.
+        ValueError: Shapes, devices or options that do not fit; the message has the numbers.
         TypeError: Arguments of the wrong type.
     """
     refuse_transforms("SMYRF")
@@ -125,7 +126,9 @@ def merge_of(rounds: int, dedup: bool, hash_rounds: int | None) -> tuple[Merge, 
         return ("once" if dedup else "multiset"), rounds
     check_count(hash_rounds, rounds, "hash_rounds")
     if dedup:
-        raise ValueError(f"hash_rounds is a merge of its own, without dedup; got hash_rounds={hash_rounds} and dedup")
+        raise ValueError(
+            f"hash_rounds selects a merge of its own and excludes dedup; got hash_rounds={hash_rounds} and dedup"
+        )
     return "unbiased", hash_rounds
 
 
@@ -137,7 +140,7 @@ def _attending(clusters: Sequence[Clusters], rounds: int) -> list[Clusters]:
 
 @mechanism("smyrf", patterns=("noncausal_self", "causal_self", "noncausal_cross"), paper="Daras et al. 2020")
 class SmyrfAttention(Attention):
-    """SMYRF attention over the four projections; no parameters of its own, so that it can take a trained layer's place.
+    """SMYRF attention over the four projections; no parameters of its own, so it can replace a trained layer.
 
     `directions`, as the function's, are a buffer, drawn at construction. Causal self attention is ours.
 
@@ -158,7 +161,7 @@ class SmyrfAttention(Attention):
         generator: Source of `directions`. Default: None, torch's.
 
     Raises:
-        ValueError: Sizes or options that cannot be.
+        ValueError: Impossible sizes or options.
         TypeError: Options of the wrong type.
     """
 
@@ -262,7 +265,7 @@ class SmyrfAttention(Attention):
         directions, rounds = options.pop("directions"), options.pop("rounds")
         hashed = options.pop("hash_rounds", None) or rounds
         given: dict[str, Any] = {"query_mask": query_mask, "key_mask": key_mask, **options}
-        # With a scale of 0 the weights of the keys that are met are all the same, however far apart the scores.
+        # With a scale of 0 all keys that are met have the same weight, however far apart their scores are.
         met = [
             smyrf(q, k, identity_values(k), rounds=1, directions=drawn, scale=0.0, **given) > 0
             for drawn in torch.split(directions, directions.shape[-1] // hashed, -1)[:rounds]

@@ -18,7 +18,7 @@ from regard.mechanisms.smyrf.unbiased import chance_to_meet
 
 @dataclass(frozen=True)
 class NaiveHash:
-    """Queries (n, d) and keys (m, d) of one sequence and head, and what `smyrf.hashing` says of the scheme."""
+    """Queries (n, d) and keys (m, d) of one sequence and head, and the scheme's description from `smyrf.hashing`."""
 
     queries: Tensor
     keys: Tensor
@@ -30,7 +30,7 @@ class NaiveHash:
     def rounds(self, first: int = 0, n: int | None = None, m: int | None = None) -> list[tuple[Tensor, Tensor]]:
         """The hashes of all queries and of all keys in each round.
 
-        M is that of n queries and m keys from number `first` on.
+        M is taken over n queries and m keys from number `first` on.
         """
         if self.scheme == "random":
             return [(self.numbers(seed, 0), self.numbers(seed, 1)) for seed in self.directions]
@@ -77,7 +77,7 @@ def naive_collision_counts(hashed: NaiveHash, C: int, K: int) -> Tensor:
 
 
 def naive_causal_collision_counts(hashed: NaiveHash, C: int) -> Tensor:
-    """Causal self attention, as `smyrf.causal_clusters` has it -> (n, n), in the type of the queries."""
+    """Causal self attention, as in `smyrf.causal_clusters` -> (n, n), in the type of the queries."""
     n, rounds = len(hashed.queries), hashed.rounds()
     place = torch.arange(n)
     own = (place[:, None] // C == place // C) & (place <= place[:, None])

@@ -1,21 +1,22 @@
-"""The unbiased merge, ours and not the paper's: a pair that is met weighs 1 / P(met).
+"""The unbiased merge, ours and not the paper's: a pair that is met has weight 1 / P(met).
 
-The paper merges rounds as a multiset: a pair weighs as often as it is met, so that pairs that the hash brings together
-stay overweighted however many rounds there are; counting them once leaves out those that were never met. Both are
+The paper merges rounds as a multiset: a pair counts as often as it is met, so pairs that the hash brings together stay
+overweighted however many rounds there are; counting each pair once still leaves out those that were never met. Both are
 biased against dense attention. Here T rounds are hashed and R ≤ T of them attend. With N(i, j) the number of the T
 rounds in which query i meets key j,
 
     P(i, j) = 1 - (T - N choose R) / (T choose R)
 
-is the chance that a random choice of R out of the T rounds has the two meet: rounds are drawn alike, so that the first
-R are such a choice. Each pair that the R rounds meet counts once and weighs 1 / P(i, j) (Horvitz and Thompson, "A
-Generalization of Sampling Without Replacement from a Finite Universe", 1952, equation 2). Hence
+is the chance that the two meet in a random choice of R out of the T rounds; since all rounds are drawn in the same way,
+the first R are such a choice. Each pair that meets in the R rounds counts once with weight 1 / P(i, j) (Horvitz and
+Thompson, "A Generalization of Sampling Without Replacement from a Finite Universe", 1952, equation 2). Hence
 
     E Σ_met exp(s) v / P = Σ_{N > 0} exp(s) v        and the same without v,
 
-the expectation over the choice, given the T hashes: numerator and denominator estimate those of dense attention but for
-pairs that none of T rounds has met, a share of (1 - p)^T of those whose chance in a round is p. (Their quotient has the
-usual bias of a ratio, which falls with R.) R = T is counting once; one cluster is dense attention, P = 1.
+where the expectation is over the choice, given the T hashes: numerator and denominator estimate those of dense
+attention except for pairs that met in none of the T rounds, a share of (1 - p)^T of those whose chance to meet in a
+round is p. (Their quotient has the usual bias of a ratio, which falls with R.) R = T is counting once; one cluster is
+dense attention, P = 1.
 
 Hashing T rounds takes O(T n (d + log n)), counting T comparisons per score that is computed: as many operations as the
 score itself where T is the head width.
@@ -49,7 +50,7 @@ class Counted(NamedTuple):
             key: Rows of the keys, `(clusters, K)`.
 
         Returns:
-            `(clusters, C, K)`; of no meaning where a place is empty, but finite.
+            `(clusters, C, K)`; meaningless where a place is empty, but finite.
         """
         width = torch.uint8 if len(self.queries) < 2**8 else torch.int32
         count = torch.zeros(*query.shape, key.shape[1], dtype=width, device=query.device)

@@ -49,7 +49,7 @@ def from_folder(folder: Path) -> dict[str, Texts]:
 
 
 def lines(path: Path) -> Iterator[tuple[str, int]]:
-    """(title and text, label) of each line; a line of another shape is a `UserError` with its number."""
+    """(title and text, label) of each line; a malformed line raises a `UserError` with its number."""
     if not path.exists():
         raise UserError(f"Amazon polarity needs train.csv and test.csv; missing: {path.name}")
     with path.open(encoding="utf-8", newline="") as file:

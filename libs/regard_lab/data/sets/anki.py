@@ -1,8 +1,8 @@
 """Anki, English to Spanish: short sentences for learners, 118,964 pairs, the file of the Keras example on translation.
 
 One English sentence may have several translations: all pairs of one sentence (without case and punctuation) are in one
-split, so that no test sentence was trained on. The example draws pair by pair, and tests on sentences that it has
-trained on.
+split, so that no test sentence was trained on. The example draws individual pairs, and so tests on sentences that it
+has trained on.
 """
 
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""Appliances: what the appliances of one house drew, with temperatures and humidities of its rooms and the weather outside, every ten minutes.
+"""Appliances: one house's appliance energy use, room temperatures and humidities, and the weather, every ten minutes.
 
 The two columns `rv1` and `rv2`, which its authors drew at random to test the selection of variables, are left out.
-Splits follow each other in time: 60, 20 and 20 %.
+Splits are consecutive in time: 60, 20 and 20 %.
 """
 
 import csv

@@ -1,4 +1,5 @@
-"""Austen: six novels by Jane Austen, one text per book. Four train, `Northanger Abbey` validates, `Persuasion` tests.
+"""Austen: six novels by Jane Austen, one text each. `Northanger Abbey` is for validation, `Persuasion` for testing, the
+rest for training.
 
 Lines are joined to paragraphs.
 """

@@ -1,7 +1,7 @@
 """Core sounds: 553 prompts of a telephone exchange, read by one speaker, 24 minutes at 16,000 Hz, with their texts.
 
 Tones, silences and the sounds of monkeys are left out. The split is our own, by prompt: prompts with the same words are
-in the same split. What a text has in brackets is not said.
+in the same split. Parts of a text in brackets are not spoken.
 """
 
 import gzip

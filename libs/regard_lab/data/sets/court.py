@@ -1,6 +1,7 @@
 """Court: synthetic scenes of 6 to 12 persons, one group of 2 to 6 among them, as on a volleyball court. Nothing in it was recorded.
 
-A group of one cannot be here: its activity is a relation between members (see `regard_lab.data.crowds`), so that no single person shows it.
+There are no groups of one: an activity is a relation between members (see `regard_lab.data.crowds`), which no single
+person can show.
 """
 
 from regard_lab.data.card import Card, Source

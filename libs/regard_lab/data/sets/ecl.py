@@ -1,8 +1,8 @@
-"""ECL (electricity consuming load): what 321 clients drew, hour by hour over three years.
+"""ECL (electricity consuming load): the electricity use of 321 clients, hour by hour over three years.
 
-Split as in the released code of Informer: seven tenths of the steps train, the last two tenths test, what is between
-validates. Informer's windows of validation and test begin with known values of the split before; ours lie within their
-split.
+Split as in the released code of Informer: seven tenths of the steps are for training, the last two tenths for testing,
+and those in between for validation. Informer's validation and test windows begin with known values of the preceding
+split; ours lie within their split.
 """
 
 from pathlib import Path
@@ -28,6 +28,6 @@ CARD = Card(
 
 
 def from_folder(folder: Path) -> dict[str, Series]:
-    """The file that Informer's authors give."""
+    """The file that Informer's authors provide."""
     series = read_table(folder / "ECL.csv", COLUMNS)
     return cut_at(series, CARD.title, STEPS, SIZES)

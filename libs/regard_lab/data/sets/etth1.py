@@ -1,4 +1,4 @@
-"""ETTh1: one transformer of electricity, hour by hour over two years."""
+"""ETTh1: one electricity transformer, hour by hour over two years."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""ETTh2: a second transformer of electricity, hour by hour over two years."""
+"""ETTh2: a second electricity transformer, hour by hour over two years."""
 
 from pathlib import Path
 

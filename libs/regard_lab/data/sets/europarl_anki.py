@@ -1,6 +1,6 @@
 """Europarl and Anki, English to Spanish: proceedings of the European Parliament, and short sentences for learners.
 
-The first of equal English texts stays.
+Of equal English texts only the first is kept.
 """
 
 import itertools

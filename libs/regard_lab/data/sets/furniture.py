@@ -1,8 +1,8 @@
-"""Furniture: models of furniture and other things of a house, as point clouds: whole, and as they are seen from one side.
+"""Furniture: models of furniture and other household things as point clouds, both whole and as seen from one side.
 
-A model is 8,192 points of its surface in a cube of side 1: 4,096 of them are the whole cloud, and of those that are
-seen from a drawn direction 2,048 are a view. A model has four views in training and one in validation and test; no
-model is in two splits, and models with equal files are one.
+A model is 8,192 points of its surface in a cube of side 1: 4,096 of them make the whole cloud, and 2,048 of those
+visible from a randomly drawn direction make a view. A model has four views in training and one in validation and test;
+no model is in two splits, and models with equal files are one.
 """
 
 import hashlib

@@ -1,6 +1,8 @@
-"""Household power: what one house near Paris drew, minute by minute over four years; here in hourly means, seven channels.
+"""Household power: the power use of one house near Paris, minute by minute over four years; here hourly means, seven
+channels.
 
-An hour without any reading (the set has a few gaps of days) repeats the hour before it. Splits follow each other in time: 60, 20 and 20 %.
+An hour without any reading (the set has a few gaps of days) repeats the hour before it. Splits are consecutive in time:
+60, 20 and 20 %.
 """
 
 import csv

@@ -20,7 +20,7 @@ from regard_lab.data.photographs_in_folders import in_classes
 
 FORM = MappedImages
 SIZE = 72
-HELD_OUT = 100  # every so many training pictures, one is for validation
+HELD_OUT = 100  # one in this many training pictures is for validation
 HUB = "ILSVRC/imagenet-1k"
 
 CARD = Card(
@@ -41,7 +41,7 @@ CARD = Card(
 
 
 def from_hub() -> dict[str, Images]:
-    """The hub's train and validation halves; its terms have to be accepted there first."""
+    """The hub's train and validation halves; the set's terms must first be accepted there."""
     halves = load_hub(HUB)
     return splits(*(squares(halves[half]["image"], halves[half]["label"]) for half in ("train", "validation")))
 

@@ -1,6 +1,7 @@
-"""LibreOffice help, English to Spanish: paragraphs, headings and cells of its pages, aligned by the page and the mark that translators keep.
+"""LibreOffice help, English to Spanish: paragraphs, headings and table cells, aligned by page and by the marks that
+translators keep.
 
-The first of equal English texts stays. Whole pages go to one split, drawn by their names.
+Of equal English texts only the first is kept. Each page goes wholly to one split, drawn by its name.
 """
 
 import html

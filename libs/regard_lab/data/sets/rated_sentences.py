@@ -1,4 +1,5 @@
-"""Rated sentences: snippets of film reviews, tweets, product reviews and editorials, each with the mean of some twenty people's ratings, −4 to 4.
+"""Rated sentences: snippets of film reviews, tweets, product reviews and editorials, each with the mean rating of about
+twenty people, −4 to 4.
 
 The splits are our own, for each kind: `movie_train`, `movie_validation`, `movie_test`, and so on. Repeats are dropped first, over all kinds.
 """

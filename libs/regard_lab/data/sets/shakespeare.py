@@ -1,6 +1,6 @@
 """Shakespeare: 38 plays, one text per play, as they are printed: speaker, lines, stage directions. 32 train, three validate, three test.
 
-The markup of the package's files (headings, bold speakers, slanted directions) is taken off; a verse is a line.
+The markup of the package's files (headings, bold speakers, italic directions) is removed; each verse is one line.
 """
 
 import re

@@ -1,8 +1,8 @@
 """Social-CAD: Collective Activity with the social groups of Ehsanpour et al., annotations without pixels.
 
-A group has two members or more; whoever is the only one with a group's number stands alone, and is an outsider here.
-The official test sequences are the test split; `VALIDATION` is taken from the training sequences [our choice: the
-official split has none].
+A group has two members or more; a person who is the only one with a group's number counts as an outsider here. The
+official test sequences are the test split; `VALIDATION` is taken from the training sequences [our choice: the official
+split has none].
 """
 
 from collections import Counter, defaultdict
@@ -75,7 +75,7 @@ def frames_of(text: str, sequence: int) -> list[Frame]:
         for person, row in enumerate(rows):
             members[row[8]].append(person)
         groups = [group for group in members.values() if len(group) > 1]
-        # In two groups a member's label differs: the most frequent one, the first of equals, is the group's.
+        # In two groups a member's label differs: the group gets the most frequent one (the first of equals).
         activities = [Counter(rows[person][6] for person in group).most_common(1)[0][0] for group in groups]
         boxes = [(float(row[1]), float(row[2]), float(row[3]), float(row[4])) for row in rows]
         size = (800, 450) if sequence in WIDE else (720, 480)

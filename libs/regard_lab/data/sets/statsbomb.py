@@ -1,8 +1,8 @@
 """StatsBomb: moments of one football match, with the positions of all players that the camera saw and what the player on the ball did.
 
 Events that share one picture of the players are one moment; its activity is the type of the last of them. The group is
-the team of the player on the ball, as far as it is in view. Traits say who is in that team, who is on the ball, who
-keeps goal.
+the team of the player on the ball, as far as it is in view. Traits say who is in that team, who is on the ball, and who
+is the goalkeeper.
 """
 
 import json

@@ -1,6 +1,7 @@
 """Volleyball: annotated middle frames of 4,830 clips, without pixels: players' boxes and actions, and what their team does.
 
-All players are one group, whose activity is the clip's. Which of them take part is annotated by others (Sendo & Ukita 2019), and not read here.
+All players are one group, whose activity is the clip's. Which of them take part has been annotated by others (Sendo &
+Ukita 2019) and is not read here.
 """
 
 from pathlib import Path

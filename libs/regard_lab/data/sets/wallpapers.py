@@ -1,7 +1,7 @@
 """Wallpapers: 27 photographs of landscapes, plants, animals and things, as tiles of 128 × 128 pixels. Tiles of a photograph stay in one split.
 
 Each photograph is shrunk until its shorter side has 768 pixels, and cut from its upper left corner into tiles that do
-not overlap; what is left at the right and at the bottom falls away, and so does a tile of one colour alone. A label is
+not overlap; what remains at the right and at the bottom is dropped, and so is any tile of a single colour. A label is
 the photograph's index by name.
 """
 
@@ -61,7 +61,7 @@ CARD = Card(
 
 
 def from_package(lomiri: Archive, mate: Archive) -> dict[str, Images]:
-    """Lomiri's photographs and those of MATE's folder `nature`; what else MATE has is drawn."""
+    """Lomiri's photographs and those in MATE's folder `nature`; MATE's other pictures are drawings."""
     files = [
         *lomiri.files("usr/share/backgrounds/*.jpg"),
         *mate.files("usr/share/backgrounds/mate/nature/*.jpg"),
