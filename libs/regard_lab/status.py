@@ -155,7 +155,7 @@ def main() -> int:
             print(one.line(), flush=True)
             results += one.state != "not run"
             stale += one.state == "stale"
-    print(f"{results} results, {stale} stale")
+    print(f"{results} result{'s' * (results != 1)}, {stale} stale")
     return 1 if arguments.check and stale else 0
 
 
