@@ -19,11 +19,10 @@ from regard.registry import UnknownMechanism, UnsupportedPattern, list_mechanism
 
 if TYPE_CHECKING:
     from regard import adapters, cost, effective, functional, mechanisms
-    from regard.adapters.swapping import SwapReport, swap, unswap
-    from regard.adapters.torch_modules import replace_attention
+    from regard.adapters.swapping import SwapReport, unswap
     from regard.certification import certify
     from regard.observers import observe
-    from regard.signatures import build
+    from regard.signatures import build, replace_attention, swap
 else:
     from regard.registry import build
 

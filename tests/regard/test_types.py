@@ -43,7 +43,17 @@ functional.softmaxx(x, x, x)  # Module has no attribute "softmaxx"
 regard.buidl("softmax", width=16, heads=2)  # Module has no attribute "buidl"
 regard.list_mechanisms().sort()  # OK
 reveal_type(regard.replace_attention(model, "smyrf", rounds=2))  # list[
-regard.replace_attention(model, only=["a"])  # Missing positional argument "mechanism"
+regard.replace_attention(model, only=["a"])  # No overload variant of "replace_attention" matches
+regard.replace_attention(model, "smyrf", roundz=2)  # No overload variant of "replace_attention" matches
+regard.replace_attention(model, "nystrom", pattern="causal_self")  # No overload variant of "replace_attention" matches
+regard.replace_attention(model, "optimised")  # No overload variant of "replace_attention" matches
+reveal_type(regard.swap(model, rounds=2, where=["a"]))  # "regard.adapters.swapping.SwapReport"
+reveal_type(regard.swap(model, "local", window=3, example=x))  # "regard.adapters.swapping.SwapReport"
+regard.swap(model, "smirf")  # No overload variant of "swap" matches
+regard.swap(model, "smyrf", window=3)  # No overload variant of "swap" matches
+regard.swap(model, "local", window="3")  # No overload variant of "swap" matches
+regard.swap(model, "abc")  # No overload variant of "swap" matches
+regard.adapters.swapping.swap(model, "a name from a config", rounds=2)  # OK
 reveal_type(regard.observe(model, print))  # "regard.observers.Observer"
 regard.observe(model, lambda one: one.probabilitys)  # "Observation" has no attribute "probabilitys"
 huggingface.configure(model, rounds=2, layers=["1"])  # List item 0 has incompatible type "str"; expected "int"
