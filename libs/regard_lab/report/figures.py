@@ -27,6 +27,7 @@ from matplotlib.ticker import (
     NullLocator,
 )
 
+from regard.registry import list_mechanisms
 from regard_lab.common.files import write_atomically
 from regard_lab.common.formatting import Key, label, number
 from regard_lab.experiment.results import SCALES, Metric, Result, Row, Scale
@@ -53,6 +54,8 @@ COLOURS = {
     "hyper": "#5d2e8c",
     "kde": "#7a9a01",
 }
+# Of mechanisms that have no colour of their own above, by their place among these.
+MORE_COLOURS = ("#4477aa", "#ee6677", "#228833", "#aa3377", "#bb5566", "#004488", "#ddaa33", "#225522")
 # A control, a design, or anything else that is not a mechanism of the library gets no colour but a grey, a marker
 # filling and a line style.
 GREYS = ("#767676", "#a8a8a8", "#4f4f4f")
@@ -147,7 +150,13 @@ def save(figure: Figure, path: Path) -> None:
 def colour(key: Key) -> str:
     """The colour of a row's mechanism; for one that is not the library's, a grey that is the same every time."""
     name = _name(key)
-    return COLOURS.get(name) or GREYS[zlib.crc32(name.encode()) % len(GREYS)]
+    return mechanism_colours().get(name) or GREYS[zlib.crc32(name.encode()) % len(GREYS)]
+
+
+def mechanism_colours() -> dict[str, str]:
+    """The colour of every mechanism of the library; a new one gets the next that is free."""
+    new = [name for name in list_mechanisms() if name not in COLOURS]
+    return COLOURS | {name: MORE_COLOURS[place % len(MORE_COLOURS)] for place, name in enumerate(new)}
 
 
 def look(key: Key, among: Sequence[str] = ()) -> dict[str, Any]:
@@ -161,9 +170,10 @@ def look(key: Key, among: Sequence[str] = ()) -> dict[str, Any]:
         Arguments of `Axes.plot`.
     """
     name = _name(key)
-    if name in COLOURS:
-        return {"color": COLOURS[name]}
-    controls = [other for other in dict.fromkeys(among) if other not in COLOURS] or [name]
+    coloured = mechanism_colours()
+    if name in coloured:
+        return {"color": coloured[name]}
+    controls = [other for other in dict.fromkeys(among) if other not in coloured] or [name]
     place = controls.index(name) if name in controls else zlib.crc32(name.encode())
     grey = GREYS[place // len(FILLINGS) % len(GREYS)]
     return {"color": grey, "fillstyle": FILLINGS[place % len(FILLINGS)], "markerfacecoloralt": "white", "mew": 1.1}

@@ -3,10 +3,10 @@
 from collections import Counter
 from dataclasses import dataclass
 
+from regard.registry import list_mechanisms
 from regard_lab.common.formatting import Key
 from regard_lab.evidence.paper import Claim
 from regard_lab.evidence.verdict import GroupVerdict, Verdict
-from regard_lab.report.figures import COLOURS
 from regard_lab.report.view import ClaimView, PaperView, TableView
 
 EVIDENCE = "laptop"  # the scale in the command for a claim that has no verdict yet
@@ -64,8 +64,9 @@ def entries(view: PaperView) -> list[Entry]:
 
 def mechanisms(claim: Claim) -> list[str]:
     """The library's mechanisms that the rows of a claim name."""
+    known = list_mechanisms()
     rows: list[Key] = [claim.row, claim.against or {}, *claim.rows]
-    named = [str(value) for row in rows for value in row.values() if str(value) in COLOURS]
+    named = [str(value) for row in rows for value in row.values() if str(value) in known]
     return list(dict.fromkeys(named))
 
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from regard.bench.cases import LIBRARY
 from regard.bench.table import Row as Timed
+from regard.registry import list_mechanisms
 from regard_lab.common.formatting import Key, parts, step
 from regard_lab.experiment.results import Result, Row, Scale
 from regard_lab.experiment.table_file import Column
-from regard_lab.report.figures import COLOURS
 from regard_lab.report.layout import BASELINE, baseline_of, difference, references
 from regard_lab.report.performance import Performance, settings
 from regard_lab.report.view import PaperView, TableView
@@ -93,10 +93,11 @@ def matrix(views: Sequence[PaperView], measured: Performance | None) -> Matrix:
         for name, scores in _scores(task, table).items():
             names.setdefault(name, [[] for _ in tasks])[index] = scores
     costs, note = _costs(measured)
-    for name in costs:
+    known = list_mechanisms()
+    for name in (*costs, *known):
         names.setdefault(name, [[] for _ in tasks])
     lines = [
-        Line(name, "mechanism" if name in COLOURS else "control", scores, costs.get(name, []))
+        Line(name, "mechanism" if name in known else "control", scores, costs.get(name, []))
         for name, scores in names.items()
         if name != BASELINE[PART]
     ]

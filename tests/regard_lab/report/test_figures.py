@@ -8,9 +8,11 @@ from matplotlib.colors import is_color_like
 from matplotlib.figure import Figure
 
 from regard_lab.experiment.results import Result
+from regard_lab.report import figures
 from regard_lab.report.figures import (
     COLOURS,
     GREYS,
+    MORE_COLOURS,
     QUICK,
     Results,
     colour,
@@ -160,6 +162,14 @@ def test_every_seed_says_its_value_on_hover() -> None:
 def test_any_mechanism_has_a_colour(name: str) -> None:
     assert is_color_like(colour({"attention": name}))
     assert colour({"attention": name}) == colour({"attention": name, "rounds": 3})
+
+
+def test_a_new_mechanism_has_a_colour_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "list_mechanisms", lambda: ["softmax", "new", "newer"])
+    colours = [colour({"attention": name}) for name in ("softmax", "new", "newer")]
+    assert colours == [COLOURS["softmax"], *MORE_COLOURS[:2]]
+    assert not set(MORE_COLOURS) & {*COLOURS.values(), *GREYS}
+    assert look({"attention": "new"}, ["control"]) == {"color": MORE_COLOURS[0]}
 
 
 def test_results_give_the_best_scale_and_remember_what_was_asked() -> None:
