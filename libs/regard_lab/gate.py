@@ -29,7 +29,7 @@ from regard_lab.evidence.gate import (
 )
 from regard_lab.experiment.cells import Cell, Finished, run_cell
 from regard_lab.experiment.experiment_file import check_scale
-from regard_lab.experiment.project import find_project, papers
+from regard_lab.experiment.project import check_named, check_root, find_project, papers
 from regard_lab.experiment.results import Result, Scale, read_result, result_path, write_result
 from regard_lab.experiment.table_file import TableFile, read_table
 from regard_lab.experiment.tables import compose_rows, make_cells, row_of
@@ -135,6 +135,7 @@ def gated_tables(root: Path, scale: Scale, named: list[str]) -> Iterator[tuple[s
         paper, slash, table = name.partition("/")
         if not slash:
             raise UserError(f"a table is named PAPER/TABLE, got {name!r}")
+        check_named(paper, table, root)
         yield paper, table
     for paper in papers(root) if not named else []:
         project = find_project(paper, root)
@@ -153,6 +154,7 @@ def main() -> int:
     parser.add_argument("--scale", default="laptop")
     arguments = parser.parse_args()
     root, scale = Path.cwd(), check_scale(arguments.scale)
+    check_root(root)
     counts = dict.fromkeys(STATUSES, 0)
     for paper, table in gated_tables(root, scale, arguments.tables):
         path = result_path(root, paper, table, scale)

@@ -30,7 +30,7 @@ from regard_lab import data
 from regard_lab.common import files
 from regard_lab.common.errors import DataMissing, UserError, command
 from regard_lab.experiment import items
-from regard_lab.experiment.cells import Finished, finished_record
+from regard_lab.experiment.cells import Finished, finished_record, published
 from regard_lab.experiment.executors import EXECUTORS, import_early
 from regard_lab.experiment.experiment_file import check_scale
 from regard_lab.experiment.partial import restore_records
@@ -125,7 +125,7 @@ def _with_data(table: Table, root: Path) -> Run:
         for name in table.spec.data_sets:
             data.ensure(name, root, table.cells[0].config["data"]["source"])
     except DataMissing as error:
-        return Run(table, [Finished(cell, "not run", None, str(error)) for cell in table.cells])
+        return Run(table, [Finished(cell, "not run", None, published(error, root)) for cell in table.cells])
     # The checksum of a set that cannot be pinned is known only now.
     if checksums(table.spec, table.cells[0].config, root) != table.cells[0].data:
         table = load_table(table.paper, table.name, table.scale, root)
@@ -338,6 +338,8 @@ def main() -> int:
         return reproduce_all(root)
     if not arguments.minutes > 0:
         raise UserError(f"--minutes must be more than 0, got {arguments.minutes:g}")
+    if arguments.workers is not None and arguments.workers < 1:
+        raise UserError(f"--workers must be at least 1, got {arguments.workers}")
     names = [_split(table) for table in arguments.tables]
     if arguments.dry_run:
         return dry(names, check_scale(arguments.scale or "quick"), root)
@@ -346,7 +348,7 @@ def main() -> int:
         key, equals, value = option.partition("=")
         if not equals:
             raise UserError(f"--option takes KEY=VALUE, got {option!r}")
-        options[key] = yaml.safe_load(value)
+        options[key] = read_value(key, value)
     code = 0
     for summary in reproduce_tables(
         names,
@@ -362,6 +364,14 @@ def main() -> int:
         sys.stdout.flush()
         code |= bool(summary["rows"]["failed"] or summary["rows"]["not run"])
     return code
+
+
+def read_value(key: str, text: str) -> Any:
+    """A value as YAML reads it; `UserError` for what is none."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise UserError(f"{key}={text}: the value cannot be read; put words with : or brackets in quotes") from None
 
 
 def dry(names: list[tuple[str, str]], scale: str, root: Path) -> int:

@@ -30,6 +30,7 @@ from regard_lab.common.errors import UserError, command
 from regard_lab.experiment.cells import Cell, Finished, run_cell
 from regard_lab.experiment.executors import executor
 from regard_lab.experiment.experiment_file import check_scale
+from regard_lab.experiment.project import check_named
 from regard_lab.experiment.results import DataUse, Restamp, Result, Row, read_result, result_path, write_result
 from regard_lab.experiment.tables import Table, check_table, load_table
 from regard_lab.status import config_changes
@@ -91,6 +92,7 @@ def restamp(
     Raises:
         UserError: A metric differs, or the table has changed in more than its code and configs; the result is left as it was.
     """
+    check_named(paper, name, root)
     path = result_path(root, paper, name, scale)
     if not path.exists():
         raise UserError(

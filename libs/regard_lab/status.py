@@ -16,8 +16,9 @@ from typing import Any
 
 from regard_lab.common.errors import UserError, command
 from regard_lab.common.formatting import label
+from regard_lab.data import NOT_PREPARED
 from regard_lab.experiment.experiment_file import check_scale
-from regard_lab.experiment.project import find_project, papers
+from regard_lab.experiment.project import check_root, find_project, papers
 from regard_lab.experiment.results import SCALES, Code, Result, read_result, result_path
 from regard_lab.experiment.tables import Table, load_table
 
@@ -47,7 +48,7 @@ def standing(paper: str, name: str, scale: str, root: Path) -> Standing:
         return Standing(f"{paper}/{name}", scale, "not run", None)
     result, table = read_result(path), load_table(paper, name, scale, root)
     hours = sum(record.get("wall_time_s", 0.0) for record in result.records.values()) / 3600
-    if result.fingerprint == table.fingerprint:
+    if result.fingerprint == table.fingerprint and not changed_data(result, table):
         return Standing(f"{paper}/{name}", scale, "current", hours)
     return Standing(f"{paper}/{name}", scale, "stale", hours, tuple(changes(result, table, root)))
 
@@ -69,12 +70,18 @@ def changes(result: Result, table: Table, root: Path) -> list[str]:
             differences |= dict.fromkeys(config_changes(record["identity"]["config"], cell.config))
     if differences:
         changed.append(f"config: {_listed(list(differences))}")
-    was = {use.name: use.sha256 for use in result.data}
-    if data := sorted({name for cell in table.cells for name, sha in cell.data.items() if was.get(name) != sha}):
+    if data := changed_data(result, table):
         changed.append(f"data: {_listed(data)}")
     if result.code:
         changed += code_changes(result.code, table.definitions(root))
     return changed or ["code: the order of what it reaches, or definitions that the result does not list"]
+
+
+def changed_data(result: Result, table: Table) -> list[str]:
+    """The data sets that are not those of the result; one that has not been prepared here cannot be compared."""
+    was = {use.name: use.sha256 for use in result.data}
+    now = {name: sha for cell in table.cells for name, sha in cell.data.items()}
+    return sorted(name for name, sha in now.items() if sha != NOT_PREPARED and was.get(name) != sha)
 
 
 def code_changes(before: Code, now: Code) -> list[str]:
@@ -123,6 +130,7 @@ def standings(
 
 def tables_of(tables: list[str], scale: str | None, root: Path) -> list[tuple[str, str, str]]:
     """Paper, table and scale of every table named, or of all; without a scale, of each scale at which it has a result."""
+    check_root(root)
     known = [(paper, name) for paper in papers(root) for name in find_project(paper, root).tables(root)]
     for table in tables:
         if tuple(table.split("/")) not in known:

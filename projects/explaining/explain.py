@@ -140,15 +140,25 @@ def texts_of(given: dict[str, str]) -> list[str]:
     """The texts that are asked for."""
     if "text" in given:
         text = given["text"]
-        path = Path(text)
-        return [path.read_text() if text.endswith(".txt") and path.exists() else text]
+        return [whole_text(Path(text)) if text.endswith(".txt") else text]
     path = Path(given["texts"])
-    if not path.exists():
-        raise UserError(f"{path} does not exist")
-    lines = [line for line in path.read_text().splitlines() if line.strip()]
+    lines = [line for line in whole_text(path).splitlines() if line.strip()]
     if not lines:
         raise UserError(f"{path} holds no text")
     return lines
+
+
+def whole_text(path: Path) -> str:
+    """What a file says; one that is missing, no file, empty or not UTF-8 is a `UserError`."""
+    if not path.exists():
+        raise UserError(f"{path} does not exist")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read as text: {error}") from None
+    if not text.strip():
+        raise UserError(f"{path} holds no text")
+    return text
 
 
 def loaded(name: str) -> tuple[Any, Any]:

@@ -76,6 +76,8 @@ file = open(path, "w"); fcntl.flock(file, fcntl.LOCK_EX); print("held", flush=Tr
         (["toy/lines", "--option", "x"], 2, "--option takes KEY=VALUE"),
         (["--scale", "quick"], 2, "--scale goes with a table"),
         (["toy/lines", "--workers", "-3"], 2, "workers must be at least 1, got -3"),
+        (["toy/lines", "--workers", "0"], 2, "workers must be at least 1, got 0"),
+        (["toy/lines", "--option", "x=["], 2, "x=[: the value cannot be read"),
     ],
 )
 def test_the_command(root, monkeypatch, capsys, arguments, code, message):

@@ -1,14 +1,17 @@
 """How results stand: current, stale and why, or not run."""
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from regard_lab import status
+from regard_lab import gate, restamp, status
 from regard_lab.common.errors import UserError
 from regard_lab.common.files import read_json, write_json
-from regard_lab.experiment.results import result_path
+from regard_lab.data import NOT_PREPARED
+from regard_lab.experiment.results import read_result, result_path
+from regard_lab.experiment.tables import load_table
 from regard_lab.status import standing, tables_of
 from tests.editing import change as edit
 from tests.regard_lab import toy
@@ -93,3 +96,35 @@ def test_the_command_counts_and_checks(root, monkeypatch, capsys):
     toy.forget()
     assert status.main() == 1
     assert capsys.readouterr().out.strip().splitlines()[-1] == "1 result, 1 stale"
+
+
+def test_other_data_make_a_result_stale(root):
+    path = result_path(root, *NAMED)
+    table = load_table(*NAMED, root)
+    cells = [replace(cell, data={"points": "of today"}) for row in table.rows for cell in row]
+    table = replace(table, rows=[cells])
+    values = read_json(path) | {"data": [{"name": "points", "stands_in_for": None, "sha256": "of then"}]}
+    write_json(path, values)
+    assert status.changed_data(read_result(path), table) == ["points"]
+    unknown = replace(table, rows=[[replace(cell, data={"points": NOT_PREPARED}) for cell in cells]])
+    assert status.changed_data(read_result(path), unknown) == []
+
+
+@pytest.mark.parametrize("command", [status, gate])
+def test_outside_the_repository(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["command"])
+    assert command.main() == 2
+    assert "there are no projects in" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("toi/lines", "there is no project 'toi'"), ("toy/line", "no table 'line'")]
+)
+@pytest.mark.parametrize("command", [gate, restamp])
+def test_what_does_not_exist_is_not_said_to_wait_for_a_run(root, command, name, said, monkeypatch, capsys):
+    monkeypatch.chdir(root)
+    monkeypatch.setattr("sys.argv", ["command", name])
+    assert command.main() != 0
+    printed = capsys.readouterr()
+    assert said in printed.out + printed.err

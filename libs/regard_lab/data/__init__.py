@@ -41,6 +41,7 @@ __all__ = [
 
 SETS = "regard_lab.data.sets"
 MANIFEST = "manifest.json"
+NOT_PREPARED = "not prepared"  # in place of a checksum
 
 
 def names() -> list[str]:
@@ -123,7 +124,7 @@ def expected_checksum(name: str, root: Path, source: str = "package") -> str:
     try:
         return checksum(name, root, source)
     except DataMissing:
-        return "not prepared"
+        return NOT_PREPARED
 
 
 def ensure(name: str, root: Path, source: str = "package") -> None:

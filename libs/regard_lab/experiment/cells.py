@@ -116,16 +116,16 @@ def run_cell(cell: Cell, root: Path, keep: Literal["best", "last", "none"] = "no
     try:
         return _run_anew(cell, root, keep)
     except DataMissing as error:
-        return Finished(cell, "not run", None, _published(error, root))
+        return Finished(cell, "not run", None, published(error, root))
     except UserError as error:
-        return Finished(cell, "failed", None, _published(error, root))
+        return Finished(cell, "failed", None, published(error, root))
     except (Exception, SystemExit) as error:  # a library that ends the process must not end the others' work
         with contextlib.suppress(UserError, OSError):
             files.write_atomically(cell.folder(root) / "error.txt", traceback.format_exc())
-        return Finished(cell, "failed", None, f"{type(error).__name__}: {_published(error, root)}")
+        return Finished(cell, "failed", None, f"{type(error).__name__}: {published(error, root)}")
 
 
-def _published(error: BaseException, root: Path) -> str:
+def published(error: BaseException, root: Path) -> str:
     """The message of an error, without paths of this machine, because reports are published."""
     return str(error).replace(f"{root.resolve()}/", "").replace(f"{Path.home()}/", "~/")
 

@@ -163,7 +163,10 @@ def evaluate_words(project: Project, words: list[str], root: Path) -> int:
         key, equals, text = word.partition("=")
         if not equals:
             raise UserError(f"after the run folder come words such as data=NAME or section.key=value, got {word!r}")
-        changes["data.name" if key == "data" else key] = yaml.safe_load(text)
+        try:
+            changes["data.name" if key == "data" else key] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise UserError(f"{word}: the value cannot be read; put words with : or brackets in quotes") from None
     kept = read_kept(folder)
     if kept["paper"] != project.name:
         raise UserError(f"{folder} is a run of {kept['paper']}: python -m projects.{kept['paper']}.evaluate {folder}")

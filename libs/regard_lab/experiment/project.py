@@ -57,12 +57,24 @@ def _where(root: Path) -> str:
 
 def find_project(name: str, root: Path) -> Project:
     """The project of a paper; for an unknown name, a `UserError` suggests the nearest."""
+    check_root(root)
     known = papers(root)
-    if not known:
-        raise UserError(f"there are no projects in {root.resolve()}{_where(root)}")
     if name not in known:
         raise UserError(f"there is no project {name!r}.{nearest(name, known)} There are: {', '.join(known)}")
     return load(f"projects.{name}.config:PROJECT")  # type: ignore[no-any-return]
+
+
+def check_root(root: Path) -> None:
+    """Raises `UserError` where there are no projects, and says where the repository is if it is above."""
+    if not papers(root):
+        raise UserError(f"there are no projects in {root.resolve()}{_where(root)}")
+
+
+def check_named(paper: str, table: str, root: Path) -> None:
+    """Raises `UserError` for a project or a table that does not exist, with the nearest."""
+    known = find_project(paper, root).tables(root)
+    if table not in known:
+        raise UserError(f"{paper} has no table {table!r}.{nearest(table, known)} It has: {', '.join(known)}")
 
 
 def figures_script(root: Path, paper: str) -> Path | None:

@@ -4,6 +4,7 @@ Everything on a page of the report comes from these files and from the projects'
 """
 
 import statistics
+import zipfile
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -161,6 +162,9 @@ def read_result(path: Path) -> Result:
     """Read a result; a file that is missing, truncated or malformed raises one clear `UserError`."""
     value = read_json(path)
     try:
+        for name in ("records", "code", "floor_records"):
+            if not isinstance(value.get(name, {}), dict):
+                raise TypeError(f"{name} is a {type(value[name]).__name__}")
         rows = [_read_row(row) for row in value["rows"]]
         return Result(
             paper=value["paper"],
@@ -179,7 +183,7 @@ def read_result(path: Path) -> Result:
             items=value.get("items"),
             outcomes=items.read(items.path_beside(path), value["items"]) if value.get("items") else {},
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OSError, zipfile.BadZipFile) as error:
         raise UserError(
             f"{path} is not a table's result ({type(error).__name__}: {error}); delete it and run again"
         ) from None

@@ -5,7 +5,7 @@ so.
 """
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -222,8 +222,24 @@ def current_fingerprint(paper: str, name: str, scale: str, root: Path = Path()) 
         return None
 
 
+def _complete(end: Finished, metrics: Iterable[str], curves: Iterable[str]) -> Finished:
+    """A finished cell; one without a metric or curve that its table shows as a failed one."""
+    if end.record is None:
+        return end
+    held = end.record["metrics"]
+    absent = [name for name in metrics if not isinstance(held.get(name), int | float)]
+    absent += [name for name in curves if name not in end.record["curves"]]
+    if not absent:
+        return end
+    return Finished(end.cell, "failed", None, f"the run gave no number for {', '.join(absent)}")
+
+
 def row_of(metrics: Mapping[str, str], curves: Mapping[str, str], ends: list[Finished]) -> Row:
-    """The row of one key, read from its finished cells: the metrics and curves named (name -> unit), over seeds."""
+    """The row of one key, read from its finished cells: the metrics and curves named (name -> unit), over seeds.
+
+    A cell whose run has left one of them out has failed.
+    """
+    ends = [_complete(end, metrics, curves) for end in ends]
     done = [(end.cell, end.record) for end in ends if end.record is not None]
     missing = [end for end in ends if end.record is None]
     status: Status = "ok" if not missing else "failed" if any(end.outcome == "failed" for end in missing) else "not run"

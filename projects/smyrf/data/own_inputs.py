@@ -50,12 +50,12 @@ def inputs_from(checkpoint: Checkpoint, location: Path, examples: int, tokens: i
 
 def texts_in(location: Path) -> Iterator[str]:
     """A file's lines, or the whole content of each .txt of a folder; empty ones are skipped."""
-    texts = (
-        location.read_text(encoding="utf-8").splitlines()
-        if location.is_file()
-        else map(whole_text, files_in(location, (".txt",)))
-    )
     try:
+        texts = (
+            location.read_text(encoding="utf-8").splitlines()
+            if location.is_file()
+            else map(whole_text, files_in(location, (".txt",)))
+        )
         yield from (text for text in texts if text.strip())
     except UnicodeDecodeError as error:
         raise UserError(f"a text in {location} is not UTF-8: {error}") from None

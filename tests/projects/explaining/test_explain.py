@@ -195,6 +195,26 @@ def test_arguments_that_cannot_be_read(words, message):
 
 
 @pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "does not exist"),
+        (b"", "holds no text"),
+        (b"\xff\xfe\xfa", "cannot be read as text"),
+        ("a folder", "cannot be read"),
+    ],
+)
+@pytest.mark.parametrize("key", ["text", "texts"])
+def test_files_that_hold_no_text(tmp_path, key, content, message):
+    path = tmp_path / "words.txt"
+    if content == "a folder":
+        path.mkdir()
+    elif content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        command.texts_of({key: str(path)})
+
+
+@pytest.mark.parametrize(
     ("word", "message"),
     [("definition=E7", "there is no definition 'E7'"), ("against=occlusions", "there is no importance 'occlusions'")],
 )

@@ -71,6 +71,10 @@ def test_results_from_before_code_and_proofs_were_kept_are_read(tmp_path: Path) 
         (lambda value: value["rows"][0].pop("seeds"), "KeyError: 'seeds'"),
         (lambda value: value["data"][0].update(colour="red"), "TypeError: .*colour"),
         (lambda value: value["rows"][0]["metrics"].update(height=7), "TypeError"),
+        (lambda value: value["rows"][0].update(metrics=[]), "AttributeError"),
+        (lambda value: value["rows"][0].update(curves=None), "AttributeError"),
+        (lambda value: value.update(records=[]), "TypeError: records is a list"),
+        (lambda value: value.update(code=5), "TypeError: code is a int"),
     ],
 )
 def test_a_file_of_another_shape_is_one_sentence(tmp_path: Path, spoil, message: str) -> None:

@@ -52,6 +52,19 @@ def test_exactly_what_changed_is_run_again(root, file, old, new, runs):
     assert toy.reproduce(root)["cells"]["run"] == runs
 
 
+@pytest.mark.parametrize(
+    ("new", "absent"),
+    [('{"width": height}', "height"), ('{"height": height}, {}', "climb")],
+)
+def test_a_run_that_leaves_out_what_the_table_shows_has_failed(root, new, absent):
+    old = '{"height": height}' if absent == "height" else '{"height": height}, {"climb": [height] * config.epochs}'
+    change(root / "projects/toy/run.py", old, new)
+    assert toy.reproduce(root)["rows"] == {"ok": 0, "failed": 2, "not run": 0}
+    (row, _) = read_result(result_path(root, "toy", "lines", "quick")).rows
+    assert row.status == "failed"
+    assert f"the run gave no number for {absent}" in row.reason
+
+
 def test_a_removed_row_is_gone_from_the_result(root):
     toy.reproduce(root)
     change(root / "projects/toy/tables/lines.yaml", "[1.0, 3.0]", "3.0")
