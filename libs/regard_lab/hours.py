@@ -144,9 +144,13 @@ def measured(paper: str, table: str, root: Path) -> float | None:
 
 
 def page_rows(paper: str, root: Path) -> list[dict[str, Any]]:
-    """The hours that a project's page shows for its tables, from `results/hours.json`; nothing if that is missing."""
+    """The hours that a project's page shows for its tables, from `results/hours.json`; nothing if that is missing.
+
+    Those of the laptop are read from the results themselves, which change more often.
+    """
     path = root / HOURS
-    return [row for row in read_json(path) if row["paper"] == paper] if path.exists() else []
+    rows = [row for row in read_json(path) if row["paper"] == paper] if path.exists() else []
+    return [row | {"laptop_hours": measured(paper, row["table"], root)} for row in rows]
 
 
 # Counting.

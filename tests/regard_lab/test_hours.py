@@ -106,4 +106,4 @@ def test_a_cell_twice_is_twice_the_work_unless_it_is_shared() -> None:
 def test_rows_of_a_page_are_those_that_were_written(tmp_path: Path) -> None:
     assert hours.page_rows("cab", tmp_path) == []
     write_json(tmp_path / hours.HOURS, [{"paper": "cab", "table": "lm"}, {"paper": "smyrf", "table": "imdb"}])
-    assert hours.page_rows("cab", tmp_path) == [{"paper": "cab", "table": "lm"}]
+    assert hours.page_rows("cab", tmp_path) == [{"paper": "cab", "table": "lm", "laptop_hours": None}]
