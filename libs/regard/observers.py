@@ -21,7 +21,6 @@ import torch
 from torch import Tensor, nn
 
 from regard.attention import Attention, claimed, identity_values
-from regard.common.checks import check_module
 from regard.registry import list_mechanisms, mechanism_class
 
 REDRAWN = "this layer draws anew at every call in training and does not keep what it draws: observe it in evaluation"
@@ -248,11 +247,7 @@ def observe(module: nn.Module, callback: Callable[[Observation], Any]) -> Observ
 
     Raises:
         ValueError: `module` holds no attention of Regard.
-        TypeError: It is no module, or the callback cannot be called.
     """
-    check_module(module)
-    if not callable(callback):
-        raise TypeError(f"callback must be a function of an Observation, got {callback!r:.80}")
     return Observer(module, callback)
 
 
