@@ -1,10 +1,13 @@
 """The two-level bootstrap: how far off a mean over seeds × items could be if both seeds and items were drawn anew.
 
 Where all seeds are scored on the same items, seeds and items are drawn independently of each other (the pigeonhole
-bootstrap, Owen 2007). n − 1 of n seeds are drawn, and m − 1 of m items, which makes the variance of a mean unbiased
-(Rao and Wu 1988). Nothing is drawn here: over all draws the variance of the mean of x (n, m) is
+bootstrap, Owen 2007). n − 1 of n seeds are drawn, and m − 1 of m items, which makes the variance of a mean over either
+alone unbiased (Rao and Wu 1988). Nothing is drawn here: over all draws the variance of the mean of x (n, m) is
 
     var(means of seeds) / n + var(means of items) / m + Σ (x − means of seeds − means of items + mean)² / (n (n − 1) m (m − 1))
+
+It is conservative: each of the three terms holds the interaction of seeds and items once, where the variance of the mean
+holds it once in all. Where interaction is all there is, it is three times too large, and intervals are wide.
 
 The percentile interval of three seeds would be far too narrow, so the interval is Student's t with this error and
 Satterthwaite's degrees of freedom. Where each seed has items of its own, the spread between the seeds' means already
