@@ -34,8 +34,7 @@ def on_basis(rows: Tensor, span: Tensor) -> Tensor:
 def null_dimension(
     values: Tensor, *, key_mask: Tensor | None = None, sum_zero: bool = False, tolerance: float | None = None
 ) -> Tensor:
-    """How many directions of an attention row have no effect on the output: the dimension of {x : xᵀT = 0} over real
-    tokens.
+    """How many directions of an attention row leave the output alone: dim {x : xᵀT = 0} over real tokens.
 
     Args:
         values: T, `(…, m, e)`.

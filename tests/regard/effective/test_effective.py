@@ -143,6 +143,6 @@ def test_what_does_not_fit_is_said_with_the_numbers():
         effective_attention(attention, values, definition="E1", key_mask=torch.ones(6, dtype=torch.bool))
     with pytest.raises(ValueError, match=r"the least entry is 0\.0.*the sums are 2"):
         effective_attention(2 * attention, values, definition="E4")
-    with pytest.raises(TypeError, match=r"floating point, got torch\.int64"):
+    with pytest.raises(TypeError, match=r"floating point tensor, got torch\.int64"):
         effective_attention(attention.long(), values, definition="E1")
     assert regard.effective.effective_attention is effective_attention
