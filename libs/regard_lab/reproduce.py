@@ -29,6 +29,7 @@ from tqdm import tqdm
 from regard_lab import data
 from regard_lab.common import files
 from regard_lab.common.errors import DataMissing, UserError, command
+from regard_lab.common.strict_yaml import read_value
 from regard_lab.experiment import items
 from regard_lab.experiment.cells import Finished, finished_record, published
 from regard_lab.experiment.executors import EXECUTORS, import_early
@@ -364,14 +365,6 @@ def main() -> int:
         sys.stdout.flush()
         code |= bool(summary["rows"]["failed"] or summary["rows"]["not run"])
     return code
-
-
-def read_value(key: str, text: str) -> Any:
-    """A value as YAML reads it; `UserError` for what is none."""
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise UserError(f"{key}={text}: the value cannot be read; put words with : or brackets in quotes") from None
 
 
 def dry(names: list[tuple[str, str]], scale: str, root: Path) -> int:

@@ -128,3 +128,11 @@ def _parsed(path: Path, changed: int, size: int) -> Any:
         raise UserError(f"{path}: line {line}: {error.problem or 'not YAML'}") from None
     except yaml.YAMLError as error:
         raise UserError(f"{path}: not YAML ({error})") from None
+
+
+def read_value(key: str, text: str) -> Any:
+    """A value as YAML reads it; `UserError` for what is none."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise UserError(f"{key}={text}: the value cannot be read; put words with : or brackets in quotes") from None

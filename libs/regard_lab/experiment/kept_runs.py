@@ -15,6 +15,7 @@ from typing import Any, Literal
 from regard_lab import data
 from regard_lab.common import files
 from regard_lab.common.errors import UserError, command, nearest
+from regard_lab.common.strict_yaml import read_value
 from regard_lab.experiment.cells import Cell
 from regard_lab.experiment.project import Project
 
@@ -149,7 +150,6 @@ def evaluate_words(project: Project, words: list[str], root: Path) -> int:
     Returns:
         0, or 1 if a metric of the same config is not what it was.
     """
-    import yaml
 
     from regard_lab.restamp import is_timed
 
@@ -163,10 +163,7 @@ def evaluate_words(project: Project, words: list[str], root: Path) -> int:
         key, equals, text = word.partition("=")
         if not equals:
             raise UserError(f"after the run folder come words such as data=NAME or section.key=value, got {word!r}")
-        try:
-            changes["data.name" if key == "data" else key] = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise UserError(f"{word}: the value cannot be read; put words with : or brackets in quotes") from None
+        changes["data.name" if key == "data" else key] = read_value(key, text)
     kept = read_kept(folder)
     if kept["paper"] != project.name:
         raise UserError(f"{folder} is a run of {kept['paper']}: python -m projects.{kept['paper']}.evaluate {folder}")

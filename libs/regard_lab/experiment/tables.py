@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from regard_lab import data
-from regard_lab.common.errors import UserError, nearest
+from regard_lab.common.errors import UserError
 from regard_lab.common.files import combined_sha256
 from regard_lab.common.formatting import Key, label
 from regard_lab.experiment.cells import Cell, Finished
 from regard_lab.experiment.config import Composed, resolved, typed, whole
 from regard_lab.experiment.experiment_file import check_scale, read_experiment
 from regard_lab.experiment.fingerprint import code_fingerprint, definition_hashes
-from regard_lab.experiment.project import Project, find_project, load
+from regard_lab.experiment.project import Project, check_named, find_project, load
 from regard_lab.experiment.results import Code, Curve, DataUse, Metric, Result, Row, Scale, Status
 from regard_lab.experiment.table_file import TableFile, TableSpec, read_table
 
@@ -66,8 +66,7 @@ def load_table(paper: str, name: str, scale: str, root: Path, *, check: bool = F
             check refuses.
     """
     project, tier = find_project(paper, root), check_scale(scale)
-    if name not in (known := project.tables(root)):
-        raise UserError(f"{paper} has no table {name!r}.{nearest(name, known)} It has: {', '.join(known)}")
+    check_named(paper, name, root)
     folder = project.folder(root)
     file = read_table(folder, name)
     spec = file.spec(folder, tier)
